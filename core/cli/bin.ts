@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+// Says so and exits 2 on a Node that is too old; then hands over. Nothing newer than Node 20 may be used in this file.
+import module from 'node:module';
+
+const major = Number(process.versions.node.split('.')[0]);
+if (major < 24) {
+  process.stderr.write(
+    `understudy needs Node.js 24 or newer, and this is ${process.version}.\n` +
+      'Install Node.js 24, or run it with the one that npm ci brings: npm run understudy -- COMMAND\n',
+  );
+  process.exitCode = 2;
+} else {
+  // The guard must be back within a fraction of a second after a crash: keep compiled code between starts.
+  module.enableCompileCache?.();
+  await import('./main.js');
+}

@@ -1,0 +1,70 @@
+// The config file after parsing: checked, defaults filled in, milliseconds, but resources still as their agents' own raw
+// options. The guard lives on this alone (it loads no agent); core/config/to-desired makes the DesiredState from it.
+import type { ClusterId, GroupId, NodeId, ResourceId } from '../model/ids.js';
+import type { DesiredHook, FencingPolicy, WindowedLimit } from '../model/desired.js';
+import type { Timing } from '../model/timing.js';
+
+export interface NodeConfig {
+  readonly id: NodeId;
+  readonly zone: string | null;
+  readonly networks: {
+    readonly service: string | null;
+    /** One address per heartbeat network; the networks are called heartbeat-1, heartbeat-2, … in this order on every node. */
+    readonly heartbeat: readonly string[];
+    readonly mirror: string | null;
+  };
+}
+
+export interface ResourceConfig {
+  readonly id: ResourceId;
+  readonly use: string;
+  readonly after: readonly ResourceId[] | null;
+  /** Only what the file says; the agent's defaults come in to-desired. Milliseconds. */
+  readonly critical: boolean;
+  readonly everyMs: number | null;
+  readonly monitorTimeoutMs: number | null;
+  readonly startTimeoutMs: number | null;
+  readonly stopTimeoutMs: number | null;
+  readonly tolerance: number;
+  readonly unknownLimit: number;
+  readonly restart: WindowedLimit;
+  /** Keys that are not understudy's own: the agent's options, unparsed. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Per-node overrides of options: `on: { a: { eni: eni-1 } }`. */
+  readonly on: Readonly<Record<NodeId, Readonly<Record<string, unknown>>>>;
+}
+
+export interface GroupConfig {
+  readonly id: GroupId;
+  readonly prefer: readonly NodeId[];
+  readonly failback: 'never' | 'manual' | 'immediate';
+  readonly takeover: 'lease' | 'preempt';
+  /** How preempt makes sure (SAFETY a.7b). */
+  readonly confirm: 'renewal' | 'none';
+  readonly failover: WindowedLimit;
+  readonly resources: readonly ResourceConfig[];
+  readonly hooks: readonly DesiredHook[];
+}
+
+export interface ClusterConfig {
+  readonly cluster: ClusterId;
+  /** The file it came from; relative paths in it are relative to its directory. */
+  readonly file: string;
+  /** Absolute path of the key file. */
+  readonly keyFile: string;
+  readonly nodes: readonly NodeConfig[];
+  readonly arbiter: { readonly use: string; readonly options: Readonly<Record<string, unknown>> };
+  readonly fencing: { readonly policy: FencingPolicy; readonly use: string | null; readonly unsafe: boolean; readonly options: Readonly<Record<string, unknown>> };
+  readonly timing: Timing;
+  readonly ports: { readonly heartbeat: number; readonly link: number; readonly witness: number; readonly api: number; readonly mirror: number };
+  /** `socket`: the lab's watchdog, one process outside the host; `{node}` in the path is this node. The device driver has an issue of its own. */
+  readonly watchdog: { readonly driver: 'none' } | { readonly driver: 'socket'; readonly path: string };
+  /** `table`: addresses are entries in a file instead of the OS (the lab without root); `{node}` in the path is this node. */
+  readonly addresses: { readonly kind: 'system' } | { readonly kind: 'table'; readonly path: string };
+  /** As written: paths and package names. */
+  readonly plugins: readonly string[];
+  readonly groups: readonly GroupConfig[];
+  /** Top-level keys that belong to plugins (`aws:`), unparsed. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly cfgHash: string;
+}

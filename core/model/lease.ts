@@ -1,0 +1,150 @@
+// What the guard tells and what the controller wills: the two halves of ownership (DESIGN 4). Facts and wishes only;
+// the machine that decides is core/ownership, the record in the store is core/ownership/record.
+import type { BootId, Epoch, GroupId, NetworkId, NodeId } from './ids.js';
+
+/** The guard's own state for one group (SAFETY a.6). */
+export type LeasePhase = 'idle' | 'observe' | 'acquiring' | 'held' | 'releasing' | 'fencing-self';
+
+/** What the lease record last said, in words. `unread` = not read since this guard started. */
+export type RecordState = 'held' | 'held-unknown' | 'released' | 'fencing' | 'absent' | 'unread';
+
+/** One group's ownership as this node's guard knows it. An observed fact: it may be old, never invented. */
+export interface LeaseView {
+  readonly group: GroupId;
+  readonly phase: LeasePhase;
+  /** While `held`, `releasing` or `fencing-self`: the epoch this node won. Otherwise the epoch of the record last read. */
+  readonly epoch: Epoch;
+  /** Who the record last read names; null when absent, unread or released. */
+  readonly holder: NodeId | null;
+  readonly record: RecordState;
+  /** Until this node must self-fence; 0 unless `held` or `releasing`. */
+  readonly remainingMs: number;
+  /** Since the record was last read or confirmed by an own CAS; null when never. */
+  readonly recordAgeMs: number | null;
+  readonly inSync: readonly NodeId[];
+  /** Who the holder named to come next when it released (a planned move), else null. */
+  readonly successor: NodeId | null;
+  /** Why the phase is what it is: the sentence of the last transition. */
+  readonly because: string;
+}
+
+/** The controller's will for one group on this node; sent each cycle and at least once a second (DESIGN 4). */
+export interface Will {
+  readonly group: GroupId;
+  /** `release`: everything is stopped here, verify and give the lease back. `none`: neither. */
+  readonly want: 'hold' | 'release' | 'none';
+  /** 0 is first in line; the others wait rank × rankDelay. */
+  readonly rank: number;
+  /** Why this node must not acquire now. Empty when it may. */
+  readonly blockers: readonly string[];
+  /** Whether the controller allows takeover without W (SAFETY a.7b); the guard checks its own conditions as well. */
+  readonly preemptOk: boolean;
+  /** With `release`: the node that shall come next, else null. */
+  readonly successor: NodeId | null;
+  readonly because: string;
+}
+
+export type LinkState = 'up' | 'down' | 'unknown';
+
+/** One heartbeat path to one peer. */
+export interface LinkView {
+  readonly network: NetworkId;
+  readonly state: LinkState;
+  /** Smoothed round trip; null until one was measured. */
+  readonly rttMs: number | null;
+}
+
+/** `unseen`: not heard since this guard started. `suspect`: silent for suspectAfter. `lost`: silent for W. */
+export type PeerState = 'unseen' | 'member' | 'suspect' | 'lost';
+
+/** What a peer's last heartbeat said of one group. */
+export interface PeerGroupView {
+  readonly group: GroupId;
+  readonly epoch: Epoch;
+  readonly phase: LeasePhase;
+  /** The peer's guard states: every trace of this epoch is stopped and verified (SAFETY a.7). */
+  readonly stopped: boolean;
+}
+
+export interface PeerView {
+  readonly node: NodeId;
+  readonly state: PeerState;
+  readonly bootId: BootId | null;
+  readonly links: readonly LinkView[];
+  /** Since the last authentic heartbeat on any network; null when unseen. */
+  readonly silentMs: number | null;
+  readonly cfgHash: string | null;
+  readonly groups: readonly PeerGroupView[];
+}
+
+/** `ok`; `silent`: no answer within the attempt time; `refused`: it answered, and said no (credentials, state). */
+export interface ArbiterView {
+  readonly state: 'unknown' | 'ok' | 'silent' | 'refused';
+  /** Since the last good answer; null when never. */
+  readonly ageMs: number | null;
+  readonly because: string;
+}
+
+/** What an operator ordered for a group, kept in the arbiter (SAFETY a.4, orders record). */
+export interface GroupOrders {
+  readonly want: 'online' | 'offline';
+  /** A planned move under way: the holder stops, releases and names `to`; whoever acquires removes it. */
+  readonly move: { readonly id: string; readonly to: NodeId; readonly by: string; readonly why: string } | null;
+  /** No takeover, no restart, no start: what runs is left running and watched. */
+  readonly frozen: boolean;
+  /** No agent writes at all; the lease is still renewed. */
+  readonly maintenance: boolean;
+  /** Raised by `understudy clear`: failures counted before it no longer count. */
+  readonly clears: number;
+  /** The last failovers, newest last, at most 16. */
+  readonly failovers: readonly FailoverEntry[];
+  /** Who gave the last order and why; for people only. */
+  readonly by: string;
+  readonly why: string;
+}
+
+export interface FailoverEntry {
+  readonly epoch: Epoch;
+  readonly from: NodeId | null;
+  readonly to: NodeId;
+  readonly because: string;
+}
+
+/** What an operator ordered for a node. */
+export interface NodeOrders {
+  readonly standby: boolean;
+  readonly maintenance: boolean;
+  readonly by: string;
+  readonly why: string;
+}
+
+export const NO_GROUP_ORDERS: GroupOrders = {
+  want: 'online',
+  move: null,
+  frozen: false,
+  maintenance: false,
+  clears: 0,
+  failovers: [],
+  by: 'default',
+  why: 'no order was given',
+};
+
+export const NO_NODE_ORDERS: NodeOrders = { standby: false, maintenance: false, by: 'default', why: 'no order was given' };
+
+/** Everything this node's guard knows, as one value. Sent to the controller on each change and at least each second. */
+export interface GuardView {
+  readonly self: NodeId;
+  readonly bootId: BootId;
+  readonly cfgHash: string;
+  readonly peers: readonly PeerView[];
+  readonly arbiter: ArbiterView;
+  readonly leases: readonly LeaseView[];
+  readonly groupOrders: Readonly<Record<GroupId, GroupOrders>>;
+  readonly nodeOrders: Readonly<Record<NodeId, NodeOrders>>;
+  /** `driver` is `none` where no watchdog is configured. */
+  readonly watchdog: { readonly driver: string; readonly armed: boolean };
+  /** Since the leash last beat; null when there is none. */
+  readonly leashAgeMs: number | null;
+  /** Sentences for people, each a state that wants attention. */
+  readonly alarms: readonly string[];
+}

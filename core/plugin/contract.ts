@@ -1,0 +1,275 @@
+// The plugin contract: everything a plugin may contribute and everything it is given. Built-in plugins use this door and
+// no other. Meaning of every member: docs/reference/plugin-api.md.
+import type { z } from 'zod';
+import type { Epoch, GroupId, NodeId, ResourceId } from '../model/ids.js';
+import type { HookPoint, Operations } from '../model/desired.js';
+import type { ResourceState } from '../model/observed.js';
+import type { Arbiter } from '../ownership/arbiter.js';
+import type { RunOptions, RunResult } from '../system/exec.js';
+
+/** The version of this contract. A plugin names the one it was written for. */
+export const API_VERSION = 1;
+
+/** A logger with static messages and metadata. */
+export interface Log {
+  debug(message: string, data?: Record<string, unknown>): void;
+  info(message: string, data?: Record<string, unknown>): void;
+  warn(message: string, data?: Record<string, unknown>): void;
+  error(message: string, data?: Record<string, unknown>): void;
+}
+
+/** What monitor may see: read-only. It must change nothing, in no state of the cluster. */
+export interface MonitorContext<Options> {
+  readonly node: NodeId;
+  readonly group: GroupId;
+  readonly resource: ResourceId;
+  readonly options: Options;
+  /** Whether this node holds the group now: an overlay-ip looks at the routes only where it is the holder. */
+  readonly active: boolean;
+  /** Fires at the deadline; a late answer is `unknown`. */
+  readonly signal: AbortSignal;
+  /** Until the deadline, at the time of the call. */
+  readonly limitMs: number;
+  /** Runs a command bounded by the deadline; throws on an exit status that is not in `okExit` (default [0]). */
+  readonly run: (file: string, args: readonly string[], options?: Partial<RunOptions> & { readonly okExit?: readonly number[] }) => Promise<RunResult>;
+  readonly log: Log;
+}
+
+/** What start, stop, promote and demote may see. */
+export interface ActionContext<Options> extends MonitorContext<Options> {
+  readonly epoch: Epoch;
+  /** Throws when the lease page does not say HELD at this epoch with at least `reserveMs` left. Call it before every outside effect. */
+  readonly checkLease: (reserveMs?: number) => void;
+  /** Milliseconds until the self-fence deadline: no call may be allowed to outlast it. Infinity for stop without a lease. */
+  readonly leaseRemainingMs: () => number;
+  /** Directory of the cgroup for this resource's processes, made before start; null where there are no cgroups. */
+  readonly cgroup: string | null;
+  /** `UNDERSTUDY_*` for children: cluster, node, group, resource, epoch, and UNDERSTUDY_RESOURCE=group/resource as the kill mark. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Directory for this resource's own volatile files. */
+  readonly runDir: string;
+  /** File to which a long-lived process of this resource appends its output. */
+  readonly logFile: string;
+}
+
+export interface MonitorResult {
+  readonly state: ResourceState;
+  readonly reason?: string;
+  /** Online, but this much of the job is missing; the group stays online and the words are shown. */
+  readonly degraded?: string;
+  /** For promotable resources. */
+  readonly role?: 'primary' | 'secondary';
+  /** Facts for status and timeline. */
+  readonly detail?: Readonly<Record<string, unknown>>;
+}
+
+/** What start and stop may tell beyond "done". */
+export interface ActionReport {
+  /** The job is done only in part, and a later monitor will say when the rest is (an unreachable route table). */
+  readonly degraded?: string;
+  /** Facts for the timeline: request ids, what was changed. */
+  readonly detail?: Readonly<Record<string, unknown>>;
+}
+
+/** One effect that an operation would have: shown by `understudy plan`. */
+export interface SideEffect {
+  /** `api` call, `command` line, `address`, `file`, `process`. */
+  readonly kind: 'api' | 'command' | 'address' | 'file' | 'process';
+  /** The exact call or command. */
+  readonly what: string;
+  /** On what: a route table, an interface. */
+  readonly on?: string;
+  /** The right it needs, e.g. `ec2:ReplaceRoute`. */
+  readonly permission?: string;
+}
+
+/** One statement of rights an agent needs outside the host; the vendor's own words stay in the plugin. */
+export interface PermissionStatement {
+  readonly actions: readonly string[];
+  readonly resources: readonly string[];
+  readonly why: string;
+}
+
+export type Operation = 'start' | 'stop' | 'promote' | 'demote';
+
+/** What `hardStop` is told: where the resource lives on this host. */
+export interface HardStopContext<Options> {
+  readonly options: Options;
+  readonly group: GroupId;
+  readonly resource: ResourceId;
+  readonly cgroup: string | null;
+  readonly runDir: string;
+}
+
+/**
+ * The code behind a resource type. Either a plain object or an instance that the container builds.
+ * Idempotent: monitor, start, stop, promote, demote. Every call is bounded by `signal`.
+ */
+export interface Agent<Options = unknown> {
+  /** Is it doing its job? A string is the state alone. A throw or a late answer is `unknown`, never a fault. */
+  monitor(context: MonitorContext<Options>): Promise<MonitorResult | ResourceState>;
+  /** Makes it run here; returns when it serves. A throw means failed. */
+  start?(context: ActionContext<Options>): Promise<ActionReport | void>;
+  /** Makes "offline" true here, even when the world has already moved on. A throw means not stopped. */
+  stop?(context: ActionContext<Options>): Promise<ActionReport | void>;
+  promote?(context: ActionContext<Options>): Promise<ActionReport | void>;
+  demote?(context: ActionContext<Options>): Promise<ActionReport | void>;
+  /** The effects `op` would have on this node. Touches nothing. */
+  plan?(op: Operation, context: MonitorContext<Options>): Promise<readonly SideEffect[]>;
+  /** Calls `changed` when a monitor is worth running now. Returns the way to end it. */
+  watch?(context: MonitorContext<Options>, changed: () => void): () => void;
+  /**
+   * Called by the holder after each monitor that found something missing, between polls and on `watch`: puts right what
+   * belongs to an online resource (a deleted address). Never called in maintenance or without the lease. The level-triggered half.
+   */
+  reassert?(context: ActionContext<Options>, found: MonitorResult): Promise<ActionReport | void>;
+}
+
+/** A resource type: its description, and how to get its agent. */
+export interface AgentDefinition<Schema extends z.ZodType = z.ZodType> {
+  readonly summary: string;
+  /** One schema gives types, checks, reference and editor completion. Made with the builders of `understudy/plugin`. */
+  readonly options: Schema;
+  /** Default `on-off`. */
+  readonly operations?: Operations;
+  readonly promotable?: boolean;
+  /** Whether a late effect of an old epoch is harmless (SAFETY a.7b); may depend on the options (`lingerSafe`). */
+  readonly fencedByEpoch?: boolean | ((options: z.output<Schema>) => boolean);
+  /** Defaults that differ from the general ones, milliseconds. */
+  readonly defaults?: Partial<Record<'everyMs' | 'monitorTimeoutMs' | 'startTimeoutMs' | 'stopTimeoutMs', number>>;
+  readonly permissions?: (options: z.output<Schema>) => readonly PermissionStatement[];
+  /** Pure: the lines of the hard-stop list (SAFETY a.6) that make this resource harmless without Node, scripts or luck. */
+  readonly hardStop?: (where: HardStopContext<z.output<Schema>>) => readonly string[];
+  /** An object of functions, or a class that the container builds (`@injectable()`, or `static inject = [Token, …] as const`). Loaded when first used. */
+  readonly agent: AgentSource<z.output<Schema>>;
+}
+
+export type AgentClass<Options> = { new (...dependencies: never[]): Agent<Options>; readonly inject?: readonly unknown[] };
+export type AgentSource<Options> = Agent<Options> | AgentClass<Options> | (() => Promise<Agent<Options> | AgentClass<Options>>);
+
+/** What a hook is told; scripts get the same as UNDERSTUDY_* in the environment. */
+export interface HookContext {
+  readonly point: HookPoint;
+  readonly cluster: string;
+  readonly node: NodeId;
+  readonly group: GroupId | null;
+  readonly resource: ResourceId | null;
+  readonly epoch: Epoch;
+  readonly from: NodeId | null;
+  readonly to: NodeId | null;
+  readonly incident: string | null;
+  readonly because: string;
+  readonly signal: AbortSignal;
+  readonly log: Log;
+}
+
+export interface HookDefinition {
+  /** `pre`, normal, `post`; within each the order of the config. Default normal. */
+  readonly order?: 'pre' | 'normal' | 'post';
+  /** Milliseconds; the hook is told by `signal` and no longer waited for. */
+  readonly limitMs: number;
+  /** Default `ignore`. `abort` only where the point is a `before…`. */
+  readonly onFailure?: 'ignore' | 'abort' | 'fault';
+  readonly on?: 'active' | 'standby' | 'all';
+  run(context: HookContext): Promise<void>;
+}
+
+/** What an arbiter implementation is built from. */
+export interface ArbiterContext {
+  readonly cluster: string;
+  readonly node: NodeId;
+  /** The cluster key's bytes, for stores that authenticate by it. */
+  readonly key: Uint8Array;
+  readonly ports: Readonly<Record<string, number>>;
+  readonly log: Log;
+}
+
+export interface ArbiterDefinition<Schema extends z.ZodType = z.ZodType> {
+  readonly summary: string;
+  readonly options: Schema;
+  /** The shortest renew period (ms) that the store's latency allows; `check` refuses less. */
+  readonly minRenewMs?: number;
+  open(options: z.output<Schema>, context: ArbiterContext): Promise<Arbiter>;
+}
+
+/** A subcommand of `understudy`. */
+export interface CommandDefinition {
+  readonly summary: string;
+  /** commander option specs: flags, help, and a default if any. */
+  readonly options?: readonly { readonly flags: string; readonly help: string; readonly default?: string }[];
+  readonly arguments?: readonly { readonly name: string; readonly help: string }[];
+  readonly example: string;
+  /** Exit status. */
+  run(options: Readonly<Record<string, unknown>>, positional: readonly string[]): Promise<number>;
+}
+
+/** A host of the lab, as a lab service sees it. */
+export interface LabHost {
+  readonly node: NodeId;
+  /** The address of its service network, by which requests from it are known. */
+  readonly serviceAddress: string;
+  readonly zone: string;
+}
+
+export interface LabServiceContext {
+  readonly hosts: readonly LabHost[];
+  /** Addresses that the lab's groups float, e.g. 192.168.0.10. */
+  readonly floating: readonly string[];
+  /** Where hosts and the lab itself reach the service. */
+  readonly listenAddress: string;
+  /** Directory for the service's own files. */
+  readonly directory: string;
+  /** Tells the lab's router: packets for `address` go to `node`, or nowhere. Resolves when packets follow. */
+  readonly route: (address: string, node: NodeId | null) => Promise<void>;
+  /** Powers a host off or on because the service was asked to (StopInstances). */
+  readonly power: (node: NodeId, on: boolean) => Promise<void>;
+  readonly log: Log;
+}
+
+/** A running service of the lab: the cloud's API, an arbiter. */
+export interface LabService {
+  /** Merged into the generated config, e.g. `{ aws: { endpoint } }` or `{ arbiter: { … } }`. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** The resource that floats an address by this service, as it stands in a config file. */
+  readonly addressResource?: (address: string) => Readonly<Record<string, unknown>>;
+  /** Told when the lab powers a host off or on by other means. */
+  readonly powered?: (node: NodeId, on: boolean) => void;
+  /** Faults it can be told to show, e.g. `latency 100ms`; answers with what it now does. */
+  readonly fault?: (words: readonly string[]) => Promise<string>;
+  readonly state?: () => unknown;
+  stop(): Promise<void>;
+}
+
+export interface LabServiceDefinition {
+  readonly summary: string;
+  start(context: LabServiceContext): Promise<LabService>;
+}
+
+/** The one shape of a plugin. Contributions are lazy so that listing plugins loads nothing heavy. */
+export interface Plugin {
+  readonly name: string;
+  readonly api: typeof API_VERSION;
+  readonly version?: string;
+  readonly agents?: Readonly<Record<string, AgentDefinition<any>>>;
+  readonly hooks?: Partial<Record<HookPoint, HookDefinition>>;
+  readonly arbiters?: Readonly<Record<string, () => Promise<ArbiterDefinition<any>>>>;
+  readonly commands?: Readonly<Record<string, () => Promise<CommandDefinition>>>;
+  readonly labServices?: Readonly<Record<string, () => Promise<LabServiceDefinition>>>;
+  /** Schema of the top-level config key of the plugin's own name (`aws:`). */
+  readonly settings?: z.ZodType;
+  /** Registers what the plugin's agents are injected with; called once with the parsed settings. */
+  readonly provide?: (register: Register, settings: unknown) => void | Promise<void>;
+}
+
+/** What a plugin may add to the container: a value or a class under a token. */
+export interface Register {
+  value<T>(token: symbol, value: T): void;
+  class<T>(token: symbol, constructor: new (...dependencies: never[]) => T): void;
+}
+
+/** Checks nothing at run time: it gives the compiler the contract. The loader checks the shape of whatever arrives. */
+export const definePlugin = <const P extends Plugin>(plugin: P): P => plugin;
+
+/** Keeps an agent definition's option types while it is written apart from its plugin. */
+export const defineAgent = <Schema extends z.ZodType>(definition: AgentDefinition<Schema>): AgentDefinition<Schema> => definition;
+export const defineArbiter = <Schema extends z.ZodType>(definition: ArbiterDefinition<Schema>): ArbiterDefinition<Schema> => definition;

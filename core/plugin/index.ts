@@ -1,0 +1,12 @@
+// The public door `understudy/plugin`: what built-in and users' plugins alike may use, and nothing else.
+export * from './contract.js';
+export { argv, choice, durationMs, flag, integer, list, options, sizeBytes, table, text, z } from '../config/fields.js';
+export { UnderstudyError, reasonOf } from '../errors/errors.js';
+export { Clock, type Timer } from '../system/clock.js';
+export { Random } from '../system/random.js';
+export { Exec, type RunOptions, type RunResult, type RunningProcess } from '../system/exec.js';
+export { Addresses, type AddOptions, type HostAddress } from '../system/addresses.js';
+export { type Arbiter, ArbiterError, type CasResult, type Versioned } from '../ownership/arbiter.js';
+export type { ResourceState } from '../model/observed.js';
+export { HOOK_POINTS, type HookPoint, type Operations } from '../model/desired.js';
+export type { Epoch, GroupId, NodeId, ResourceId } from '../model/ids.js';

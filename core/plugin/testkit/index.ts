@@ -1,0 +1,2 @@
+// The public door `understudy/testkit`: contract suites and doubles for authors of plugins.
+export {};

@@ -1,0 +1,31 @@
+// The only door to the addresses of this host's interfaces. Implementations: addresses-linux.ts (ip -j, one `ip monitor`),
+// addresses-windows.ts (netsh/PowerShell command lines), addresses-table.ts (a file: the lab without root).
+
+export interface HostAddress {
+  readonly interface: string;
+  /** As the OS writes it, without the prefix: `192.168.0.10`, `fd00::10`. */
+  readonly address: string;
+  readonly prefixLength: number;
+  readonly label: string | null;
+}
+
+export interface AddOptions {
+  readonly label?: string;
+  /** No connected route for the prefix. */
+  readonly noPrefixRoute?: boolean;
+}
+
+export interface Addresses {
+  list(signal?: AbortSignal): Promise<readonly HostAddress[]>;
+  /** Makes it true that the interface has the address; nothing happens when it already has. */
+  add(interfaceName: string, address: string, prefixLength: number, options?: AddOptions, signal?: AbortSignal): Promise<void>;
+  /** Makes it true that no interface of the host has the address; nothing happens when none has. */
+  remove(address: string, signal?: AbortSignal): Promise<void>;
+  /** Tells neighbours where the address now is: gratuitous ARP, or unsolicited neighbour advertisements for IPv6. */
+  announce(interfaceName: string, address: string, count: number, signal?: AbortSignal): Promise<void>;
+  /** Calls back when any address of the host may have changed. Returns the way to end it. */
+  watch(changed: () => void): () => void;
+  /** The exact commands that add and remove would run, for `understudy plan`. */
+  describe(op: 'add' | 'remove' | 'announce', interfaceName: string, address: string, prefixLength: number): string;
+}
+export const Addresses: unique symbol = Symbol('Addresses');
