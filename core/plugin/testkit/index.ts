@@ -1,2 +1,2 @@
 // The public door `understudy/testkit`: contract suites and doubles for authors of plugins.
-export {};
+export { FakeClock } from './fake-clock.js';
