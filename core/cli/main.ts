@@ -1,1 +1,2 @@
+// Commands of the CLI; the entry that bin.ts hands over to.
 export {};
