@@ -99,6 +99,8 @@ export interface HardStopContext<Options> {
   readonly resource: ResourceId;
   readonly cgroup: string | null;
   readonly runDir: string;
+  /** `Addresses.hardStopLine` of this host: the line that takes an address away. */
+  readonly addressLine: (interfaceName: string, address: string, prefixLength: number) => string;
 }
 
 /**

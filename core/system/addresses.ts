@@ -27,5 +27,7 @@ export interface Addresses {
   watch(changed: () => void): () => void;
   /** The exact commands that add and remove would run, for `understudy plan`. */
   describe(op: 'add' | 'remove' | 'announce', interfaceName: string, address: string, prefixLength: number): string;
+  /** The line of the hard-stop list (SAFETY a.6) that removes the address without Node: `addr DEV CIDR`, or `table FILE ADDRESS`. */
+  hardStopLine(interfaceName: string, address: string, prefixLength: number): string;
 }
 export const Addresses: unique symbol = Symbol('Addresses');
