@@ -1,0 +1,74 @@
+// The cluster key (SAFETY S1, S2): lines `understudy-key-1 KEYID 64-HEX-DIGITS`, the first signs, all verify; two while a
+// key is being replaced. A key that cannot be used is an error and ends the start: nothing ever runs without it.
+import { fstatSync, openSync, closeSync, readSync } from 'node:fs';
+import { UnderstudyError, reasonOf } from '../errors/errors.js';
+import type { Random } from './random.js';
+
+/** 32 bytes known to the nodes of one cluster only. `id` (1 to 65535) tells which of two keys made a signature. */
+export interface ClusterKey {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface ClusterKeys {
+  /** Signs. */
+  readonly current: ClusterKey;
+  /** Verify: one, or two during a rotation. */
+  readonly all: readonly ClusterKey[];
+}
+
+const LINE = /^understudy-key-1 (\d{1,5}) ([0-9a-f]{64})$/;
+const MAX_BYTES = 4096;
+
+const unusable = (file: string, why: string, cause?: unknown): UnderstudyError =>
+  new UnderstudyError('KEY_UNUSABLE', `cannot use the cluster key ${file}: ${why}`, { cause });
+
+const readPrivate = (file: string): string => {
+  let fd: number;
+  try {
+    fd = openSync(file, 'r');
+  } catch (error) {
+    throw unusable(file, reasonOf(error), error);
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw unusable(file, 'it is not a file');
+    if (process.platform !== 'win32') {
+      if ((stat.mode & 0o077) !== 0) throw unusable(file, `its mode ${(stat.mode & 0o777).toString(8)} lets others read it: chmod 0400 ${file}`);
+      const self = process.getuid?.() ?? 0;
+      if (stat.uid !== 0 && stat.uid !== self) throw unusable(file, `it belongs to user ${stat.uid}: chown it to root or to the user who runs understudy`);
+    }
+    const bytes = Buffer.alloc(MAX_BYTES + 1);
+    const length = readSync(fd, bytes, 0, bytes.length, 0);
+    if (length > MAX_BYTES) throw unusable(file, `it is longer than ${MAX_BYTES} bytes`);
+    return bytes.toString('latin1', 0, length);
+  } finally {
+    closeSync(fd);
+  }
+};
+
+/** The keys of the text; throws KEY_UNUSABLE. Empty lines and lines that begin with `#` are for people. */
+export const parseKeys = (text: string, file: string): ClusterKeys => {
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '' && !line.startsWith('#'));
+  const all = lines.map((line, index): ClusterKey => {
+    const [, id, hex] = LINE.exec(line.trimEnd()) ?? [];
+    if (hex === undefined) throw unusable(file, `key line ${index + 1} is not "understudy-key-1 KEYID 64-HEX-DIGITS"`);
+    if (Number(id) < 1 || Number(id) > 65_535) throw unusable(file, `key line ${index + 1} has key id ${id}: use 1 to 65535`);
+    if (/^(..)\1*$/.test(hex)) throw unusable(file, `key line ${index + 1} is one byte repeated, not a random key`);
+    return { id: Number(id), bytes: Buffer.from(hex, 'hex') };
+  });
+  const [current] = all;
+  if (current === undefined) throw unusable(file, 'it holds no key');
+  if (all.length > 2) throw unusable(file, `it holds ${all.length} keys: one, or two during a rotation`);
+  if (new Set(all.map(({ id }) => id)).size !== all.length) throw unusable(file, `two keys have the id ${current.id}`);
+  return { current, all };
+};
+
+/** Reads the key file. Throws KEY_UNUSABLE when it is missing, open to others, short or not understood. */
+export const loadKeys = (file: string): ClusterKeys => parseKeys(readPrivate(file), file);
+
+/** The text of a new key file, for `understudy keygen`. */
+export const generateKey = (random: Random): string => {
+  const id = 1 + (Number.parseInt(random.hex(2), 16) % 65_535);
+  return `# Cluster key of understudy: the same file on every node, mode 0400.\nunderstudy-key-1 ${id} ${random.hex(32)}\n`;
+};
