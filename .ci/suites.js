@@ -1,0 +1,53 @@
+// Runs the suites one after the other, shows their output, adds up their closing lines, and ends with `N passed, N failed`.
+// A skipped test counts as a failure here: in CI nothing may be left out.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+
+const SUITES = [
+  { name: 'lint', argv: ['npm', 'run', '-s', 'lint'], counts: false, limitMin: 5 },
+  { name: 'the README’s test command', argv: ['npm', 'test'], counts: true, limitMin: 8 },
+  { name: 'demo, as in the README', argv: ['npm', 'run', '-s', 'demo'], counts: false, limitMin: 4 },
+  { name: 'root and third parties', argv: ['node_modules/.bin/ava', '--config', 'ava.e2e.config.js'], counts: true, limitMin: 35 },
+];
+
+const run = ({ argv, limitMin }) =>
+  new Promise((resolve) => {
+    const child = spawn(argv[0], argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env: { ...process.env, PATH: `${process.cwd()}/node_modules/.bin:${process.env.PATH}` } });
+    let output = '';
+    const keep = (chunk) => {
+      process.stdout.write(chunk);
+      output = (output + chunk).slice(-200_000);
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    const timer = setTimeout(() => {
+      console.log(`\nover its limit of ${limitMin} minutes: ended`);
+      process.kill(-child.pid, 'SIGKILL');
+    }, limitMin * 60_000);
+    child.on('exit', (code) => {
+      clearTimeout(timer);
+      setTimeout(() => resolve({ code: code ?? 1, output }), 200);
+    });
+  });
+
+const count = (output, what) => [...output.matchAll(new RegExp(`^\\s*(\\d+) ${what}`, 'gm'))].reduce((sum, match) => sum + Number(match[1]), 0);
+
+let passed = 0;
+let failed = 0;
+const summary = [];
+for (const suite of SUITES) {
+  if (suite.name.startsWith('root') && !existsSync('dist/test/e2e')) throw new Error('there is no end-to-end suite in dist/test/e2e');
+  console.log(`\n=== ${suite.name}: ${suite.argv.join(' ')}`);
+  const began = process.hrtime.bigint();
+  const { code, output } = await run(suite);
+  const seconds = Number((process.hrtime.bigint() - began) / 1_000_000_000n);
+  const good = suite.counts ? count(output, 'tests? passed') : Number(code === 0);
+  let bad = suite.counts ? count(output, 'tests? failed') + count(output, 'uncaught exceptions?') + count(output, 'unhandled rejections?') + count(output, 'tests? (?:skipped|todo)') : Number(code !== 0);
+  if (suite.counts && bad === 0 && (code !== 0 || good === 0)) bad = 1;
+  passed += good;
+  failed += bad;
+  summary.push(`${suite.name}: ${good} passed, ${bad} failed, exit ${code}, ${seconds} s`);
+}
+console.log(`\n${summary.join('\n')}`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
