@@ -1,2 +1,3 @@
 // The public door `understudy/testkit`: contract suites and doubles for authors of plugins.
 export { FakeClock } from './fake-clock.js';
+export { MemoryArbiter, type MemoryArbiterOptions, type MemoryFaults, MemoryStore } from './memory-arbiter.js';
