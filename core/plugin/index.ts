@@ -6,6 +6,7 @@ export { Clock, type Timer } from '../system/clock.js';
 export { Random } from '../system/random.js';
 export { Exec, type RunOptions, type RunResult, type RunningProcess } from '../system/exec.js';
 export { Processes, type ProcessIdentity } from '../system/process.js';
+export { Cgroups } from '../system/cgroup.js';
 export { Addresses, type AddOptions, type HostAddress } from '../system/addresses.js';
 export { type Arbiter, ArbiterError, type CasResult, type Versioned } from '../ownership/arbiter.js';
 export type { ResourceState } from '../model/observed.js';

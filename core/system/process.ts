@@ -1,8 +1,6 @@
-// Which processes there are, read from /proc, and the end of those that carry a mark. A process is named by pid and start
-// time together: a pid alone may be somebody else's tomorrow. Linux; elsewhere nothing is found and nothing is killed.
-import { readdirSync, readFileSync } from 'node:fs';
-import { inject, injectable } from 'tsyringe';
-import { Clock } from './clock.js';
+// What is known of a process, and the only door to processes that are not our children. A process is named by pid and
+// start time together: a pid alone may be somebody else's tomorrow. Implementation: process-linux.ts.
+import { readFileSync } from 'node:fs';
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -28,74 +26,11 @@ export interface Processes {
 }
 export const Processes: unique symbol = Symbol('Processes');
 
-const WATCH_MS = 20;
-const KILL_AGAIN_MS = 5;
-
-@injectable()
-export class ProcProcesses implements Processes {
-  constructor(@inject(Clock) private readonly clock: Clock) {}
-
-  identify(pid: number): ProcessIdentity | null {
-    const stat = readStat(pid);
-    return stat === null || stat.dead ? null : { pid, startTime: stat.startTime };
-  }
-
-  alive({ pid, startTime }: ProcessIdentity): boolean {
-    return this.identify(pid)?.startTime === startTime;
-  }
-
-  marked(mark: string): readonly ProcessIdentity[] {
-    const entry = `\0UNDERSTUDY_RESOURCE=${mark}\0`;
-    return this.all((pid) => `\0${read(`/proc/${pid}/environ`) ?? ''}\0`.includes(entry));
-  }
-
-  session(leader: number): readonly ProcessIdentity[] {
-    return this.all((pid) => readStat(pid)?.session === leader);
-  }
-
-  async killAll(find: () => readonly ProcessIdentity[], limitMs: number): Promise<readonly ProcessIdentity[]> {
-    const endMs = this.clock.nowMs() + limitMs;
-    for (;;) {
-      const left = find();
-      for (const found of left) this.signal(found, 'SIGKILL');
-      if (left.length === 0 || this.clock.nowMs() >= endMs) return left;
-      await this.clock.sleep(KILL_AGAIN_MS);
-    }
-  }
-
-  signal(target: ProcessIdentity, signal: NodeJS.Signals): void {
-    if (!this.alive(target)) return;
-    try {
-      process.kill(target.pid, signal);
-    } catch (error) {
-      // Gone between the look and the signal.
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-    }
-  }
-
-  watch(target: ProcessIdentity, gone: () => void): () => void {
-    const timer = this.clock.every(
-      WATCH_MS,
-      () => {
-        if (this.alive(target)) return;
-        timer.cancel();
-        gone();
-      },
-      { idle: true },
-    );
-    return () => timer.cancel();
-  }
-
-  private all(wanted: (pid: number) => boolean): readonly ProcessIdentity[] {
-    const pids = entries('/proc').map(Number).filter(Number.isInteger);
-    return pids.filter(wanted).flatMap((pid) => this.identify(pid) ?? []);
-  }
-}
-
 /** Start time of a process, also of a zombie; null when there is none or no /proc. */
 export const startTimeOf = (pid: number): string | null => readStat(pid)?.startTime ?? null;
 
-interface Stat {
+/** What one line of /proc/PID/stat tells. `dead`: a zombie. */
+export interface Stat {
   readonly dead: boolean;
   readonly session: number;
   readonly startTime: string;
@@ -110,28 +45,20 @@ export const parseStat = (line: string): Stat | null => {
   return { dead: state === 'Z' || state === 'X', session: Number(session), startTime };
 };
 
-const readStat = (pid: number): Stat | null => {
-  const line = read(`/proc/${pid}/stat`);
+/** null when there is no such process (or no /proc). */
+export const readStat = (pid: number): Stat | null => {
+  const line = readProc(`/proc/${pid}/stat`);
   return line === null ? null : parseStat(line);
 };
 
 const GONE = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);
 
-/** Contents, or null when the process has gone or is not ours to read. */
-const read = (path: string): string | null => {
+/** A file of /proc, or null when the process has gone or is not ours to read. */
+export const readProc = (path: string): string | null => {
   try {
     return readFileSync(path, 'latin1');
   } catch (error) {
     if (GONE.has((error as NodeJS.ErrnoException).code ?? '')) return null;
-    throw error;
-  }
-};
-
-const entries = (directory: string): readonly string[] => {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
 };

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import test from 'ava';
 import { systemClock } from '../../core/system/clock.js';
 import { commandLine, environmentFor, PosixExec } from '../../core/system/exec-posix.js';
-import { parseStat, ProcProcesses } from '../../core/system/process.js';
+import { parseStat } from '../../core/system/process.js';
+import { LinuxProcesses } from '../../core/system/process-linux.js';
 
 const exec = new PosixExec(systemClock);
-const processes = new ProcProcesses(systemClock);
+const processes = new LinuxProcesses(systemClock);
 const directory = mkdtempSync(join(tmpdir(), 'understudy-exec-'));
 test.after.always(() => rmSync(directory, { recursive: true, force: true }));
 const sh = (script: string, options: Partial<Parameters<PosixExec['run']>[2]> = {}) => exec.run('/bin/sh', ['-c', script], { timeoutMs: 10_000, ...options });
