@@ -2,8 +2,9 @@
 export * from './contract.js';
 export { argv, choice, durationMs, flag, integer, list, options, sizeBytes, table, text, z } from '../config/fields.js';
 export { UnderstudyError, reasonOf } from '../errors/errors.js';
-export { Clock, type Timer } from '../system/clock.js';
-export { Random } from '../system/random.js';
+export { Clock, systemClock, type Timer } from '../system/clock.js';
+export { Random, systemRandom } from '../system/random.js';
+export { systemExec } from '../system/exec-system.js';
 export { Exec, type RunOptions, type RunResult, type RunningProcess } from '../system/exec.js';
 export { Processes, type ProcessIdentity } from '../system/process.js';
 export { Cgroups } from '../system/cgroup.js';
