@@ -16,13 +16,14 @@ export interface BeatGroup {
 }
 
 export type Message =
+  /** With very many groups a beat comes in parts, each a message with some of them; `peers()` has them all. */
   | { readonly kind: 'beat'; readonly cfgHash: string; readonly groups: readonly BeatGroup[] }
   /** A planned release was just written: read the record now. Sent three times, 20 ms apart. */
   | { readonly kind: 'nudge'; readonly group: GroupId; readonly epoch: Epoch }
   /** Asks the holder's guard to stop the group and say STOPPED(e). */
   | { readonly kind: 'please-stop'; readonly group: GroupId; readonly epoch: Epoch };
 
-/** An authentic, fresh message. */
+/** An authentic, fresh message. What is sent comes once over each network: listeners are idempotent. */
 export interface Received {
   readonly from: NodeId;
   readonly bootId: BootId;

@@ -1,0 +1,78 @@
+// The body of a heartbeat frame: compact JSON, split into parts when the groups of one beat do not fit one frame.
+// Pure. What arrives is authentic but may come from another version: anything not understood exactly is null, never a throw.
+import type { LeasePhase } from '../model/lease.js';
+import type { BeatGroup, Message } from './contract.js';
+
+/** A message, or one part of a beat: `part` of `parts`, each with some of the groups. */
+export interface MessagePart {
+  readonly message: Message;
+  readonly part: number;
+  readonly parts: number;
+}
+
+const PHASES: readonly LeasePhase[] = ['idle', 'observe', 'acquiring', 'held', 'releasing', 'fencing-self'];
+const MAX_PARTS = 64;
+const MAX_NAME = 128;
+
+type Wire = readonly unknown[];
+const bytesOf = (wire: Wire): Uint8Array => Buffer.from(JSON.stringify(wire), 'utf8');
+const groupWire = ({ group, epoch, seq, version, phase, stopped }: BeatGroup): Wire => [group, epoch, seq, version, PHASES.indexOf(phase), stopped ? 1 : 0];
+
+/** The message as bodies of at most `maxBytes` each; null when even one group alone is too long. */
+export const encodeMessage = (message: Message, maxBytes: number): readonly Uint8Array[] | null => {
+  if (message.kind !== 'beat') {
+    const body = bytesOf([message.kind === 'nudge' ? 'n' : 'p', message.group, message.epoch]);
+    return body.length <= maxBytes ? [body] : null;
+  }
+  const beat = (part: number, parts: number, groups: readonly Wire[]) => bytesOf(['b', message.cfgHash, part, parts, groups]);
+  const emptyBytes = beat(MAX_PARTS, MAX_PARTS, []).length;
+  const parts: Wire[][] = [[]];
+  let usedBytes = emptyBytes;
+  for (const group of message.groups) {
+    const wire = groupWire(group);
+    const length = bytesOf(wire).length + 1;
+    if (emptyBytes + length > maxBytes) return null;
+    if (usedBytes + length > maxBytes) {
+      parts.push([]);
+      usedBytes = emptyBytes;
+    }
+    parts.at(-1)!.push(wire);
+    usedBytes += length;
+  }
+  if (parts.length > MAX_PARTS || emptyBytes > maxBytes) return null;
+  return parts.map((groups, part) => beat(part, parts.length, groups));
+};
+
+const isName = (value: unknown): value is string => typeof value === 'string' && value.length <= MAX_NAME;
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+const readGroup = (wire: unknown): BeatGroup | null => {
+  if (!Array.isArray(wire) || wire.length !== 6) return null;
+  const [group, epoch, seq, version, phaseIndex, stopped] = wire as unknown[];
+  const phase = typeof phaseIndex === 'number' ? PHASES[phaseIndex] : undefined;
+  if (!isName(group) || !isCount(epoch) || !isCount(seq) || !isName(version) || phase === undefined || (stopped !== 0 && stopped !== 1)) return null;
+  return { group, epoch, seq, version, phase, stopped: stopped === 1 };
+};
+
+/** What an authentic body says, or null. */
+export const decodeMessage = (body: Uint8Array): MessagePart | null => {
+  let wire: unknown;
+  try {
+    wire = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8'));
+  } catch {
+    return null; // Not JSON: the answer is null, which the caller counts as a bad body.
+  }
+  if (!Array.isArray(wire)) return null;
+  const [kind, ...rest] = wire as unknown[];
+  if (kind === 'n' || kind === 'p') {
+    const [group, epoch] = rest;
+    if (rest.length !== 2 || !isName(group) || !isCount(epoch)) return null;
+    return { message: { kind: kind === 'n' ? 'nudge' : 'please-stop', group, epoch }, part: 0, parts: 1 };
+  }
+  const [cfgHash, part, parts, list] = rest;
+  if (kind !== 'b' || rest.length !== 4 || !isName(cfgHash) || !isCount(part) || !isCount(parts) || !Array.isArray(list)) return null;
+  if (parts < 1 || parts > MAX_PARTS || part >= parts) return null;
+  const groups = list.map(readGroup);
+  if (groups.includes(null)) return null;
+  return { message: { kind: 'beat', cfgHash, groups: groups as BeatGroup[] }, part, parts };
+};
