@@ -47,7 +47,14 @@ export const choice = <const Words extends readonly [string, ...string[]]>(descr
 export const flag = (describe: string, fallback: boolean) => z.boolean().default(fallback).describe(describe);
 export const integer = (describe: string, { min = 0, max = Number.MAX_SAFE_INTEGER } = {}) => z.int().min(min).max(max).describe(describe);
 /** A command as argv: the program and its arguments, never a shell line. */
-export const argv = (describe: string) => z.array(z.string()).min(1).readonly().describe(describe);
+export const argv = (describe: string) =>
+  z
+    .array(z.string(), {
+      error: ({ input }) => (typeof input === 'string' ? 'a command is a list of words, not a shell line: write [/path/program, word, …], or for a shell say so: [sh, -c, "…"]' : undefined),
+    })
+    .min(1)
+    .readonly()
+    .describe(describe);
 export const list = <T extends z.ZodType>(describe: string, item: T) => z.array(item).readonly().describe(describe);
 export const table = <T extends z.ZodType>(describe: string, value: T) => z.record(z.string(), value).readonly().describe(describe);
 /** The options of an agent, an arbiter or a plugin's settings: unknown keys are errors. */

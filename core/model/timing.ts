@@ -4,6 +4,8 @@
 export interface Timing {
   /** Name shown to people: the profile it came from, with `+` behind it when single values were changed. */
   readonly profile: string;
+  /** W must withstand any number of pauses of the old holder's guard (I5). */
+  readonly strict?: boolean;
   /** h: one heartbeat on every network each so often. */
   readonly heartbeatMs: number;
   /** Silence on all heartbeat networks for so long makes a peer `suspect` (I8). */

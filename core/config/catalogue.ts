@@ -1,0 +1,30 @@
+// What the config needs to know of plugins, as an argument: this room stands below them. An AgentDefinition and an
+// ArbiterDefinition of the plugin contract fit these shapes as they are.
+import type { Operations } from '../model/desired.js';
+import type { z } from './fields.js';
+
+/** A resource type. */
+export interface CatalogueAgent {
+  readonly summary: string;
+  readonly options: z.ZodType;
+  readonly operations?: Operations;
+  readonly promotable?: boolean;
+  readonly fencedByEpoch?: boolean | ((options: never) => boolean);
+  readonly defaults?: Partial<Record<'everyMs' | 'monitorTimeoutMs' | 'startTimeoutMs' | 'stopTimeoutMs', number>>;
+}
+
+export interface CatalogueArbiter {
+  readonly summary?: string;
+  readonly options: z.ZodType;
+  /** Milliseconds; a shorter renew period is refused. */
+  readonly minRenewMs?: number;
+}
+
+/** Everything that plugins add to the file's language. Absent as a whole for the guard, which loads no plugins. */
+export interface Catalogue {
+  readonly agents: Readonly<Record<string, CatalogueAgent>>;
+  /** null: known by name, its options not loaded. */
+  readonly arbiters: Readonly<Record<string, CatalogueArbiter | null>>;
+  /** Top-level keys that plugins own; null: known by name only. */
+  readonly settings: Readonly<Record<string, z.ZodType | null>>;
+}
