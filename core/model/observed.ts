@@ -63,6 +63,8 @@ export interface Transition {
   readonly hooksDone: readonly string[];
   /** A hook with `onFailure: abort` failed: why, else null. */
   readonly aborted: string | null;
+  /** Evidence that `from` is down, for this epoch: STOPPED(e), a changed boot, a confirmed fence. Asked for with `fencing: required`. */
+  readonly fenced?: string | null;
 }
 
 export interface ObservedGroup {

@@ -25,9 +25,13 @@ export interface Action {
   readonly because: string;
 }
 
-/** `failover-noted`: the new holder records a failover and removes a move. `move-done`: removes a move. */
+/**
+ * `failover-noted`: an unplanned failover counts from now on, and a move to this node is removed. The new holder notes the
+ * loss of the old one; a holder that gives the group away because of a fault notes that itself (`from` is then itself, `to`
+ * whom it names, itself when it gave up). `move-done`: removes a move.
+ */
 export type OrdersChange =
-  | { readonly kind: 'failover-noted'; readonly from: string | null; readonly epoch: number; readonly because: string }
+  | { readonly kind: 'failover-noted'; readonly from: string | null; readonly to?: string; readonly epoch: number; readonly because: string }
   | { readonly kind: 'move-done'; readonly id: string };
 
 /** How a group looks to people; computed by the planner from the facts, never stored. */

@@ -1,0 +1,25 @@
+// The one word people see for a group, computed from facts and never stored: on the holder from its own resources, elsewhere
+// from the holder's report.
+import type { GroupState } from '../model/plan.js';
+import type { Facts } from './facts.js';
+
+/** On the holder: by critical resources first; others only make it `partial`. */
+export const ownState = ({ members }: Facts): GroupState => {
+  const critical = members.filter(({ resource }) => resource.critical);
+  if (critical.some(({ broken }) => broken !== null)) return 'faulted';
+  // Cannot be told, or failed less often than counts: it is still taken to do its job, as the planner takes it.
+  const missing = critical.some(({ satisfied, status, flight }) => !satisfied && (flight.size > 0 || (status !== 'unknown' && status !== 'doubtful')));
+  if (missing) return 'starting';
+  return members.every(({ satisfied }) => satisfied) ? 'online' : 'partial';
+};
+
+/** Elsewhere: what the holder reported last. Without a report a live holder is taken at its lease. */
+export const holderState = ({ holder, group }: Facts): GroupState => {
+  if (holder === null || holder.state === 'lost' || holder.state === 'suspect') return 'blocked';
+  const report = holder.groups[group.id]?.resources;
+  if (report === undefined) return 'online';
+  const bad = group.resources.filter(({ id }) => report[id]?.state !== 'online');
+  if (bad.length === 0) return 'online';
+  if (bad.some(({ id, critical }) => critical && report[id]?.state === 'faulted')) return 'faulted';
+  return bad.some(({ critical }) => critical) ? 'starting' : 'partial';
+};

@@ -1,0 +1,298 @@
+// A whole cluster as the planner sees it: nodes, one lease record and one orders record per group, and a guard so simple that
+// it is always right (it acquires for the best will, releases when told). Actions end in the cycle that begins them. No time:
+// what would pass by itself (W, windows) passes when told. Invariant: each plan made here went through assertPlan.
+import type { DesiredGroup, DesiredResource, DesiredState, HookPoint } from '../../core/model/desired.js';
+import type { GroupOrders, LeasePhase, NodeOrders, PeerState, RecordState, Will } from '../../core/model/lease.js';
+import { NO_GROUP_ORDERS, NO_NODE_ORDERS } from '../../core/model/lease.js';
+import type { InFlight, ObservedGroup, ObservedNode, ObservedResource, ObservedState, ResourceState, Transition } from '../../core/model/observed.js';
+import type { Action, Plan } from '../../core/model/plan.js';
+import { statusOf } from '../../core/planner/failures.js';
+import { assertPlan } from '../../core/planner/invariants.js';
+import { plan } from '../../core/planner/plan.js';
+import { readyActions } from '../../core/planner/ready.js';
+import { applyAction, CLEAN } from '../../core/planner/simulate.js';
+
+export const resourceOf = (id: string, given: Partial<DesiredResource> = {}): DesiredResource => ({
+  id, type: 'app-script', options: {}, after: [], critical: true, operations: 'on-off', promotable: false, fencedByEpoch: false,
+  everyMs: 10_000, monitorTimeoutMs: 5_000, startTimeoutMs: 30_000, stopTimeoutMs: 30_000, tolerance: 1, unknownLimit: 0,
+  restart: { max: 2, withinMs: 600_000 }, ...given,
+});
+
+export const groupOf = (id: string, resources: readonly DesiredResource[], given: Partial<DesiredGroup> = {}): DesiredGroup => ({
+  id, prefer: ['a', 'b'], failback: 'never', takeover: 'lease', resources, failover: { max: 2, withinMs: 3_600_000 }, hooks: [], ...given,
+});
+
+export const clusterOf = (groups: readonly DesiredGroup[], given: Partial<DesiredState> = {}): DesiredState => ({
+  cluster: 'test', cfgHash: 'c1', nodes: ['a', 'b'], fencing: 'watchdog', groups, timing: TIMING, ...given,
+});
+
+const TIMING: DesiredState['timing'] = {
+  profile: 'lan', heartbeatMs: 40, suspectAfterMs: 220, renewMs: 250, attemptMs: 250, softMs: 500, selfFenceMs: 1_250, stopBudgetMs: 750, watchdogMs: 2_000,
+  watchdogGranularityMs: 0, petMaxAgeMs: 300, pollMs: 100, marginMs: 100, driftRatio: 0.01, takeoverWaitMs: 3_000, rankDelayMs: 50, arbiterRttMs: 100, steadyMs: 60_000,
+};
+
+export const hookOf = (point: HookPoint): DesiredGroup['hooks'][number] =>
+  ({ point, name: `./${point}.sh`, run: { kind: 'script', argv: [`./${point}.sh`] }, order: 'normal', timeoutMs: 10_000, onFailure: 'abort', on: 'all', platform: 'any' });
+
+interface GroupHere {
+  phase: LeasePhase;
+  resources: Record<string, ObservedResource>;
+  /** What really runs, whatever was seen. */
+  truth: Record<string, ResourceState>;
+  transition: Transition | null;
+  inFlight: InFlight[];
+  blockers: readonly string[] | null;
+}
+
+interface NodeHere {
+  state: PeerState;
+  orders: NodeOrders;
+  cfgHash: string;
+  selfBlockers: string[];
+  reports: boolean;
+  groups: Record<string, GroupHere>;
+}
+
+interface RecordHere {
+  state: RecordState;
+  epoch: number;
+  holder: string | null;
+  successor: string | null;
+}
+
+export class PlannerWorld {
+  readonly nodes: Record<string, NodeHere> = {};
+  readonly records: Record<string, RecordHere> = {};
+  readonly orders: Record<string, GroupOrders> = {};
+  /** Failovers that no longer count: their windows have passed or they were cleared. */
+  readonly forgotten: Record<string, number> = {};
+  /** `start a g/r` → why it fails. */
+  readonly failing: Record<string, string> = {};
+  arbiter: 'ok' | 'silent' = 'ok';
+  /** Called with a line for everything that happens. */
+  onLine: (line: string) => void = () => undefined;
+
+  constructor(readonly desired: DesiredState) {
+    for (const node of desired.nodes) {
+      this.nodes[node] = { state: 'member', orders: NO_NODE_ORDERS, cfgHash: desired.cfgHash, selfBlockers: [], reports: true, groups: {} };
+      for (const group of desired.groups) this.here(node).groups[group.id] = this.fresh(group, 'offline');
+    }
+    for (const { id } of desired.groups) {
+      this.records[id] = { state: 'absent', epoch: 0, holder: null, successor: null };
+      this.orders[id] = NO_GROUP_ORDERS;
+      this.forgotten[id] = 0;
+    }
+  }
+
+  here(node: string): NodeHere {
+    const here = this.nodes[node];
+    if (here === undefined) throw new Error(`no node ${node}`);
+    return here;
+  }
+
+  at(node: string, group: string): GroupHere {
+    const at = this.here(node).groups[group];
+    if (at === undefined) throw new Error(`no group ${group}`);
+    return at;
+  }
+
+  record(group: string): RecordHere {
+    const record = this.records[group];
+    if (record === undefined) throw new Error(`no group ${group}`);
+    return record;
+  }
+
+  desiredResource(group: string, resource: string): DesiredResource {
+    const found = this.desired.groups.find(({ id }) => id === group)?.resources.find(({ id }) => id === resource);
+    if (found === undefined) throw new Error(`no resource ${group}/${resource}`);
+    return found;
+  }
+
+  private fresh(group: DesiredGroup, state: ResourceState): GroupHere {
+    return {
+      phase: 'observe', transition: null, inFlight: [], blockers: [],
+      resources: Object.fromEntries(group.resources.map(({ id, operations }) => [id, { ...CLEAN, state: operations === 'none' ? 'online' : state }])),
+      truth: Object.fromEntries(group.resources.map(({ id, operations }) => [id, operations === 'none' ? 'online' : state])),
+    };
+  }
+
+  /** The group runs on `node` in `epoch`, everything online. */
+  holds(node: string, group: string, epoch: number): void {
+    this.records[group] = { state: 'held', epoch, holder: node, successor: null };
+    const at = this.at(node, group);
+    at.phase = 'held';
+    for (const [id, seen] of Object.entries(at.resources)) {
+      at.resources[id] = { ...seen, state: 'online', source: 'monitor', role: this.desiredResource(group, id).promotable ? 'primary' : null };
+      at.truth[id] = 'online';
+    }
+  }
+
+  /** What `self` observes. */
+  view(self: string): ObservedState {
+    const groups: Record<string, ObservedGroup> = {};
+    for (const { id } of this.desired.groups) {
+      const { phase, resources, transition, inFlight } = this.at(self, id);
+      const { state, epoch, holder, successor } = this.record(id);
+      const orders = this.orders[id] ?? NO_GROUP_ORDERS;
+      groups[id] = {
+        id, orders, failovers: orders.failovers.length - (this.forgotten[id] ?? 0), transition, resources: { ...resources }, inFlight: [...inFlight],
+        lease: {
+          group: id, phase, epoch, holder, record: state, successor, inSync: [], remainingMs: phase === 'held' ? 1_000 : 0,
+          recordAgeMs: state === 'unread' ? null : 10, because: `the guard is in ${phase}`,
+        },
+      };
+    }
+    const nodes: Record<string, ObservedNode> = {};
+    for (const id of this.desired.nodes) nodes[id] = this.peer(id, id === self);
+    return {
+      self, nowMs: 0, nodes, groups, selfBlockers: this.here(self).selfBlockers,
+      arbiter: this.arbiter === 'ok' ? { state: 'ok', ageMs: 10, because: 'it answers' } : { state: 'silent', ageMs: 60_000, because: 'no answer within 250 ms' },
+    };
+  }
+
+  private peer(id: string, self: boolean): ObservedNode {
+    const { state, orders, cfgHash, groups, reports } = this.here(id);
+    const report = Object.entries(groups).filter(([, { blockers }]) => blockers !== null)
+      .map(([group, { resources, blockers }]) => [group, { resources, blockers: blockers ?? [] }] as const);
+    return { id, state: self ? 'member' : state, orders, cfgHash, reportAgeMs: reports ? 100 : null, groups: reports ? Object.fromEntries(report) : {} };
+  }
+
+  plan(node: string): Plan {
+    const observed = this.view(node);
+    const made = plan(this.desired, observed);
+    assertPlan(this.desired, observed, made);
+    return made;
+  }
+
+  /** Nodes whose controllers run. */
+  awake(): readonly string[] {
+    return this.desired.nodes.filter((node) => this.here(node).state === 'member');
+  }
+
+  /** One action ends on `node`: done, or failed as the scenario says. */
+  perform(node: string, action: Action): string | null {
+    const at = this.at(node, action.group);
+    const what = action.resource ?? action.hook ?? action.node ?? '';
+    const failed = this.failing[`${action.kind} ${node} ${action.group}/${what}`] ?? null;
+    const found = at.truth[what];
+    const after = applyAction(this.desired, this.view(node), action, { failed, ...(found === undefined ? {} : { found }) }).groups[action.group];
+    if (after === undefined) throw new Error(`no group ${action.group}`);
+    at.resources = { ...after.resources };
+    at.transition = after.transition;
+    if (action.kind === 'orders') this.orders[action.group] = after.orders;
+    if (failed === null && action.kind === 'start') at.truth[what] = 'online';
+    if (failed === null && action.kind === 'stop') at.truth[what] = 'offline';
+    return failed;
+  }
+
+  /** What peers are told: each node's will, as its controller reports it. */
+  report(): void {
+    for (const node of this.awake()) for (const will of this.plan(node).wills) this.at(node, will.group).blockers = will.blockers;
+  }
+
+  /** One cycle of every controller and guard. Returns whether anything happened. */
+  cycle(limit = Number.POSITIVE_INFINITY): boolean {
+    this.report();
+    let begun = 0;
+    const wills = new Map<string, readonly Will[]>();
+    for (const node of this.awake()) {
+      const made = this.plan(node);
+      wills.set(node, made.wills);
+      for (const action of readyActions(made, new Set())) {
+        if (begun >= limit) break;
+        begun++;
+        const failed = this.perform(node, action);
+        this.onLine(`${node}  ${describe(action)}${failed === null ? '' : ` FAILED: ${failed}`}`);
+      }
+    }
+    const moved = begun === 0 && this.guards(wills);
+    return begun > 0 || moved;
+  }
+
+  /** The guards' part: releases, then the best will for each free record. */
+  private guards(wills: ReadonlyMap<string, readonly Will[]>): boolean {
+    let changed = false;
+    for (const { id } of this.desired.groups) {
+      const record = this.record(id);
+      const holder = record.holder;
+      const will = holder === null ? undefined : wills.get(holder)?.find(({ group }) => group === id);
+      if (holder !== null && will?.want === 'release' && this.at(holder, id).phase === 'held') {
+        this.records[id] = { ...record, state: 'released', holder: null, successor: will.successor, from: holder } as RecordHere;
+        Object.assign(this.at(holder, id), { phase: 'observe', transition: null });
+        this.onLine(`${holder}  guard releases ${id}, epoch ${record.epoch}, next ${will.successor ?? 'whoever is first'}`);
+        changed = true;
+        continue;
+      }
+      const free = record.state === 'absent' || record.state === 'released' || (holder !== null && this.here(holder).state === 'lost');
+      if (!free || this.arbiter !== 'ok') continue;
+      const best = [...wills].flatMap(([node, list]) => list.filter(({ group, want }) => group === id && want === 'hold').map((one) => ({ node, rank: one.rank })))
+        .sort((left, right) => left.rank - right.rank)[0];
+      if (best === undefined) continue;
+      this.acquire(best.node, id);
+      changed = true;
+    }
+    return changed;
+  }
+
+  private acquire(node: string, group: string): void {
+    const record = this.record(group) as RecordHere & { from?: string };
+    const from = record.holder ?? record.from ?? null;
+    const gaveAway = this.orders[group]?.failovers.some((entry) => entry.epoch === record.epoch && entry.from === from) ?? false;
+    const kind = record.state === 'held' || (gaveAway && from !== node) ? 'failover' : record.successor === node ? 'switchover' : 'start';
+    const epoch = record.epoch + 1;
+    this.records[group] = { state: 'held', epoch, holder: node, successor: null };
+    Object.assign(this.at(node, group), { phase: 'held', transition: { kind, from, hooksDone: [], aborted: null } satisfies Transition });
+    this.onLine(`${node}  guard takes ${group}, epoch ${epoch} (${kind}${from === null ? '' : ` from ${from}`})`);
+  }
+
+  /** Until nothing happens any more. */
+  run(limit = 100): void {
+    for (let step = 0; step < limit; step++) if (!this.cycle()) return;
+    throw new Error(`the world does not come to rest within ${limit} cycles`);
+  }
+
+  /** Something was seen of a resource, counted as the scheduler counts it. */
+  see(node: string, group: string, resource: string, state: ResourceState, reason = '', row = 1): void {
+    const at = this.at(node, group);
+    const wanted = this.desiredResource(group, resource);
+    const before = at.resources[resource] ?? CLEAN;
+    const bad = state === 'faulted' || state === 'offline';
+    const seen: ObservedResource = {
+      ...before, state, reason, source: 'monitor', ageMs: 0,
+      badRow: bad ? before.badRow + row : state === 'unknown' ? before.badRow : 0,
+      unknownRow: state === 'unknown' ? before.unknownRow + row : 0,
+    };
+    const counts = statusOf(wanted, seen) === 'faulted' && statusOf(wanted, before) !== 'faulted';
+    at.resources[resource] = { ...seen, failures: before.failures + (counts ? 1 : 0) };
+    at.truth[resource] = state;
+  }
+
+  powerOff(node: string): void {
+    const here = this.here(node);
+    here.state = 'suspect';
+    for (const group of this.desired.groups) here.groups[group.id] = { ...this.fresh(group, 'offline'), phase: 'observe' };
+  }
+
+  powerOn(node: string): void {
+    this.here(node).state = 'member';
+  }
+
+  /** All that was learnt is gone; what runs goes on running. */
+  restartController(node: string): void {
+    for (const at of Object.values(this.here(node).groups)) Object.assign(at, { resources: {}, transition: null, inFlight: [] });
+  }
+
+  clear(group: string): void {
+    this.forgotten[group] = this.orders[group]?.failovers.length ?? 0;
+    for (const node of this.desired.nodes) {
+      const at = this.at(node, group);
+      for (const [id, seen] of Object.entries(at.resources)) at.resources[id] = { ...seen, failures: 0, startFailed: null, stopFailed: null };
+      if (at.transition !== null) at.transition = { ...at.transition, aborted: null };
+    }
+  }
+}
+
+export const describe = ({ kind, group, resource, hook, node, orders }: Action): string => {
+  if (kind === 'orders') return `orders ${group} ${orders?.kind ?? ''}${orders?.kind === 'failover-noted' ? ` from ${orders.from ?? 'nowhere'}` : ''}`;
+  return `${kind} ${group}/${resource ?? hook ?? node ?? ''}`;
+};
