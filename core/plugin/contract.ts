@@ -221,6 +221,8 @@ export interface LabServiceContext {
   readonly listenAddress: string;
   /** Directory for the service's own files. */
   readonly directory: string;
+  /** The cluster key file of the lab's hosts, for services that authenticate by it. */
+  readonly keyFile: string;
   /** Tells the lab's router: packets for `address` go to `node`, or nowhere. Resolves when packets follow. */
   readonly route: (address: string, node: NodeId | null) => Promise<void>;
   /** Powers a host off or on because the service was asked to (StopInstances). */

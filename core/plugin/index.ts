@@ -6,6 +6,7 @@ export { Clock, systemClock, type Timer } from '../system/clock.js';
 export { Random, systemRandom } from '../system/random.js';
 export { systemExec } from '../system/exec-system.js';
 export { Exec, type RunOptions, type RunResult, type RunningProcess } from '../system/exec.js';
+export { type ClusterKey, type ClusterKeys, loadKeys } from '../system/key-file.js';
 export { Processes, type ProcessIdentity } from '../system/process.js';
 export { Cgroups } from '../system/cgroup.js';
 export { Addresses, type AddOptions, type HostAddress } from '../system/addresses.js';

@@ -302,7 +302,7 @@ test('lab service: hosts as instances, three tables with the address, routes and
   const log = { debug: () => {}, info: () => {}, warn: () => {}, error: (message: string) => t.fail(message) };
   const service = await ec2LabService.start({
     hosts: [{ node: 'a', serviceAddress: '10.0.1.10', zone: 'ap-northeast-2a' }, { node: 'b', serviceAddress: '10.0.2.10', zone: 'ap-northeast-2c' }],
-    floating: [VIP], listenAddress: '127.0.0.1', directory: '', log,
+    floating: [VIP], listenAddress: '127.0.0.1', directory: '', keyFile: '', log,
     route: async (address, node) => void routed.push(`${address} ${node}`),
     power: async (node, on) => powered(`${node} ${on}`),
   });
