@@ -106,10 +106,9 @@ export class FileJournal implements Journal {
 
   private enqueue(event: NewEvent): void {
     const { clock, node, bootId, source } = this.options;
-    const nowMs = clock.nowMs();
-    const monoMs = event.monoMs ?? nowMs;
-    // The wall time is for people: an event told late still shows when it happened.
-    const at = new Date(Date.parse(clock.wallIso()) - Math.max(0, nowMs - monoMs)).toISOString();
+    const monoMs = event.monoMs ?? clock.nowMs();
+    // For people: an event told late still shows when it happened.
+    const at = clock.wallIso(monoMs);
     const whole: JournalEvent = { ...event, seq: this.nextSeq, at, monoMs: Math.round(monoMs * 1000) / 1000, node, bootId, source };
     let line: string;
     try {

@@ -14,8 +14,8 @@ export interface Clock {
   every(periodMs: number, fire: () => void, options?: { idle?: boolean }): Timer;
   /** Resolves after `afterMs`, or rejects with the signal's reason. */
   sleep(afterMs: number, signal?: AbortSignal): Promise<void>;
-  /** ISO time with milliseconds, for people. */
-  wallIso(): string;
+  /** ISO time with milliseconds, for people: of now, or of a moment of `nowMs()` that has passed. */
+  wallIso(atMs?: number): string;
 }
 export const Clock: unique symbol = Symbol('Clock');
 
@@ -42,5 +42,5 @@ export const systemClock: Clock = {
       const handle = setTimeout(done, Math.max(0, afterMs));
       signal?.addEventListener('abort', stop, { once: true });
     }),
-  wallIso: () => new Date().toISOString(),
+  wallIso: (atMs) => new Date(Date.now() - (atMs === undefined ? 0 : Math.max(0, systemClock.nowMs() - atMs))).toISOString(),
 };

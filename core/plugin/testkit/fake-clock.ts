@@ -52,8 +52,8 @@ export class FakeClock implements Clock {
     });
   }
 
-  wallIso(): string {
-    return new Date(Date.UTC(2026, 0, 1) + this.#nowMs).toISOString();
+  wallIso(atMs = this.#nowMs): string {
+    return new Date(Date.UTC(2026, 0, 1) + atMs).toISOString();
   }
 
   /** Moves time and fires what falls due, synchronously; promise callbacks run only when the test awaits. */
