@@ -2,8 +2,8 @@
 // Also says whether this machine can carry the substrate at all.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { reasonOf, UnderstudyError } from '../errors/errors.js';
-import { LAB_MARK, pidsWithMark, removeCgroup, signalPid } from './host-processes.js';
+import { reasonOf } from '../errors/errors.js';
+import { killLab, removeCgroup, signalPid } from './host-processes.js';
 import { tool } from './lab-process.js';
 import { cgroupName, namespaceOf } from './netns-names.js';
 
@@ -36,25 +36,12 @@ export const netnsObstacle = (): string | null => {
   }
 };
 
-const killMarked = (labId: string): void => {
-  for (let round = 0; round < 20; round++) {
-    const pids = pidsWithMark(`${LAB_MARK}=${labId}`);
-    if (pids.length === 0) return;
-    for (const pid of pids) signalPid(pid, 'SIGKILL');
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
-  }
-  throw new UnderstudyError('LAB_FAILED', `processes of lab ${labId} cannot be killed: ${pidsWithMark(`${LAB_MARK}=${labId}`).join(' ')}`);
-};
-
-/** Ends every process of the lab, whoever started it. Works for both substrates. */
-export const killLab = killMarked;
-
 /** Removes cgroups, processes, cables and namespaces of the lab. Idempotent. */
 export const removeNetns = (labId: string): void => {
   const root = cgroupRoot();
   const cgroup = root === null ? null : join(root, cgroupName(labId));
   if (cgroup !== null && existsSync(join(cgroup, 'cgroup.kill'))) writeFileSync(join(cgroup, 'cgroup.kill'), '1');
-  killMarked(labId);
+  killLab(labId);
   if (cgroup !== null) removeCgroup(cgroup);
   for (const namespace of namespacesOf(labId)) {
     for (const pid of tool(['ip', 'netns', 'pids', namespace]).split('\n').filter(Boolean)) signalPid(Number(pid), 'SIGKILL');

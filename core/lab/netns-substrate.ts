@@ -14,6 +14,7 @@ import { cgroupName, clientCable, farLines, farRemoval, hostCables, hostLines, I
 import type { AddressSource, Command, Cut, HostFacts, Substrate } from './substrate.js';
 import { hostOf, type LabHostPlan, type LabNetwork, type LabTopology } from './topology.js';
 
+const APPLICATIONS = 'applications';
 /** A kernel may have been started without it; then the lab is IPv4 alone. */
 const IPV6 = existsSync('/proc/sys/net/ipv6');
 const lines = (list: readonly string[]): string => list.map((line) => `${line}\n`).join('');
@@ -56,7 +57,7 @@ export class NetnsSubstrate implements Substrate {
     const host = hostOf(this.topology, node);
     if (this.isOn(node)) return;
     makeHostDirectories(host);
-    mkdirSync(this.handle(node).cgroup);
+    mkdirSync(join(this.handle(node).cgroup, APPLICATIONS), { recursive: true });
     this.#makeNamespace(node, 'host');
     this.#ip(null, hostCables(this.topology.id, host));
     this.#ip(node, hostLines(host));
@@ -97,10 +98,11 @@ export class NetnsSubstrate implements Substrate {
 
   inHost(node: NodeId, argv: readonly string[]): Command {
     if (!this.isOn(node)) throw new UnderstudyError('LAB_FAILED', `could not run ${argv[0]} on ${node}: the host is off`, { hint: `understudy lab fault power-on ${node}` });
-    const join = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"';
+    const enter = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"';
     return {
-      argv: ['/bin/sh', '-c', join, 'sh', this.handle(node).cgroup, ...this.#enter(node, argv).argv],
-      env: { [LAB_MARK]: this.topology.id, [HOST_MARK]: `${this.topology.id}/${node}` },
+      argv: ['/bin/sh', '-c', enter, 'sh', this.handle(node).cgroup, ...this.#enter(node, argv).argv],
+      // Applications live below the host's own cgroup, so that its power ends them too.
+      env: { [LAB_MARK]: this.topology.id, [HOST_MARK]: `${this.topology.id}/${node}`, UNDERSTUDY_CGROUP: join(this.handle(node).cgroup, APPLICATIONS) },
     };
   }
 

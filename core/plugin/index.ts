@@ -9,7 +9,7 @@ export { Exec, type RunOptions, type RunResult, type RunningProcess } from '../s
 export { type ClusterKey, type ClusterKeys, loadKeys } from '../system/key-file.js';
 export { Processes, type ProcessIdentity } from '../system/process.js';
 export { Cgroups } from '../system/cgroup.js';
-export { Addresses, type AddOptions, type HostAddress } from '../system/addresses.js';
+export { Addresses, type AddOptions, canonicalAddress, type HostAddress, sameAddress } from '../system/addresses.js';
 export { type Arbiter, ArbiterError, type CasResult, type Versioned } from '../ownership/arbiter.js';
 export type { ResourceState } from '../model/observed.js';
 export { HOOK_POINTS, type HookPoint, type Operations } from '../model/desired.js';
