@@ -1,5 +1,6 @@
 // The addresses of real interfaces: two namespaces joined by a veth pair, one of them ours, the other a neighbour.
 import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import test from 'ava';
 
@@ -70,7 +71,9 @@ withRoot('watch: a change by another hand is told at once; its child ends with t
   const lines = createInterface({ input: watcher.stdout })[Symbol.asyncIterator]();
   const next = async () => ((await lines.next()).value as string | undefined) ?? '';
   t.is(await next(), '{"changes":0}');
-  const monitors = () => inside(ours, 'sh', '-c', 'for p in $(ip netns pids "$0"); do tr "\\0" " " </proc/$p/cmdline && echo; done 2>/dev/null', ours).match(/^ip -o monitor/gm)?.length ?? 0;
+  t.teardown(() => watcher.kill('SIGKILL'));
+  const commandOf = (pid: string) => (existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'latin1') : '');
+  const monitors = () => ip('netns', 'pids', ours).split('\n').filter((pid) => pid !== '' && commandOf(pid).startsWith('ip\0-o\0monitor')).length;
   for (const endMs = performance.now() + 10_000; monitors() === 0 && performance.now() < endMs; ) await new Promise((resolve) => setTimeout(resolve, 20));
   t.is(monitors(), 1);
   // The child is there a little before it listens: change until it is told.
@@ -79,6 +82,7 @@ withRoot('watch: a change by another hand is told at once; its child ends with t
     ip('-n', ours, 'address', 'replace', '10.77.0.7/32', 'dev', 'lo');
     ip('-n', ours, 'address', 'del', '10.77.0.7/32', 'dev', 'lo');
   }, 100);
+  t.teardown(() => clearInterval(again));
   t.regex(await told, /"changes":\d/);
   clearInterval(again);
   watcher.stdin.write('end\n');
