@@ -3,7 +3,7 @@
 // Invariant: what the executor has begun stays in the plan under its id, so that everything after it waits for its end.
 import type { Action, ActionKind } from '../model/plan.js';
 import type { Facts } from './facts.js';
-import { reasonOfMember, type Member } from './failures.js';
+import { CHANGES, reasonOfMember, type Member } from './failures.js';
 import { union } from './order.js';
 import { isOrAre, listOf, tail } from './words.js';
 
@@ -86,11 +86,11 @@ const bringUp = (frame: Frame, member: Member, bounce: boolean, reachable: boole
     return { actions, gate: satisfied ? [] : null };
   }
   if (satisfied && !bounce) return { actions, gate: [] };
-  // Beyond its limits: a critical one holds back what comes after it; another has had its chance.
-  if (member.broken !== null) return { actions, gate: resource.critical ? null : [] };
-
   // Stopped after its begun start: the start afterwards belongs to a later plan, when this one has ended.
-  if (bounce && flight.has('start')) return { actions: [step(frame, 'start', member, [], '')], gate: null };
+  if (bounce && (flight.has('start') || flight.has('promote'))) return { actions, gate: null };
+  if (flight.has('promote')) return { actions: [step(frame, 'promote', member, [], '')], gate: [idOf('promote')] };
+  // Beyond its limits: a critical one holds back what comes after it; another has had its chance.
+  if (member.broken !== null && !flight.has('start')) return { actions, gate: resource.critical ? null : [] };
   if (flight.has('start')) actions.push(step(frame, 'start', member, [], ''));
   else if (status === 'unprobed' || status === 'unknown') {
     // Its answer may depend on what it stands on, so a look that told nothing is repeated once that has changed.
@@ -105,8 +105,9 @@ const bringUp = (frame: Frame, member: Member, bounce: boolean, reachable: boole
     actions.push(step(frame, 'start', member, union([own, after]), startReason(facts, member, bounce)));
   }
   if (resource.promotable) {
-    const own = flight.has('demote') ? [idOf('demote')] : actions.length > 0 ? [idOf('start')] : [];
-    if (flight.has('demote')) actions.push(step(frame, 'demote', member, [], ''));
+    const demoting = flight.has('demote') && !bounce;
+    const own = demoting ? [idOf('demote')] : actions.length > 0 ? [idOf('start')] : [];
+    if (demoting) actions.push(step(frame, 'demote', member, [], ''));
     actions.push(step(frame, 'promote', member, union([own, after]), `${facts.self} holds epoch ${facts.lease.epoch} and ${resource.id} is not primary here`));
     return { actions, gate: [idOf('promote')] };
   }
@@ -121,15 +122,14 @@ const worthProbing = ({ members, graph }: Facts, { at, seen, resource, flight }:
 
 const without = (ids: readonly string[], gate: readonly string[]): readonly string[] => (gate.length === 0 ? ids : ids.filter((id) => !gate.includes(id)));
 
-/** Demote before stop, both behind `after`; and behind a start that is under way. */
+/** Demote before stop, both behind `after` and behind a start that is under way. */
 const takeDown = (frame: Frame, member: Member, after: readonly string[], because: string): readonly Action[] => {
   const { facts } = frame;
   const { resource, flight, seen } = member;
   const idOf = (kind: ActionKind): string => actionId(facts, kind, resource.id);
-  const begun = (['start', 'promote'] as const).filter((kind) => flight.has(kind));
-  const actions: Action[] = [];
-  let waits = union([after, begun.map(idOf)]);
-  if (resource.promotable && (flight.has('demote') || seen?.role !== 'secondary')) {
+  const actions = (['start', 'promote'] as const).filter((kind) => flight.has(kind)).map((kind) => step(frame, kind, member, [], ''));
+  let waits = union([after, actions.map(({ id }) => id)]);
+  if (resource.promotable && (flight.has('demote') || (seen?.role !== 'secondary' && !flight.has('stop')))) {
     actions.push(step(frame, 'demote', member, waits, because));
     waits = union([waits, [idOf('demote')]]);
   }
@@ -142,13 +142,11 @@ export const leave = (frame: Frame, because: string): readonly Action[] => {
   const { members } = frame.facts;
   return downwards(frame, (member, waits) => {
     const { resource, status, flight } = member;
-    if (resource.operations === 'none') return null;
-    const begun = (['start', 'promote'] as const).filter((kind) => flight.has(kind)).map((kind) => step(frame, kind, member, [], ''));
-    if (resource.operations === 'on-only' && !(resource.promotable && (member.active || flight.has('promote') || flight.has('demote')))) return begun.length > 0 ? begun : null;
-    if (!member.up && status !== 'unprobed' && !flight.has('stop') && !flight.has('demote')) return null;
-    if (status === 'unprobed' && begun.length === 0 && !flight.has('stop'))
-      return [step(frame, 'probe', member, [], `${resource.id} was not looked at yet, and all must be stopped`), ...takeDown(frame, member, [...waits, actionId(frame.facts, 'probe', resource.id)], because)];
-    return [...begun, ...takeDown(frame, member, waits, because)];
+    if (resource.operations === 'none' || (!member.up && status !== 'unprobed' && flight.size === 0)) return null;
+    if (resource.operations === 'on-only' && !member.active && flight.size === 0) return null;
+    if (status !== 'unprobed' || resource.operations === 'on-only' || CHANGES.some((kind) => flight.has(kind))) return takeDown(frame, member, waits, because);
+    const probe = step(frame, 'probe', member, [], `${resource.id} was not looked at yet, and all must be stopped`);
+    return [probe, ...takeDown(frame, member, [...waits, probe.id], because)];
   }, members);
 };
 
@@ -157,7 +155,7 @@ export const evict = (frame: Frame, because: string): readonly Action[] =>
   downwards(frame, (member, waits) => {
     if (!member.active && !member.flight.has('stop') && !member.flight.has('demote')) return null;
     // Its process may stay as secondary; on-off resources of one side only are stopped.
-    return takeDown(frame, member, waits, because).filter(({ kind }) => !member.resource.promotable || kind === 'demote');
+    return takeDown(frame, member, waits, because).filter(({ kind }) => kind !== 'stop' || !member.resource.promotable);
   }, frame.facts.members);
 
 /** Without the lease: look at what was never looked at, so that a takeover need not. */

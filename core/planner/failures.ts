@@ -35,7 +35,8 @@ export interface Member {
 /** What an observation amounts to. The scheduler counts a failure whenever this becomes `faulted` on the holder. */
 export const statusOf = (resource: DesiredResource, seen: ObservedResource | undefined): Status => {
   if (seen === undefined) return 'unprobed';
-  const counts = Math.max(1, seen.badRow) >= resource.tolerance;
+  // What an action left behind is no matter of tolerance, which is for monitors of what was online.
+  const counts = seen.source === 'start' || seen.source === 'stop' || Math.max(1, seen.badRow) >= resource.tolerance;
   switch (seen.state) {
     case 'online':
       return 'online';
@@ -52,12 +53,15 @@ export const statusOf = (resource: DesiredResource, seen: ObservedResource | und
   }
 };
 
+/** What changes a resource: never two of these at once. */
+export const CHANGES: readonly ActionKind[] = ['start', 'stop', 'promote', 'demote'];
 const NO_FLIGHT: ReadonlySet<ActionKind> = new Set();
 
 export const memberOf = (resource: DesiredResource, at: number, seen: ObservedResource | undefined, inFlight: readonly InFlight[]): Member => {
   const status = statusOf(resource, seen);
   const flight = inFlight.length === 0 ? NO_FLIGHT : new Set(inFlight.filter((action) => action.resource === resource.id).map(({ kind }) => kind));
   const broken = brokenBecause(resource, seen, status);
+  const changing = CHANGES.some((kind) => flight.has(kind));
   return {
     at,
     resource,
@@ -68,8 +72,8 @@ export const memberOf = (resource: DesiredResource, at: number, seen: ObservedRe
     active: status === 'online' && (resource.promotable ? seen?.role === 'primary' : resource.operations === 'on-off'),
     satisfied: resource.operations === 'none'
       ? status !== 'faulted'
-      : status === 'online' && (!resource.promotable || seen?.role === 'primary') && !flight.has('stop') && !flight.has('demote'),
-    restart: status === 'faulted' && broken === null && resource.operations !== 'none' && !flight.has('start') && !flight.has('stop'),
+      : status === 'online' && (!resource.promotable || seen?.role === 'primary') && !changing,
+    restart: status === 'faulted' && broken === null && resource.operations !== 'none' && !changing,
     broken,
   };
 };

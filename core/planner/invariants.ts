@@ -47,10 +47,11 @@ const oneGroup = (group: DesiredGroup, observed: ObservedState, actions: readonl
   const idle = now === undefined || now.orders.maintenance || self?.orders.maintenance || phase === 'fencing-self' || phase === 'releasing' || phase === 'acquiring' || (phase !== 'held' && now.lease.record === 'unread');
   for (const action of actions) {
     const { kind, resource: name } = action;
+    const underWay = name !== null && begun.has(`${kind}/${name}`);
     if (idle) fault(action, 'is planned where nothing may be touched');
-    if (phase !== 'held' && !['probe', 'stop', 'demote'].includes(kind)) fault(action, 'is planned without the lease');
+    if (phase !== 'held' && !underWay && !['probe', 'stop', 'demote'].includes(kind)) fault(action, 'is planned without the lease');
     if (now?.orders.frozen && phase === 'held') fault(action, 'is planned in a frozen group');
-    if (name === null || begun.has(`${kind}/${name}`)) continue;
+    if (name === null || underWay) continue;
     const resource = group.resources.find((one) => one.id === name);
     if (resource === undefined) { fault(action, 'is for a resource that does not exist'); continue; }
     if (resource.operations === 'none' && kind !== 'probe') fault(action, 'is for a resource that is only watched');

@@ -2,7 +2,7 @@
 // are advice about where to go; the right to go there is the guard's alone.
 import type { NodeId } from '../model/ids.js';
 import { moveAborted, nodeOf, type Facts } from './facts.js';
-import { listOf, span } from './words.js';
+import { listOf, span, times } from './words.js';
 
 /** A report older than this says nothing about what its node could do now. Reports come each second. */
 export const REPORT_FRESH_MS = 5_000;
@@ -61,7 +61,7 @@ export const blockersOf = (facts: Facts): readonly string[] => {
   if (orders.maintenance) blockers.push(`${group.id} is in maintenance`);
   if (standby) blockers.push(`${self} is on standby`);
   if (maintenance) blockers.push(`${self} is in maintenance`);
-  if (gaveUp(facts)) blockers.push(`${group.id} failed over more than ${group.failover.max} times within ${span(group.failover.withinMs)}`);
+  if (gaveUp(facts)) blockers.push(`${group.id} failed over more than ${times(group.failover.max)} within ${span(group.failover.withinMs)}`);
   const others = desired.nodes.filter((id) => id !== self && differs(facts, id));
   if (others.length > 0) blockers.push(`the configuration of ${self} differs from that of ${listOf(others)}`);
   for (const { resource, seen, broken } of members) {
@@ -72,10 +72,11 @@ export const blockersOf = (facts: Facts): readonly string[] => {
   return blockers;
 };
 
-// The hash of a lost node is old; the one in the lease record, which it wrote, is compared by the guard.
-const differs = ({ observed, desired }: Facts, id: NodeId): boolean => {
+// The last hash of a lost node says nothing about now, unless it is the one that ran the group: what it ran with is what a
+// takeover must continue. (The guard compares with the lease record's as well.)
+const differs = ({ observed, desired, lease }: Facts, id: NodeId): boolean => {
   const { state, cfgHash } = nodeOf(observed, id);
-  return state !== 'lost' && cfgHash !== null && cfgHash !== desired.cfgHash;
+  return (state !== 'lost' || id === lease.holder) && cfgHash !== null && cfgHash !== desired.cfgHash;
 };
 
 /** This node's place among those that could take the group now; callable only while it has no blockers itself. */

@@ -5,8 +5,8 @@ import type { GroupState } from '../model/plan.js';
 import { departureNoted, failoverAborted, failoverNoted, moveAborted, moveAway, type Facts } from './facts.js';
 import { reasonOfMember } from './failures.js';
 import { bestOther, blockersOf, failbackTo, gaveUp, readinessOf } from './rank.js';
-import { holderState, ownState } from './state.js';
-import { isOrAre, listOf, span, tail } from './words.js';
+import { frozenState, holderState, ownState } from './state.js';
+import { isOrAre, listOf, span, tail, times } from './words.js';
 
 /** What a verdict sets in motion. */
 export type Course =
@@ -125,7 +125,7 @@ const WITHOUT_THE_LEASE: readonly Rule[] = [
     id: 'gave-up',
     when: (facts) => !facts.held && gaveUp(facts) && facts.holder?.state !== 'member',
     verdict: ({ group, now }) => verdict('faulted', STAND_BY,
-      `${group.id} failed over ${now?.failovers} times within ${span(group.failover.withinMs)}, and ${group.failover.max} are allowed: given up`, `understudy clear ${group.id}`),
+      `${group.id} failed over ${times(now?.failovers ?? 0)} within ${span(group.failover.withinMs)}, and ${allowed(group.failover.max)}: given up`, `understudy clear ${group.id}`),
   },
   {
     // Before blocked: while the holder lives, a blocker here is a weakness of the standby, not of the group.
@@ -134,7 +134,7 @@ const WITHOUT_THE_LEASE: readonly Rule[] = [
     verdict: (facts) => {
       const blockers = blockersOf(facts);
       const { holder, lease, self } = facts;
-      return verdict(holderState(facts), STAND_BY, `${holder?.id} holds epoch ${lease.epoch}; ${self} ${blockers.length === 0 ? 'is ready' : `could not take over: ${listOf(blockers)}`}`);
+      return verdict(holderState(facts), STAND_BY, `${holder?.id} holds epoch ${lease.epoch}${holder?.state === 'unseen' ? ' by the record and has not been heard yet' : ''}; ${self} ${blockers.length === 0 ? 'is ready' : `could not take over: ${listOf(blockers)}`}`);
     },
   },
   {
@@ -163,6 +163,7 @@ const WITHOUT_THE_LEASE: readonly Rule[] = [
     when: ({ held }) => !held,
     verdict: ({ record, lease, self, group, orders }) => {
       const next = orders.move?.to ?? lease.successor;
+      if (record === 'held' || record === 'fencing') return verdict('starting', STAND_BY, `the record names ${self}, whose guard does not hold epoch ${lease.epoch}: what runs here is left alone until it is known whose it is`);
       return verdict('starting', STAND_BY, next !== null && next !== self
         ? `${group.id} is free and ${next} was named to come next`
         : record === 'released' ? `${group.id} was released and ${self} may take it` : `${group.id} was never held as far as is known, and ${self} may take it`);
@@ -175,7 +176,7 @@ const WITH_THE_LEASE: readonly Rule[] = [
     // Before every order and fault: "leave as it is" is the whole meaning of a freeze.
     id: 'frozen',
     when: ({ orders }) => orders.frozen,
-    verdict: (facts) => verdict(ownState(facts), { kind: 'wait', will: 'hold' }, `${facts.group.id} is frozen: what runs is left running, nothing is started or moved`, `understudy unfreeze ${facts.group.id}`),
+    verdict: (facts) => verdict(frozenState(facts), { kind: 'wait', will: 'hold' }, `${facts.group.id} is frozen: what runs is left running, nothing is started or moved`, `understudy unfreeze ${facts.group.id}`),
   },
   {
     // Before the moves: offline wins over being elsewhere.
@@ -332,10 +333,11 @@ const giveUpBecause = (facts: Facts): string | null => {
   const { transition, now, group, broken, anyActive } = facts;
   const failovers = now?.failovers ?? 0;
   const { max, withinMs } = group.failover;
-  const allowed = `${max} ${max === 1 ? 'failover' : 'failovers'} within ${span(withinMs)} ${max === 1 ? 'is' : 'are'} allowed`;
   const tooMany = (noted: boolean): boolean => (noted ? failovers > max : failovers >= max);
   // Not once something runs: a restarted controller counts old failovers anew and must not stop what is healthy.
-  if (transition.kind === 'failover' && !anyActive && tooMany(failoverNoted(facts))) return `${group.id} would fail over once more, and ${allowed}: given up`;
+  if (transition.kind === 'failover' && !anyActive && tooMany(failoverNoted(facts))) return `${group.id} would fail over ${times(failovers + (failoverNoted(facts) ? 0 : 1))} within ${span(withinMs)}, and ${allowed(max)}: given up`;
   if (broken.length === 0 || !tooMany(departureNoted(facts))) return null;
-  return departureNoted(facts) || bestOther(facts) !== null ? `${broken[0]?.broken}, and ${allowed}: given up` : null;
+  return departureNoted(facts) || bestOther(facts) !== null ? `${broken[0]?.broken}; of failovers within ${span(withinMs)} ${allowed(max)}: given up` : null;
 };
+
+const allowed = (max: number): string => `${max} ${max === 1 ? 'is' : 'are'} allowed`;

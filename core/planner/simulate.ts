@@ -51,7 +51,7 @@ const resourceAfter = (seen: ObservedResource, { kind }: Action, found: Resource
     case 'promote':
       return failed === null ? { ...good, state: 'online', source: 'start', role: 'primary' } : { ...seen, startFailed: failed };
     case 'demote':
-      return failed === null ? { ...good, source: 'stop', role: 'secondary' } : { ...seen, stopFailed: failed };
+      return failed === null ? { ...seen, ageMs: 0, source: 'stop', role: 'secondary' } : { ...seen, stopFailed: failed };
     default:
       return { ...good, state: found, source: 'probe', unknownRow: found === 'unknown' ? seen.unknownRow + 1 : 0, badRow: found === 'faulted' ? 1 : 0 };
   }

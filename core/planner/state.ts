@@ -19,7 +19,14 @@ export const holderState = ({ holder, group }: Facts): GroupState => {
   const report = holder.groups[group.id]?.resources;
   if (report === undefined) return 'online';
   const bad = group.resources.filter(({ id }) => report[id]?.state !== 'online');
+  const critical = bad.filter((resource) => resource.critical).map(({ id }) => report[id]?.state);
   if (bad.length === 0) return 'online';
-  if (bad.some(({ id, critical }) => critical && report[id]?.state === 'faulted')) return 'faulted';
-  return bad.some(({ critical }) => critical) ? 'starting' : 'partial';
+  if (critical.includes('faulted')) return 'faulted';
+  return critical.some((state) => state !== 'unknown') ? 'starting' : 'partial';
+};
+
+/** On the holder of a frozen group: what is missing there stays missing. */
+export const frozenState = (facts: Facts): GroupState => {
+  const state = ownState(facts);
+  return state === 'starting' ? (facts.anyActive ? 'faulted' : 'offline') : state;
 };

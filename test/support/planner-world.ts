@@ -159,8 +159,9 @@ export class PlannerWorld {
 
   plan(node: string): Plan {
     const observed = this.view(node);
-    const made = plan(this.desired, observed);
-    assertPlan(this.desired, observed, made);
+    const desired = { ...this.desired, cfgHash: this.here(node).cfgHash };
+    const made = plan(desired, observed);
+    assertPlan(desired, observed, made);
     return made;
   }
 
@@ -190,9 +191,15 @@ export class PlannerWorld {
     for (const node of this.awake()) for (const will of this.plan(node).wills) this.at(node, will.group).blockers = will.blockers;
   }
 
+  private age(): void {
+    for (const { groups } of Object.values(this.nodes))
+      for (const at of Object.values(groups)) for (const [id, seen] of Object.entries(at.resources)) at.resources[id] = { ...seen, ageMs: seen.ageMs + 100 };
+  }
+
   /** One cycle of every controller and guard. Returns whether anything happened. */
   cycle(limit = Number.POSITIVE_INFINITY): boolean {
     this.report();
+    this.age();
     let begun = 0;
     const wills = new Map<string, readonly Will[]>();
     for (const node of this.awake()) {
@@ -223,7 +230,9 @@ export class PlannerWorld {
         changed = true;
         continue;
       }
-      const free = record.state === 'absent' || record.state === 'released' || (holder !== null && this.here(holder).state === 'lost');
+      // A holder that came back with another boot is proof as well (SAFETY a.7).
+      const rebooted = holder !== null && this.here(holder).state === 'member' && this.at(holder, id).phase === 'observe';
+      const free = record.state === 'absent' || record.state === 'released' || rebooted || (holder !== null && this.here(holder).state === 'lost');
       if (!free || this.arbiter !== 'ok') continue;
       const best = [...wills].flatMap(([node, list]) => list.filter(({ group, want }) => group === id && want === 'hold').map((one) => ({ node, rank: one.rank })))
         .sort((left, right) => left.rank - right.rank)[0];
@@ -237,7 +246,7 @@ export class PlannerWorld {
   private acquire(node: string, group: string): void {
     const record = this.record(group) as RecordHere & { from?: string };
     const from = record.holder ?? record.from ?? null;
-    const gaveAway = this.orders[group]?.failovers.some((entry) => entry.epoch === record.epoch && entry.from === from) ?? false;
+    const gaveAway = this.orders[group]?.failovers.slice(this.forgotten[group]).some((entry) => entry.epoch === record.epoch && entry.from === from) ?? false;
     const kind = record.state === 'held' || (gaveAway && from !== node) ? 'failover' : record.successor === node ? 'switchover' : 'start';
     const epoch = record.epoch + 1;
     this.records[group] = { state: 'held', epoch, holder: node, successor: null };
