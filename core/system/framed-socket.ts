@@ -107,7 +107,8 @@ export class FrameDecoder {
   }
 }
 
-const framed = (socket: Socket): FramedConnection => {
+/** Messages over any stream socket: a Unix socket, or a TLS connection between nodes. */
+export const framed = (socket: Socket): FramedConnection => {
   const decoder = new FrameDecoder();
   let onMessage: ((message: unknown) => void) | null = null;
   let onClose: ((because: string) => void) | null = null;
