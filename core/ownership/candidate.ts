@@ -1,0 +1,212 @@
+// The node without the lease: it observes the record, and acquires when it may (SAFETY a.6, IDLE, OBSERVE, ACQUIRING).
+// Invariants: a CAS is on exactly the version that was observed; a late answer is discarded; the lease counts from before
+// the first send.
+import type { LeasePhase } from '../model/lease.js';
+import type { Found } from './events.js';
+import { fenceSelf } from './fencing.js';
+import type { LeaseRecord, RecordMember } from './record.js';
+import type { Attempt } from './state.js';
+import { type Licence, licenceFor, obstacleFor, ownAndGone, sameConfig } from './takeover.js';
+import { marginMs, nextOnGrid, retryMs } from './timing.js';
+import { type Turn, alarm, enter, journal, learn, raiseMaxEpoch, sendCas, sendRead, writePage } from './turn.js';
+
+/** A new record has been taken in: begin or restart to observe, and say what is seen when it is something new. */
+export const observed = (turn: Turn, found: Found, ordersRead: boolean): void => {
+  const before = turn.s.known;
+  learn(turn, found, ordersRead);
+  const { known } = turn.s;
+  const sentence = describe(known);
+  const news = before.kind !== known.kind || (before.kind === 'record' && known.kind === 'record' && sameHolding(before.record, known.record) === false);
+  if (turn.s.phase === 'idle' || news) {
+    enter(turn, 'observe', sentence);
+    journal(turn, 'lease.observe', sentence, known.kind === 'record' ? { holder: known.record.holder, state: known.record.state, seq: known.record.seq } : undefined);
+  }
+};
+
+/** An acquisition whose outcome was unknown: an own nonce counts from its first send, and only with time to spare. */
+export const resolve = (turn: Turn, found: Found): boolean => {
+  const { s } = turn;
+  const attempt = s.unresolved;
+  if (attempt === null) return false;
+  s.unresolved = null;
+  if (attempt.purpose !== 'acquire') return false;
+  const own = found.kind === 'record' && found.record.nonce === attempt.record.nonce;
+  if (own && inTime(turn, attempt)) {
+    won(turn, attempt, found.version);
+    return true;
+  }
+  enter(turn, 'observe', own ? 'an own acquisition landed too late to be used: it counts as foreign' : 'the acquisition did not happen');
+  return false;
+};
+
+/** The CAS of an acquisition is done. */
+export const acquired = (turn: Turn, attempt: Attempt, version: string): void => {
+  if (inTime(turn, attempt)) return won(turn, attempt, version);
+  observed(turn, { kind: 'record', record: attempt.record, version }, false);
+  enter(turn, 'observe', 'the acquisition was answered too late to be used: it counts as foreign');
+};
+
+/** Nobody holds the lease here: decide what to send. */
+export const seek = (turn: Turn): void => {
+  const { s } = turn;
+  const { timing } = s.policy;
+  if (s.writing !== null) return;
+  if (s.unresolved !== null && s.nowMs >= usableUntilMs(turn, s.unresolved)) {
+    s.unresolved = null;
+    enter(turn, 'observe', 'the acquisition could not be confirmed in time');
+  }
+  alarms(turn);
+  if (s.unresolved === null && s.nowMs >= s.writeNotBeforeMs && write(turn)) return;
+  const dueMs = s.unresolved === null ? nextOnGrid(s.lastReadMs, timing.pollMs) : s.lastReadMs + retryMs(timing);
+  if (s.reading === null && (s.readWanted || s.nowMs >= dueMs)) sendRead(turn);
+};
+
+/** When time alone will allow an acquisition; Infinity when only events can. */
+export const acquireAtMs = (turn: Turn): number => {
+  const licence = licenceFor(turn.s);
+  return licence.evidence === null || obstacleFor(turn.s) !== null ? Number.POSITIVE_INFINITY : licence.atMs;
+};
+
+const write = (turn: Turn): boolean => {
+  const { s } = turn;
+  const { known } = s;
+  if (known.kind === 'absent') return create(turn);
+  if (known.kind !== 'record') return false;
+  const licence = licenceFor(s);
+  if (licence.evidence !== null && s.nowMs >= licence.atMs && obstacleFor(s) === null) {
+    acquire(turn, licence, known.record, known.version);
+    return true;
+  }
+  if (!ownAndGone(s, known.record)) return false;
+  const because = known.record.bootId === s.policy.bootId ? 'stopped and verified here' : 'this node has rebooted since';
+  sendCas(turn, 'clear', known.version, because, (nonce) => releasedRecord(known.record, nonce, because, null));
+  return true;
+};
+
+const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: string): void => {
+  const { s } = turn;
+  const { policy } = s;
+  const { timing } = policy;
+  const own = (members: readonly RecordMember[]) => members.map((member) => (member.id === policy.self ? { id: policy.self, bootId: policy.bootId } : member));
+  // One attempt an edge: whatever comes of it, the suspicion is used up. A read under way is older than what follows.
+  s.suspicion = null;
+  s.reading = null;
+  sendCas(turn, 'acquire', version, licence.because, (nonce) => ({
+    v: 1,
+    epoch: record.epoch + 1,
+    holder: policy.self,
+    bootId: policy.bootId,
+    nonce,
+    seq: record.seq + 1,
+    state: 'HELD',
+    ttlW: timing.takeoverWaitMs,
+    d: timing.selfFenceMs,
+    members: own(record.members),
+    inSync: own(record.inSync),
+    successor: null,
+    watchdog: policy.watchdog,
+    reason: licence.because,
+    prevHolder: record.holder ?? record.prevHolder,
+    cfgHash: policy.cfgHash,
+  }));
+  enter(turn, 'acquiring', licence.because);
+  journal(turn, 'lease.acquiring', licence.because, { evidence: licence.evidence, from: record.holder ?? record.prevHolder }, record.epoch + 1);
+};
+
+/** Nobody knows who held it: the new record counts as somebody else's, and everybody waits W once. */
+const create = (turn: Turn): boolean => {
+  const { s } = turn;
+  const { policy } = s;
+  if (s.maxEpochSeen > 0 || s.gate.length > 0 || !policy.members.includes(policy.self)) return false;
+  const members = policy.members.map((id) => ({ id, bootId: id === policy.self ? policy.bootId : '' }));
+  const because = 'there was no lease record';
+  sendCas(turn, 'create', null, because, (nonce) => ({
+    v: 1,
+    epoch: s.maxEpochSeen,
+    holder: null,
+    bootId: '',
+    nonce,
+    seq: 1,
+    state: 'HELD-UNKNOWN',
+    ttlW: policy.timing.takeoverWaitMs,
+    d: policy.timing.selfFenceMs,
+    members,
+    inSync: members,
+    successor: null,
+    watchdog: false,
+    reason: because,
+    prevHolder: null,
+    cfgHash: policy.cfgHash,
+  }));
+  return true;
+};
+
+/** RELEASED for an epoch of which nothing is left. */
+export const releasedRecord = (record: LeaseRecord, nonce: string, reason: string, successor: string | null): LeaseRecord => ({
+  ...record,
+  state: 'RELEASED',
+  holder: null,
+  prevHolder: record.holder,
+  nonce,
+  seq: record.seq + 1,
+  successor,
+  reason,
+});
+
+const won = (turn: Turn, attempt: Attempt, version: string): void => {
+  const { s } = turn;
+  const { record, sentMs } = attempt;
+  const { policy } = s;
+  s.tenure = {
+    epoch: record.epoch,
+    current: { version, record },
+    deadlineMs: sentMs + policy.timing.selfFenceMs,
+    renewedMs: sentMs,
+    sentMs,
+    notBeforeMs: Number.NEGATIVE_INFINITY,
+    nonce: record.nonce,
+    inSync: record.inSync,
+    attempts: [{ nonce: record.nonce, sentMs }],
+    slow: false,
+  };
+  s.release = null;
+  s.suspicion = null;
+  s.known = { kind: 'record', record, version, firstSeenMs: s.nowMs, ordersRead: true };
+  s.confirmedMs = s.nowMs;
+  s.alarms = [];
+  // Armed while the acquisition was under way; without it nothing may start, and the epoch is given up unused.
+  if (policy.watchdog && !s.dogArmed) return fenceSelf(turn, 'the watchdog could not be armed');
+  enter(turn, 'held', attempt.because);
+  writePage(turn, 'HELD');
+  turn.effects.push({ kind: 'persist-phase', epoch: record.epoch, phase: 'held' });
+  journal(turn, 'lease.held', attempt.because, { from: record.prevHolder, tookMs: s.nowMs - sentMs });
+  raiseMaxEpoch(turn, record.epoch);
+};
+
+const usableUntilMs = (turn: Turn, { sentMs }: Attempt): number => sentMs + turn.s.policy.timing.selfFenceMs - marginMs(turn.s.policy.timing);
+const inTime = (turn: Turn, attempt: Attempt): boolean => turn.s.nowMs < usableUntilMs(turn, attempt);
+
+const alarms = (turn: Turn): void => {
+  const { s } = turn;
+  const { known, policy } = s;
+  const record = known.kind === 'record' ? known.record : null;
+  alarm(turn, `${policy.group}: the lease record is lost (it was at epoch ${s.maxEpochSeen}); only an operator may restore it`, known.kind === 'absent' && s.maxEpochSeen > 0);
+  alarm(turn, `${policy.group}: the lease record cannot be used`, known.kind === 'invalid');
+  alarm(turn, `${policy.group}: the lease record went back to an older epoch`, record !== null && record.epoch < s.maxEpochSeen);
+  alarm(turn, `${policy.group}: this node's configuration differs from the lease record's: no automatic takeover`, record !== null && !sameConfig(s, record));
+};
+
+const sameHolding = (one: LeaseRecord, other: LeaseRecord): boolean =>
+  one.epoch === other.epoch && one.state === other.state && one.holder === other.holder && one.bootId === other.bootId;
+
+const describe = (known: Turn['s']['known']): string => {
+  if (known.kind === 'absent') return 'there is no lease record';
+  if (known.kind === 'invalid') return known.because;
+  if (known.kind === 'unread') return 'the lease record has not been read';
+  const { record } = known;
+  if (record.state === 'RELEASED') return `epoch ${record.epoch} was released by ${record.prevHolder ?? 'nobody'}`;
+  return record.state === 'HELD-UNKNOWN' ? 'nobody is known to hold it: everybody waits W once' : `${record.holder ?? 'nobody'} holds epoch ${record.epoch}`;
+};
+
+/** Phases of a node without the lease. */
+export const isCandidate = (phase: LeasePhase): boolean => phase === 'idle' || phase === 'observe' || phase === 'acquiring';

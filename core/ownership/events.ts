@@ -1,0 +1,69 @@
+// What may happen to the ownership machine, and what it may want done. The guard turns answers, messages and timers into
+// events and carries the effects out in their order; nothing else passes between them.
+import type { BootId, Epoch, NodeId } from '../model/ids.js';
+import type { GroupOrders, LeasePhase, NodeOrders, Will } from '../model/lease.js';
+import type { BeatGroup } from '../membership/contract.js';
+import type { Leftover } from './adoption.js';
+import type { PageState } from './page.js';
+import type { LeaseRecord } from './record.js';
+import type { Attempt } from './state.js';
+
+/** The lease record's key as a read or a conflict found it. */
+export type Found =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'invalid'; readonly because: string; readonly version: string }
+  | { readonly kind: 'record'; readonly record: LeaseRecord; readonly version: string };
+
+type Happening =
+  /** First of all: what the last guard of this host left. */
+  | { readonly kind: 'start'; readonly leftover: Leftover }
+  /** Time passed. `gapMs`: since the tick before. */
+  | { readonly kind: 'tick'; readonly gapMs: number }
+  | { readonly kind: 'read-done'; readonly readId: number; readonly found: Found; readonly orders: { readonly group: GroupOrders; readonly node: NodeOrders } | { readonly invalid: string } }
+  | { readonly kind: 'read-failed'; readonly readId: number; readonly because: string }
+  | { readonly kind: 'cas-done'; readonly attemptId: number; readonly version: string }
+  | { readonly kind: 'cas-conflict'; readonly attemptId: number; readonly found: Found }
+  /** No answer, a late one, or a refusal: it may or may not have happened. */
+  | { readonly kind: 'cas-unknown'; readonly attemptId: number; readonly because: string }
+  | { readonly kind: 'will'; readonly will: Will }
+  | { readonly kind: 'gate'; readonly blockers: readonly string[] }
+  | { readonly kind: 'dog'; readonly armed: boolean }
+  | { readonly kind: 'beat'; readonly from: NodeId; readonly bootId: BootId; readonly cfgHash: string; readonly group: BeatGroup | null }
+  /** The peer was heard as boot `from` and is now proven alive as `to`. */
+  | { readonly kind: 'boot-changed'; readonly peer: NodeId; readonly from: BootId; readonly to: BootId }
+  /** All heartbeat networks to the peer are silent. `steadyMs`: heard without a gap so long before. */
+  | { readonly kind: 'peer-suspect'; readonly peer: NodeId; readonly steadyMs: number; readonly lastHeardMs: number }
+  /** The store hints at a change, or a peer nudges: read now. */
+  | { readonly kind: 'hint' }
+  | { readonly kind: 'please-stop'; readonly from: NodeId; readonly epoch: Epoch }
+  | { readonly kind: 'fenced'; readonly node: NodeId; readonly bootId: BootId; readonly forEpoch: Epoch; readonly evidence: string }
+  /** The leash has fired for this epoch. */
+  | { readonly kind: 'tombstone'; readonly epoch: Epoch }
+  /** Nobody can act for the group here any more (a controller that never comes back): stop it and give it up. */
+  | { readonly kind: 'give-up'; readonly because: string }
+  /** The answer to `verify-stopped`. */
+  | { readonly kind: 'stop-verified'; readonly epoch: Epoch; readonly verified: boolean; readonly because: string }
+  /** The answer to `hard-stop`. */
+  | { readonly kind: 'hard-stopped'; readonly epoch: Epoch; readonly verified: boolean; readonly because: string };
+
+/** `nowMs`: when the guard began to handle it; never earlier than the answer or message was received. */
+export type OwnershipEvent = Happening & { readonly nowMs: number };
+
+export type OwnershipEffect =
+  /** Read lease and orders in one go. Give up `timeoutMs` from now. */
+  | { readonly kind: 'read'; readonly readId: number; readonly timeoutMs: number }
+  | { readonly kind: 'cas'; readonly attempt: Attempt; readonly timeoutMs: number }
+  | { readonly kind: 'write-page'; readonly state: PageState; readonly epoch: Epoch; readonly deadlineMs: number; readonly nonce: string; readonly inSync: readonly NodeId[] }
+  /** Outlives the process, not the boot: no fsync. */
+  | { readonly kind: 'persist-phase'; readonly epoch: Epoch; readonly phase: LeasePhase }
+  /** Durable, but nobody waits for it. */
+  | { readonly kind: 'persist-max-epoch'; readonly epoch: Epoch }
+  | { readonly kind: 'verify-stopped'; readonly epoch: Epoch }
+  | { readonly kind: 'hard-stop'; readonly epoch: Epoch; readonly limitMs: number }
+  /** The group could not be stopped: only a reset of the host helps. */
+  | { readonly kind: 'reset-host'; readonly because: string }
+  /** A beat out of turn: the phase has changed. */
+  | { readonly kind: 'beat' }
+  /** Tell others to read the record now. */
+  | { readonly kind: 'nudge'; readonly to: NodeId | 'all'; readonly epoch: Epoch }
+  | { readonly kind: 'journal'; readonly event: string; readonly epoch: Epoch; readonly because: string; readonly data?: Readonly<Record<string, unknown>> };

@@ -1,0 +1,221 @@
+// The ownership machine of one group (SAFETY a.6): (state, event) → [state, effects]. No clock, no I/O, no chance; the guard
+// carries the effects out and the simulator runs this same code. Invariant: two machines on one linearizable store never
+// both hold before their deadlines (test/ownership/machine.property.test.ts).
+import { acquireAtMs, acquired, isCandidate, observed, resolve, seek } from './candidate.js';
+import type { Found, OwnershipEffect, OwnershipEvent } from './events.js';
+import { fenceSelf, hardStopped, pressOn } from './fencing.js';
+import { contested, enforceDeadline, hold, released, renewAtMs, renewed, stopVerified, unanswered } from './holder.js';
+import { bootChanged, fellSilent, fenced, heard, weigh } from './peers.js';
+import type { Attempt, OwnershipState } from './state.js';
+import { WILL_MAX_AGE_MS, marginMs, nextOnGrid, retryMs } from './timing.js';
+import { type Turn, enter, journal } from './turn.js';
+
+export const machine = (state: OwnershipState, event: OwnershipEvent): readonly [OwnershipState, readonly OwnershipEffect[]] => {
+  const turn: Turn = { s: { ...state, nowMs: Math.max(state.nowMs, event.nowMs) }, effects: [] };
+  // Time first: an answer that comes after the deadline finds the epoch dead.
+  enforceDeadline(turn);
+  handle(turn, event);
+  expire(turn);
+  if (turn.s.phase === 'fencing-self') pressOn(turn);
+  else if (turn.s.tenure === null) seek(turn);
+  else hold(turn);
+  return [turn.s, turn.effects];
+};
+
+/** When the machine wants the next tick, if nothing else happens before. */
+export const nextWakeMs = (state: OwnershipState): number => {
+  const { policy, reading, writing, tenure, fencing, unresolved } = state;
+  const { timing } = policy;
+  const turn: Turn = { s: { ...state }, effects: [] };
+  const attempts = [reading, writing].flatMap((sent) => (sent === null ? [] : [sent.sentMs + timing.attemptMs]));
+  const nextRead = reading === null ? [nextOnGrid(state.lastReadMs, timing.pollMs)] : [];
+  if (fencing !== null) return Math.min(fencing.resetMs, fencing.running ? Number.POSITIVE_INFINITY : fencing.retryMs);
+  if (tenure !== null) {
+    const adopting = tenure.current === null && reading === null ? [state.lastReadMs + retryMs(timing)] : [];
+    const write = writing === null && tenure.current !== null ? [state.release?.sent === true ? tenure.notBeforeMs : renewAtMs(turn)] : [];
+    const slow = tenure.slow ? [] : [tenure.renewedMs + timing.softMs];
+    return Math.min(tenure.deadlineMs, ...attempts, ...nextRead, ...adopting, ...write, ...slow);
+  }
+  // One write at a time: until its answer nothing else is sent.
+  if (writing !== null) return Math.min(...attempts);
+  const confirm = unresolved === null || reading !== null ? [] : [state.lastReadMs + retryMs(timing)];
+  const acquire = unresolved === null ? [Math.max(acquireAtMs(turn), state.writeNotBeforeMs)] : [];
+  return Math.min(...attempts, ...nextRead, ...confirm, ...acquire);
+};
+
+/** Whether this group allows the node's watchdog to be petted (SAFETY a.6): nothing runs here, or the lease is fresh. */
+export const mayPet = (state: OwnershipState, nowMs: number): boolean => {
+  if (isCandidate(state.phase)) return true;
+  if (state.phase === 'fencing-self' || state.tenure === null) return false;
+  return nowMs - state.tenure.renewedMs <= state.policy.timing.petMaxAgeMs;
+};
+
+/** Whether the watchdog must be armed for this group. */
+export const needsDog = (state: OwnershipState): boolean => state.tenure !== null || (state.writing?.purpose ?? state.unresolved?.purpose) === 'acquire';
+
+const handle = (turn: Turn, event: OwnershipEvent): void => {
+  const { s } = turn;
+  switch (event.kind) {
+    case 'start':
+      return start(turn, event);
+    case 'tick':
+      // Paused for longer than D: whatever the arithmetic says, others had time to take over.
+      if (s.tenure !== null && event.gapMs > s.policy.timing.selfFenceMs) fenceSelf(turn, `this process did not run for ${Math.round(event.gapMs)} ms`);
+      return undefined;
+    case 'read-done':
+      return s.reading?.id === event.readId ? readDone(turn, event, s.reading.sentMs) : undefined;
+    case 'read-failed':
+      return s.reading?.id === event.readId ? readFailed(turn) : undefined;
+    case 'cas-done':
+      return s.writing?.id === event.attemptId ? casDone(turn, s.writing, event.version) : undefined;
+    case 'cas-conflict':
+      return s.writing?.id === event.attemptId ? casConflict(turn, s.writing, event.found) : undefined;
+    case 'cas-unknown':
+      return s.writing?.id === event.attemptId ? casUnknown(turn, s.writing) : undefined;
+    case 'will':
+      s.will = { will: event.will, atMs: s.nowMs };
+      return undefined;
+    case 'gate':
+      s.gate = event.blockers;
+      return undefined;
+    case 'dog':
+      s.dogArmed = event.armed;
+      return undefined;
+    case 'beat':
+      return heard(turn, event);
+    case 'boot-changed':
+      return bootChanged(turn, event);
+    case 'peer-suspect':
+      return fellSilent(turn, event);
+    case 'hint':
+      s.readWanted = true;
+      return undefined;
+    case 'please-stop':
+      return pleaseStop(turn, event.from, event.epoch);
+    case 'fenced':
+      return fenced(turn, event);
+    case 'tombstone':
+      if (s.tenure?.epoch === event.epoch) fenceSelf(turn, `the leash has fired for epoch ${event.epoch}`);
+      return undefined;
+    case 'give-up':
+      return fenceSelf(turn, event.because);
+    case 'stop-verified':
+      if (s.tenure?.epoch === event.epoch) stopVerified(turn, event.verified, event.because);
+      return undefined;
+    case 'hard-stopped':
+      if (s.tenure?.epoch === event.epoch) hardStopped(turn, event.verified, event.because);
+      return undefined;
+    default:
+      return event satisfies never;
+  }
+};
+
+const start = (turn: Turn, { leftover }: Extract<OwnershipEvent, { kind: 'start' }>): void => {
+  const { s } = turn;
+  if (leftover.kind === 'nothing') {
+    s.stoppedEpoch = leftover.stoppedEpoch;
+    return;
+  }
+  const { timing } = s.policy;
+  const deadlineMs = leftover.deadlineMs ?? s.nowMs;
+  s.tenure = {
+    epoch: leftover.epoch,
+    current: null,
+    deadlineMs,
+    renewedMs: deadlineMs - timing.selfFenceMs,
+    sentMs: Number.NEGATIVE_INFINITY,
+    notBeforeMs: Number.NEGATIVE_INFINITY,
+    nonce: leftover.kind === 'adopt' ? leftover.nonce : '',
+    inSync: s.policy.members.map((id) => ({ id, bootId: '' })),
+    attempts: [],
+    slow: false,
+  };
+  s.phase = 'held';
+  if (leftover.kind === 'fence') return fenceSelf(turn, leftover.because);
+  // Looked at again: time may have passed since the page was read.
+  if (s.nowMs >= deadlineMs - marginMs(timing)) return fenceSelf(turn, `the lease of epoch ${leftover.epoch} runs out too soon to be taken up again`);
+  enter(turn, 'held', `epoch ${leftover.epoch} is taken up again by a new guard`);
+  journal(turn, 'lease.adopted', s.because, { remainingMs: deadlineMs - s.nowMs });
+};
+
+/** Answers that did not come in time are discarded; their numbers are forgotten. */
+const expire = (turn: Turn): void => {
+  const { s } = turn;
+  const { attemptMs } = s.policy.timing;
+  if (s.reading !== null && s.nowMs >= s.reading.sentMs + attemptMs) readFailed(turn);
+  if (s.writing !== null && s.nowMs >= s.writing.sentMs + attemptMs) casUnknown(turn, s.writing);
+};
+
+const readDone = (turn: Turn, { found, orders }: Extract<OwnershipEvent, { kind: 'read-done' }>, sentMs: number): void => {
+  const { s } = turn;
+  s.reading = null;
+  const ordersRead = !('invalid' in orders);
+  if (ordersRead) s.orders = orders;
+  if (s.phase === 'fencing-self') return undefined;
+  if (s.tenure === null) {
+    const record = found.kind === 'record' ? found.record : null;
+    weigh(turn, record, sentMs);
+    if (resolve(turn, found)) return undefined;
+    return observed(turn, found, ordersRead);
+  }
+  // While holding, only two things in the record matter: after adoption its version, and a higher epoch. The rest is the
+  // answer of a read that may be older than this node's own last write.
+  if (s.tenure.current === null || (found.kind === 'record' && found.record.epoch > s.tenure.epoch)) contested(turn, found, null);
+  return undefined;
+};
+
+const readFailed = (turn: Turn): void => {
+  turn.s.reading = null;
+  if (turn.s.suspicion !== null && turn.s.suspicion.base === null) turn.s.readWanted = true;
+};
+
+const casDone = (turn: Turn, attempt: Attempt, version: string): void => {
+  const { s } = turn;
+  s.writing = null;
+  switch (attempt.purpose) {
+    case 'renew':
+      return renewed(turn, attempt.record, version);
+    case 'release':
+      return released(turn, attempt.record, version);
+    case 'acquire':
+      return acquired(turn, attempt, version);
+    case 'create':
+    case 'clear':
+      s.readWanted = true;
+      return observed(turn, { kind: 'record', record: attempt.record, version }, false);
+    default:
+      return attempt.purpose satisfies never;
+  }
+};
+
+const casConflict = (turn: Turn, attempt: Attempt, found: Found): void => {
+  const { s } = turn;
+  s.writing = null;
+  if (attempt.purpose === 'renew' || attempt.purpose === 'release') return contested(turn, found, attempt);
+  s.readWanted = true;
+  s.unresolved = attempt;
+  if (resolve(turn, found)) return undefined;
+  if (attempt.purpose === 'acquire') {
+    journal(turn, 'lease.conflict', `another write came before the acquisition of epoch ${attempt.record.epoch}`, undefined, attempt.record.epoch);
+    enter(turn, 'observe', 'another write came before the acquisition');
+  }
+  return observed(turn, found, false);
+};
+
+const casUnknown = (turn: Turn, attempt: Attempt): void => {
+  const { s } = turn;
+  s.writing = null;
+  if (attempt.purpose === 'renew' || attempt.purpose === 'release') return unanswered(turn);
+  s.readWanted = true;
+  s.writeNotBeforeMs = s.nowMs + retryMs(s.policy.timing);
+  if (attempt.purpose === 'acquire') s.unresolved = attempt;
+  return undefined;
+};
+
+/** Only a group whose controller says nothing any more is stopped on a peer's word. */
+const pleaseStop = (turn: Turn, from: string, epoch: number): void => {
+  const { s } = turn;
+  const stale = s.will === null || s.nowMs - s.will.atMs > WILL_MAX_AGE_MS;
+  if (s.tenure?.epoch === epoch && stale) fenceSelf(turn, `${from} asked for it, and the controller here says nothing`);
+};
+

@@ -1,0 +1,67 @@
+// The lease record as text in the store: written compactly, read strictly. A record that is not exactly right is `invalid`,
+// never guessed at: nobody takes over, nobody renews, and an operator is told. The format is version 1 (SAFETY a.4).
+import type { LeaseRecord, RecordMember } from './record.js';
+
+export type ParsedRecord = { readonly kind: 'record'; readonly record: LeaseRecord } | { readonly kind: 'invalid'; readonly because: string };
+
+const MAX_LENGTH = 64 * 1024;
+const STATES: readonly string[] = ['HELD', 'HELD-UNKNOWN', 'RELEASED', 'FENCING'] satisfies LeaseRecord['state'][];
+
+export const encodeRecord = (record: LeaseRecord): string => JSON.stringify(record);
+
+/** Never throws. Unknown members are refused: a newer format has another `v`. */
+export const parseRecord = (text: string): ParsedRecord => {
+  if (text.length > MAX_LENGTH) return invalid(`it is ${text.length} characters long`);
+  const value = parseJson(text);
+  if (!isObject(value)) return invalid('it is not a JSON object');
+  if (value['v'] !== 1) return invalid(`its format is version ${String(value['v'])}, this guard knows 1`);
+  const wrong = Object.entries(CHECKS).find(([key, check]) => !check(value[key]))?.[0];
+  if (wrong !== undefined) return invalid(`\`${wrong}\` is ${JSON.stringify(value[wrong]) ?? 'missing'}`);
+  const unknown = Object.keys(value).find((key) => !(key in CHECKS));
+  if (unknown !== undefined) return invalid(`it has an unknown member \`${unknown}\``);
+  // Every member was checked above.
+  const record = value as unknown as LeaseRecord;
+  if (record.ttlW <= record.d) return invalid(`its takeover wait of ${record.ttlW} ms is not longer than its self-fence deadline of ${record.d} ms`);
+  if (record.state === 'HELD' && record.holder === null) return invalid('it is HELD by nobody');
+  return { kind: 'record', record };
+};
+
+const invalid = (why: string): ParsedRecord => ({ kind: 'invalid', because: `the lease record cannot be used: ${why}` });
+
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    // Not JSON: the caller says so.
+    return undefined;
+  }
+};
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isNode = (value: unknown): boolean => value === null || (typeof value === 'string' && value !== '');
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const isDuration = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value) && value > 0;
+const isMember = (value: unknown): value is RecordMember =>
+  isObject(value) && typeof value['id'] === 'string' && value['id'] !== '' && isText(value['bootId']) && Object.keys(value).length === 2;
+const areMembers = (value: unknown): boolean =>
+  Array.isArray(value) && value.every(isMember) && new Set(value.map(({ id }) => id)).size === value.length;
+
+const CHECKS: Readonly<Record<keyof LeaseRecord, (value: unknown) => boolean>> = {
+  v: (value) => value === 1,
+  epoch: isCount,
+  holder: isNode,
+  bootId: isText,
+  nonce: isText,
+  seq: isCount,
+  state: (value) => typeof value === 'string' && STATES.includes(value),
+  ttlW: isDuration,
+  d: isDuration,
+  members: areMembers,
+  inSync: areMembers,
+  successor: isNode,
+  watchdog: (value) => typeof value === 'boolean',
+  reason: isText,
+  prevHolder: isNode,
+  cfgHash: isText,
+};

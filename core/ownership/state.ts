@@ -1,0 +1,195 @@
+// What the ownership machine remembers of one group, and what it says of it to others. Data only; every change is made in
+// machine.ts and its parts. All times are the guard's lease clock (CLOCK_BOOTTIME), milliseconds.
+import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
+import type { FencingPolicy } from '../model/desired.js';
+import { type GroupOrders, type LeasePhase, type LeaseView, NO_GROUP_ORDERS, NO_NODE_ORDERS, type NodeOrders, type Will } from '../model/lease.js';
+import type { Timing } from '../model/timing.js';
+import type { BeatGroup } from '../membership/contract.js';
+import type { LeaseRecord, RecordMember } from './record.js';
+import { waitingFor } from './takeover.js';
+
+/** What does not change while this guard lives. */
+export interface OwnershipPolicy {
+  readonly self: NodeId;
+  readonly bootId: BootId;
+  /** Unlike that of any other guard process, also of this boot: nonces begin with it. */
+  readonly instance: string;
+  readonly group: GroupId;
+  /** The group's members as the config names them. */
+  readonly members: readonly NodeId[];
+  readonly timing: Timing;
+  readonly fencing: FencingPolicy;
+  readonly takeover: 'lease' | 'preempt';
+  readonly confirm: 'renewal' | 'none';
+  /** A watchdog is configured: it is armed before this node calls itself holder. */
+  readonly watchdog: boolean;
+  readonly cfgHash: string;
+}
+
+/** The record as last read. `firstSeenMs`: when this very state of it was first received; any change restarts it. */
+export type Known =
+  | { readonly kind: 'unread' }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'invalid'; readonly because: string; readonly version: string }
+  | { readonly kind: 'record'; readonly record: LeaseRecord; readonly version: string; readonly firstSeenMs: number; readonly ordersRead: boolean };
+
+/** One CAS under way, or one whose outcome is still to be read. `sentMs` was taken before it was sent. */
+export interface Attempt {
+  readonly id: number;
+  /** `clear`: RELEASED for an own epoch of which nothing is left (a reboot, a verified stop). */
+  readonly purpose: 'acquire' | 'create' | 'renew' | 'release' | 'clear';
+  readonly sentMs: number;
+  readonly expected: string | null;
+  readonly record: LeaseRecord;
+  readonly because: string;
+}
+
+/** An epoch this node won. */
+export interface Tenure {
+  readonly epoch: Epoch;
+  /** Version and contents of the record as this node last wrote it; null after adoption, until read. */
+  readonly current: { readonly version: string; readonly record: LeaseRecord } | null;
+  readonly deadlineMs: number;
+  /** When the last good renewal was sent. */
+  readonly renewedMs: number;
+  /** When the last renewal was sent, good or not. */
+  readonly sentMs: number;
+  /** No renewal before this: the pace after a failed one. */
+  readonly notBeforeMs: number;
+  readonly nonce: string;
+  readonly inSync: readonly RecordMember[];
+  /** The last renewals sent, newest last: an own nonce found later counts from its own send. */
+  readonly attempts: readonly { readonly nonce: string; readonly sentMs: number }[];
+  /** `lease.renew-slow` was said and no renewal succeeded since. */
+  readonly slow: boolean;
+}
+
+/** What is known of a peer from its authentic heartbeats. */
+export interface PeerFacts {
+  readonly bootId: BootId;
+  readonly cfgHash: string;
+  /** The last STOPPED(e) it said. */
+  readonly stopped: { readonly epoch: Epoch; readonly bootId: BootId; readonly atMs: number } | null;
+  /** It says it holds this epoch, without a silence since then. */
+  readonly held: { readonly epoch: Epoch; readonly bootId: BootId; readonly sinceMs: number; readonly seq: number } | null;
+  /** Boots that it was heard with before its present one: gone for good. Newest last, at most 8. */
+  readonly retired: readonly { readonly bootId: BootId; readonly atMs: number }[];
+}
+
+/** One edge of suspicion for `takeover: preempt`: one attempt, then lease mode again (SAFETY a.7b). */
+export interface Suspicion {
+  readonly peer: NodeId;
+  readonly epoch: Epoch;
+  readonly bootId: BootId;
+  readonly lastHeardMs: number;
+  readonly announcedSeq: number;
+  /** The first read sent since then is the base of the attempt. */
+  readonly edgeMs: number;
+  readonly base: { readonly seq: number; readonly readyMs: number } | null;
+}
+
+export interface OwnershipState {
+  readonly policy: OwnershipPolicy;
+  readonly phase: LeasePhase;
+  readonly because: string;
+  readonly nowMs: number;
+  readonly known: Known;
+  /** When the record was last confirmed by a read or an own CAS; null when never. */
+  readonly confirmedMs: number | null;
+  readonly orders: { readonly group: GroupOrders; readonly node: NodeOrders };
+  /** Numbers reads and attempts; a late answer is known by an old number. */
+  readonly serial: number;
+  readonly reading: { readonly id: number; readonly sentMs: number } | null;
+  readonly writing: Attempt | null;
+  /** An acquisition without an answer: the next read decides. */
+  readonly unresolved: Attempt | null;
+  readonly readWanted: boolean;
+  readonly lastReadMs: number;
+  /** No write before this: the pace after a failure while observing. */
+  readonly writeNotBeforeMs: number;
+  readonly tenure: Tenure | null;
+  /** Set in `releasing`. `sent`: RELEASED may have been written, there is no way back. */
+  readonly release: { readonly verified: boolean; readonly sent: boolean; readonly successor: NodeId | null } | null;
+  readonly releaseNotBeforeMs: number;
+  /** Set in `fencing-self`. */
+  readonly fencing: { readonly sinceMs: number; readonly running: boolean; readonly retryMs: number; readonly resetMs: number } | null;
+  readonly will: { readonly will: Will; readonly atMs: number } | null;
+  /** Reasons of this host not to acquire: no leash, a watchdog that cannot be armed. */
+  readonly gate: readonly string[];
+  readonly dogArmed: boolean;
+  readonly peers: Readonly<Record<NodeId, PeerFacts>>;
+  readonly fenced: { readonly node: NodeId; readonly bootId: BootId; readonly epoch: Epoch; readonly evidence: string; readonly atMs: number } | null;
+  readonly suspicion: Suspicion | null;
+  readonly maxEpochSeen: Epoch;
+  /** The newest epoch of this boot that is dead here and verified stopped; 0 when none. */
+  readonly stoppedEpoch: Epoch;
+  /** What wants a person's attention; sentences. */
+  readonly alarms: readonly string[];
+}
+
+export const initialState = (policy: OwnershipPolicy, nowMs: number, maxEpochSeen: Epoch): OwnershipState => ({
+  policy,
+  phase: 'idle',
+  because: 'the guard has just started',
+  nowMs,
+  known: { kind: 'unread' },
+  confirmedMs: null,
+  orders: { group: NO_GROUP_ORDERS, node: NO_NODE_ORDERS },
+  serial: 0,
+  reading: null,
+  writing: null,
+  unresolved: null,
+  readWanted: true,
+  lastReadMs: Number.NEGATIVE_INFINITY,
+  writeNotBeforeMs: Number.NEGATIVE_INFINITY,
+  tenure: null,
+  release: null,
+  releaseNotBeforeMs: Number.NEGATIVE_INFINITY,
+  fencing: null,
+  will: null,
+  gate: [],
+  dogArmed: false,
+  peers: {},
+  fenced: null,
+  suspicion: null,
+  maxEpochSeen,
+  stoppedEpoch: 0,
+  alarms: [],
+});
+
+/** What heartbeats say of the group. */
+export const beatOf = (state: OwnershipState): BeatGroup => {
+  const { tenure, known, stoppedEpoch, phase } = state;
+  const record = known.kind === 'record' ? known : null;
+  const said = { group: state.policy.group, phase };
+  if (tenure !== null) return { ...said, epoch: tenure.epoch, seq: tenure.current?.record.seq ?? 0, version: tenure.current?.version ?? '', stopped: false };
+  if (stoppedEpoch > 0 && (record === null || record.record.epoch <= stoppedEpoch)) return { ...said, epoch: stoppedEpoch, seq: 0, version: '', stopped: true };
+  return { ...said, epoch: record?.record.epoch ?? 0, seq: record?.record.seq ?? 0, version: record?.version ?? '', stopped: false };
+};
+
+/** What controller, CLI and API are shown. */
+export const leaseViewOf = (state: OwnershipState, nowMs: number): LeaseView => {
+  const { tenure, known, phase } = state;
+  const own = tenure?.current?.record ?? null;
+  const record = own ?? (known.kind === 'record' ? known.record : null);
+  const acting = tenure !== null && (phase === 'held' || phase === 'releasing');
+  return {
+    group: state.policy.group,
+    phase,
+    epoch: tenure?.epoch ?? record?.epoch ?? 0,
+    holder: record === null || record.state === 'RELEASED' ? null : record.holder,
+    record: record === null ? (known.kind === 'absent' ? 'absent' : 'unread') : RECORD_WORDS[record.state],
+    remainingMs: acting ? Math.max(0, tenure.deadlineMs - nowMs) : 0,
+    recordAgeMs: state.confirmedMs === null ? null : Math.max(0, nowMs - state.confirmedMs),
+    inSync: (record?.inSync ?? []).map(({ id }) => id),
+    successor: record?.state === 'RELEASED' ? record.successor : null,
+    because: phase === 'observe' && known.kind === 'record' ? `${state.because}; ${waitingFor(state)}` : state.because,
+  };
+};
+
+const RECORD_WORDS: Readonly<Record<LeaseRecord['state'], LeaseView['record']>> = {
+  HELD: 'held',
+  'HELD-UNKNOWN': 'held-unknown',
+  RELEASED: 'released',
+  FENCING: 'fencing',
+};

@@ -1,0 +1,37 @@
+// The machine against a world of faults (test/support/lease-world.ts): never two active, never a dead epoch again, always one
+// active when the faults have ended. FC_RUNS sets the number of seeds; the world must also see bugs that are put in.
+import test from 'ava';
+import fc from 'fast-check';
+import { type WorldOptions, runWorld } from '../support/lease-world.js';
+
+const numRuns = Number(process.env['FC_RUNS'] ?? 40);
+const seeds = fc.integer({ min: 1, max: 2 ** 31 });
+
+const safe = (options: Omit<WorldOptions, 'seed'>) => (t: { log(...values: string[]): void; true(value: boolean): unknown }) => {
+  let activations = 0;
+  fc.assert(
+    fc.property(seeds, (seed) => {
+      const outcome = runWorld({ seed, ...options });
+      activations += outcome.activations;
+      if (outcome.violations.length > 0) throw new Error(`seed ${seed}: ${outcome.violations.join('; ')}`);
+      if (outcome.active.length !== 1) throw new Error(`seed ${seed}: at the end active on [${outcome.active.join()}]`);
+    }),
+    { numRuns, endOnFailure: true },
+  );
+  t.log(`${numRuns} seeds, ${activations} activations`);
+  // A world in which nothing ever moves would prove nothing.
+  t.true(activations > numRuns);
+};
+
+test('two nodes under faults: never two active, one at the end', safe({}));
+test('three nodes under faults: never two active, one at the end', safe({ nodes: 3 }));
+test('two nodes and late answers: never two active, one at the end', safe({ attemptMs: 1_100 }));
+
+const mutants: readonly Exclude<WorldOptions['mutant'], undefined | 'none'>[] = ['W = D', 'CAS on the epoch only'];
+for (const mutant of mutants) {
+  test(`the world sees the bug "${mutant}"`, (t) => {
+    const caught = Array.from({ length: 150 }, (_, seed) => seed + 1).find((seed) => runWorld({ seed, mutant }).violations.length > 0);
+    t.not(caught, undefined);
+    t.log(`seed ${caught}`);
+  });
+}

@@ -1,0 +1,495 @@
+// The machine's laws one by one (SAFETY a.4, a.6, a.7, a.7b): each test plays the guard, the store and the peers by hand.
+import test from 'ava';
+import { NO_GROUP_ORDERS, NO_NODE_ORDERS, type Will } from '../../core/model/lease.js';
+import type { Found, OwnershipEffect, OwnershipEvent } from '../../core/ownership/events.js';
+import { machine, mayPet, nextWakeMs } from '../../core/ownership/machine.js';
+import type { LeaseRecord } from '../../core/ownership/record.js';
+import { type OwnershipPolicy, type OwnershipState, beatOf, initialState, leaseViewOf } from '../../core/ownership/state.js';
+import { LAN } from '../support/lease-world.js';
+
+type Happening = OwnershipEvent extends infer Event ? (Event extends { readonly nowMs: number } ? Omit<Event, 'nowMs'> : never) : never;
+type Of<Kind extends OwnershipEffect['kind']> = Extract<OwnershipEffect, { kind: Kind }>;
+
+/** One machine on node a, and everything it wanted. */
+class Bench {
+  state: OwnershipState;
+  nowMs = 10_000;
+  all: OwnershipEffect[] = [];
+  #last: readonly OwnershipEffect[] = [];
+
+  constructor(policy: Partial<OwnershipPolicy> = {}, maxEpochSeen = 0) {
+    this.state = initialState(
+      {
+        self: 'a', bootId: 'a1', instance: 'i', group: 'g', members: ['a', 'b'], timing: LAN, fencing: 'watchdog', takeover: 'lease', confirm: 'renewal',
+        watchdog: false, cfgHash: 'cfg', ...policy,
+      },
+      this.nowMs,
+      maxEpochSeen,
+    );
+  }
+
+  step(happening: Happening): this {
+    const [state, effects] = machine(this.state, { ...happening, nowMs: this.nowMs } as OwnershipEvent);
+    this.state = state;
+    this.#last = effects;
+    this.all.push(...effects);
+    return this;
+  }
+
+  /** Lets time pass in ticks of 50 ms, the store silent. */
+  pass(ms: number): this {
+    for (const endMs = this.nowMs + ms; this.nowMs < endMs; ) {
+      this.nowMs = Math.min(endMs, this.nowMs + 50);
+      this.step({ kind: 'tick', gapMs: 50 });
+    }
+    return this;
+  }
+
+  start = () => this.step({ kind: 'start', leftover: { kind: 'nothing', stoppedEpoch: 0 } });
+  will = (will: Partial<Will> = {}) => this.step({ kind: 'will', will: { group: 'g', want: 'hold', rank: 0, blockers: [], preemptOk: true, successor: null, because: 'test', ...will } });
+
+  /** Answers the read that is under way. */
+  read(found: Found, orders = NO_GROUP_ORDERS): this {
+    const id = this.state.reading?.id;
+    if (id === undefined) throw new Error('no read is under way');
+    return this.step({ kind: 'read-done', readId: id, found, orders: { group: orders, node: NO_NODE_ORDERS } });
+  }
+
+  /** Answers the read under way, or the next one. */
+  nextRead(found: Found): this {
+    for (let turns = 0; turns < 10 && this.state.reading === null; turns += 1) this.pass(50);
+    return this.read(found);
+  }
+
+  done = (version = 'next') => this.step({ kind: 'cas-done', attemptId: this.attempt.id, version });
+  conflict = (found: Found) => this.step({ kind: 'cas-conflict', attemptId: this.attempt.id, found });
+  unknown = () => this.step({ kind: 'cas-unknown', attemptId: this.attempt.id, because: 'silence' });
+
+  get attempt() {
+    if (this.state.writing === null) throw new Error('no write is under way');
+    return this.state.writing;
+  }
+
+  last<Kind extends OwnershipEffect['kind']>(kind: Kind): Of<Kind> | undefined {
+    return this.#last.findLast((effect): effect is Of<Kind> => effect.kind === kind);
+  }
+
+  said = (event: string): boolean => this.all.some((effect) => effect.kind === 'journal' && effect.event === event);
+
+  /** Observes `seen` for W with a fresh will, the store answering every read, and acquires. */
+  observeFor(ms: number, seen: Found): this {
+    for (const endMs = this.nowMs + ms; this.nowMs < endMs && this.state.writing === null; ) {
+      this.pass(50);
+      if (this.state.writing === null && this.state.reading !== null) this.read(seen);
+      if (this.state.writing === null) this.will();
+    }
+    return this;
+  }
+
+  /** A machine that holds epoch 8. */
+  static holding(policy: Partial<OwnershipPolicy> = {}): Bench {
+    const bench = new Bench(policy).start().read(released()).will().pass(100);
+    if (bench.state.reading !== null) bench.read(released());
+    return bench.done('v8');
+  }
+}
+
+const record = (change: Partial<LeaseRecord> = {}): LeaseRecord => ({
+  v: 1, epoch: 7, holder: 'b', bootId: 'b1', nonce: 'n', seq: 70, state: 'HELD', ttlW: 3_000, d: 1_250, members: [{ id: 'a', bootId: '' }, { id: 'b', bootId: 'b1' }],
+  inSync: [{ id: 'a', bootId: 'a1' }, { id: 'b', bootId: 'b1' }], successor: null, watchdog: true, reason: '', prevHolder: null, cfgHash: 'cfg', ...change,
+});
+const heldByB = (change: Partial<LeaseRecord> = {}, version = 'v70'): Found => ({ kind: 'record', record: record(change), version });
+const released = (change: Partial<LeaseRecord> = {}): Found => heldByB({ state: 'RELEASED', holder: null, prevHolder: 'b', ...change }, 'v71');
+const beatOfB = (change: Partial<Extract<Happening, { kind: 'beat' }>['group'] & object> = {}): Happening => ({
+  kind: 'beat', from: 'b', bootId: 'b1', cfgHash: 'cfg', group: { group: 'g', epoch: 7, seq: 70, version: 'v70', phase: 'held', stopped: false, ...change },
+});
+
+test('an unchanged record: nothing before W, then a CAS on exactly the version that was observed', (t) => {
+  const bench = new Bench().start().read(heldByB()).will();
+  bench.observeFor(2_950, heldByB());
+  t.is(bench.state.writing, null);
+  bench.observeFor(100, heldByB());
+  t.is(bench.attempt.expected, 'v70');
+  t.like(bench.attempt.record, { epoch: 8, seq: 71, holder: 'a', bootId: 'a1', state: 'HELD', prevHolder: 'b' });
+});
+
+test('any change of the record: the wait begins again', (t) => {
+  const bench = new Bench().start().read(heldByB()).will().observeFor(2_900, heldByB());
+  bench.nextRead(heldByB({ seq: 71, nonce: 'm' }, 'v71'));
+  bench.observeFor(2_900, heldByB({ seq: 71, nonce: 'm' }, 'v71'));
+  t.is(bench.state.writing, null);
+});
+
+test('W is the one in the record, not the own', (t) => {
+  const bench = new Bench().start().read(heldByB({ ttlW: 9_000 })).will().observeFor(8_900, heldByB({ ttlW: 9_000 }));
+  t.is(bench.state.writing, null);
+  t.not(bench.observeFor(300, heldByB({ ttlW: 9_000 })).state.writing, null);
+});
+
+const obstacles: [title: string, make: () => Bench][] = [
+  ['no will', () => new Bench().start().read(released())],
+  ['a will older than 3 s', () => new Bench().start().will().pass(3_050)],
+  ['a will that does not want it', () => new Bench().start().will({ want: 'none' })],
+  ['a blocker', () => new Bench().start().will({ blockers: ['disk is full'] })],
+  ['a gate of the host', () => new Bench().start().will().step({ kind: 'gate', blockers: ['no leash'] })],
+  ['another configuration', () => new Bench({ cfgHash: 'other' }).start().will()],
+  ['no member in the record', () => new Bench({ self: 'c', members: ['a', 'b', 'c'] }).start().will()],
+  ['a record behind what was seen', () => new Bench({}, 9).start().will()],
+];
+for (const [title, make] of obstacles) {
+  test(`released, but ${title}: no acquisition`, (t) => {
+    const bench = make();
+    if (bench.state.reading === null) bench.pass(100);
+    if (bench.state.reading !== null) bench.read(released());
+    bench.step({ kind: 'tick', gapMs: 0 });
+    t.is(bench.state.writing, null);
+  });
+}
+
+const orders: [title: string, orders: typeof NO_GROUP_ORDERS][] = [
+  ['ordered offline', { ...NO_GROUP_ORDERS, want: 'offline' }],
+  ['frozen', { ...NO_GROUP_ORDERS, frozen: true }],
+  ['in maintenance', { ...NO_GROUP_ORDERS, maintenance: true }],
+];
+for (const [title, given] of orders) {
+  test(`released, but ${title}: no acquisition`, (t) => t.is(new Bench().start().will().read(released(), given).state.writing, null));
+}
+
+test('orders that cannot be read: no acquisition', (t) => {
+  const bench = new Bench().start().will();
+  bench.step({ kind: 'read-done', readId: bench.state.reading?.id ?? 0, found: released(), orders: { invalid: 'torn' } });
+  t.is(bench.state.writing, null);
+  t.regex(leaseViewOf(bench.state, bench.nowMs).because, /orders could not be read/);
+});
+
+test('another configuration that every member is heard with: the record alone is old, and it goes on', (t) => {
+  const bench = new Bench({ cfgHash: 'new' }).start().will();
+  bench.step({ kind: 'beat', from: 'b', bootId: 'b1', cfgHash: 'new', group: null }).read(released());
+  t.is(bench.attempt.record.cfgHash, 'new');
+});
+
+test('released: at once in rank 0, after its rank delay in rank 1', (t) => {
+  t.not(new Bench().start().will().read(released()).state.writing, null);
+  const second = new Bench().start().will({ rank: 1 }).read(released());
+  t.is(second.state.writing, null);
+  t.is(nextWakeMs(second.state), second.nowMs + LAN.rankDelayMs);
+  t.not(second.pass(50).state.writing, null);
+});
+
+test('released to a named successor: that one at once, others leave it a chance', (t) => {
+  t.not(new Bench().start().will({ rank: 1 }).read(released({ successor: 'a' })).state.writing, null);
+  t.is(new Bench().start().will().read(released({ successor: 'b' })).pass(300).state.writing, null);
+});
+
+test('holder counts from before the send: the deadline is t0 + D however late the answer', (t) => {
+  const bench = new Bench().start().will().read(released());
+  const sentMs = bench.nowMs;
+  bench.pass(200).done();
+  t.is(bench.state.phase, 'held');
+  t.is(bench.state.tenure?.deadlineMs, sentMs + LAN.selfFenceMs);
+  bench.pass(50);
+  const renewSentMs = bench.attempt.sentMs;
+  bench.pass(150).done();
+  t.is(bench.state.tenure?.deadlineMs, renewSentMs + LAN.selfFenceMs);
+});
+
+test('an acquisition without an answer: the own nonce found by reading counts from the first send', (t) => {
+  const bench = new Bench().start().will().read(released());
+  const { record: mine, sentMs } = bench.attempt;
+  bench.pass(300);
+  t.is(bench.state.writing, null);
+  bench.read({ kind: 'record', record: mine, version: 'v8' });
+  t.is(bench.state.phase, 'held');
+  t.is(bench.state.tenure?.deadlineMs, sentMs + LAN.selfFenceMs);
+});
+
+test('an own nonce found too late: it counts as foreign and W is waited', (t) => {
+  const bench = new Bench().start().will().read(released());
+  const { record: mine } = bench.attempt;
+  bench.pass(LAN.selfFenceMs - LAN.selfFenceMs / 8);
+  bench.nextRead({ kind: 'record', record: mine, version: 'v8' });
+  t.is(bench.state.phase, 'observe');
+  t.is(bench.observeFor(2_900, { kind: 'record', record: mine, version: 'v8' }).state.writing, null);
+});
+
+test('a late answer to an acquisition that was given up is discarded', (t) => {
+  const bench = new Bench().start().will().read(released());
+  const { id } = bench.attempt;
+  bench.pass(300).step({ kind: 'cas-done', attemptId: id, version: 'v8' });
+  t.is(bench.state.tenure, null);
+});
+
+test('a conflict that shows the own nonce is a success; any other is not', (t) => {
+  const own = new Bench().start().will().read(released());
+  own.conflict({ kind: 'record', record: own.attempt.record, version: 'v8' });
+  t.is(own.state.phase, 'held');
+  const lost = new Bench().start().will().read(released()).conflict(heldByB({ epoch: 8, holder: 'b' }, 'v8'));
+  t.is(lost.state.phase, 'observe');
+  t.true(lost.said('lease.conflict'));
+});
+
+test('all renewals of a node fall on one grid', (t) => {
+  const bench = Bench.holding();
+  t.is(nextWakeMs(bench.state) <= (Math.floor(bench.nowMs / LAN.renewMs) + 1) * LAN.renewMs, true);
+  bench.pass(250);
+  t.is(bench.attempt.purpose, 'renew');
+  t.true(bench.attempt.sentMs % LAN.renewMs < 50);
+});
+
+test('a renewal without an answer is tried again on the same version; a conflict with the own earlier nonce counts from that send', (t) => {
+  const bench = Bench.holding().pass(250);
+  const first = bench.attempt;
+  bench.unknown().pass(100);
+  const second = bench.attempt;
+  t.is(second.expected, first.expected);
+  t.not(second.record.nonce, first.record.nonce);
+  bench.conflict({ kind: 'record', record: first.record, version: 'late' });
+  t.is(bench.state.phase, 'held');
+  t.is(bench.state.tenure?.deadlineMs, first.sentMs + LAN.selfFenceMs);
+  t.is(bench.attempt.expected, 'late');
+});
+
+const losses: [title: string, found: Found][] = [
+  ['another holder', heldByB({ epoch: 9 }, 'v9')],
+  ['a record that is gone', { kind: 'absent' }],
+  ['a record that cannot be read', { kind: 'invalid', because: 'torn', version: 'v9' }],
+  ['the own epoch in another boot', heldByB({ epoch: 8, holder: 'a', bootId: 'a0' }, 'v9')],
+];
+for (const [title, found] of losses) {
+  test(`a renewal meets ${title}: the group is stopped now and the epoch never written again`, (t) => {
+    const bench = Bench.holding().pass(250).conflict(found);
+    t.is(bench.state.phase, 'fencing-self');
+    t.is(bench.last('write-page')?.state, 'STOPPING');
+    t.is(bench.last('hard-stop')?.epoch, 8);
+    bench.pass(600);
+    t.is(bench.state.writing, null);
+  });
+}
+
+test('silence of the store: slow at soft, over at the deadline, whatever event comes first after it', (t) => {
+  const bench = Bench.holding();
+  bench.pass(LAN.softMs);
+  t.true(bench.said('lease.renew-slow'));
+  t.is(bench.state.phase, 'held');
+  bench.nowMs = bench.state.tenure?.deadlineMs ?? 0;
+  bench.step({ kind: 'cas-done', attemptId: bench.state.writing?.id ?? 0, version: 'late' });
+  t.is(bench.state.phase, 'fencing-self');
+  t.false(mayPet(bench.state, bench.nowMs));
+});
+
+test('a pause longer than D, a higher epoch in a beat, a tombstone, a controller given up: the group is stopped', (t) => {
+  const happenings: Happening[] = [
+    { kind: 'tick', gapMs: LAN.selfFenceMs + 1 },
+    beatOfB({ epoch: 9, phase: 'observe' }),
+    { kind: 'tombstone', epoch: 8 },
+    { kind: 'give-up', because: 'the controller never came back' },
+  ];
+  for (const happening of happenings) t.is(Bench.holding().step(happening).state.phase, 'fencing-self', happening.kind);
+  t.is(Bench.holding().step({ kind: 'tombstone', epoch: 7 }).state.phase, 'held');
+});
+
+test('the stop is verified: DEAD, STOPPED(e) in the beats, and the own record is given back', (t) => {
+  const bench = Bench.holding().step({ kind: 'give-up', because: 'x' });
+  t.false(beatOf(bench.state).stopped);
+  bench.step({ kind: 'hard-stopped', epoch: 8, verified: true, because: '' });
+  t.is(bench.all.findLast((effect) => effect.kind === 'write-page')?.state, 'DEAD');
+  t.like(beatOf(bench.state), { epoch: 8, stopped: true, phase: 'idle' });
+  bench.will({ want: 'none' }).read(heldByB({ epoch: 8, holder: 'a', bootId: 'a1' }, 'v8'));
+  t.is(bench.attempt.purpose, 'clear');
+  t.like(bench.attempt.record, { epoch: 8, state: 'RELEASED', holder: null, prevHolder: 'a' });
+});
+
+test('the stop is not verified within S: the host is reset, and the stop is tried again meanwhile', (t) => {
+  const bench = Bench.holding().step({ kind: 'give-up', because: 'x' }).step({ kind: 'hard-stopped', epoch: 8, verified: false, because: 'pid 7 lives' });
+  t.is(bench.all.filter(({ kind }) => kind === 'hard-stop').length, 1);
+  bench.pass(150);
+  t.is(bench.all.filter(({ kind }) => kind === 'hard-stop').length, 2);
+  t.false(bench.all.some(({ kind }) => kind === 'reset-host'));
+  bench.pass(LAN.stopBudgetMs);
+  t.true(bench.all.some(({ kind }) => kind === 'reset-host'));
+  t.is(bench.state.phase, 'fencing-self');
+});
+
+test('planned release: page STOPPING, then verified, then RELEASED with the successor, then the nudge', (t) => {
+  const bench = Bench.holding().will({ want: 'release', successor: 'b' });
+  t.is(bench.state.phase, 'releasing');
+  t.is(bench.last('write-page')?.state, 'STOPPING');
+  t.is(bench.last('verify-stopped')?.epoch, 8);
+  t.is(bench.state.writing, null);
+  bench.step({ kind: 'stop-verified', epoch: 8, verified: true, because: '' });
+  t.like(bench.attempt, { purpose: 'release', expected: 'v8', record: { state: 'RELEASED', successor: 'b', epoch: 8 } });
+  bench.done('v9');
+  t.is(bench.state.phase, 'observe');
+  t.like(bench.last('nudge'), { to: 'b', epoch: 8 });
+  t.is(bench.last('write-page')?.state, 'RELEASED');
+  t.true(beatOf(bench.state).stopped);
+});
+
+test('a stop that is not verified: no release, the lease is kept', (t) => {
+  const bench = Bench.holding().will({ want: 'release' }).step({ kind: 'stop-verified', epoch: 8, verified: false, because: 'the address is still there' });
+  t.is(bench.state.phase, 'held');
+  t.is(bench.last('write-page')?.state, 'HELD');
+  t.regex(leaseViewOf(bench.state, bench.nowMs).because, /address is still there/);
+});
+
+test('RELEASED without an answer: never held again, found released it is done', (t) => {
+  const bench = Bench.holding().will({ want: 'release' }).step({ kind: 'stop-verified', epoch: 8, verified: true, because: '' });
+  const first = bench.attempt;
+  bench.unknown().will({ want: 'hold' }).pass(100);
+  t.is(bench.attempt.purpose, 'release');
+  bench.conflict({ kind: 'record', record: first.record, version: 'v9' });
+  t.is(bench.state.phase, 'observe');
+  t.true(bench.said('lease.released'));
+});
+
+const evidence: [title: string, happenings: Happening[], expected: boolean][] = [
+  ['STOPPED(e) from the holder’s boot', [beatOfB({ stopped: true, phase: 'idle' })], true],
+  ['STOPPED of another epoch', [beatOfB({ stopped: true, phase: 'idle', epoch: 6 })], false],
+  ['STOPPED(e) from another boot of the holder', [{ ...beatOfB({ stopped: true, phase: 'idle' }), bootId: 'b0' } as Happening], false],
+  ['STOPPED(e) from somebody else', [{ ...beatOfB({ stopped: true, phase: 'idle' }), from: 'c' } as Happening], false],
+  ['a new boot of the holder', [beatOfB(), { kind: 'boot-changed', peer: 'b', from: 'b1', to: 'b2' }], true],
+  ['a new boot that was never the record’s', [beatOfB(), { kind: 'boot-changed', peer: 'b', from: 'b0', to: 'b1' }], false],
+  ['a fence of that boot and epoch', [{ kind: 'fenced', node: 'b', bootId: 'b1', forEpoch: 7, evidence: 'stopped' }], true],
+  ['a fence for another epoch', [{ kind: 'fenced', node: 'b', bootId: 'b1', forEpoch: 6, evidence: 'stopped' }], false],
+  ['a fence of another boot', [{ kind: 'fenced', node: 'b', bootId: 'b0', forEpoch: 7, evidence: 'stopped' }], false],
+  ['silence', [beatOfB(), { kind: 'peer-suspect', peer: 'b', steadyMs: 90_000, lastHeardMs: 10_000 }], false],
+];
+for (const fencing of ['watchdog', 'required'] as const) {
+  for (const [title, happenings, expected] of evidence) {
+    test(`held by b, fencing ${fencing}, ${title}: ${expected ? 'acquired at once' : 'not before W'}`, (t) => {
+      const bench = new Bench({ fencing }).start().will().read(heldByB());
+      for (const happening of happenings) bench.step(happening);
+      t.is(bench.state.writing?.purpose, expected ? 'acquire' : undefined);
+    });
+  }
+}
+
+test('fencing required: W alone is never enough', (t) => {
+  const bench = new Bench({ fencing: 'required' }).start().read(heldByB()).will().observeFor(10_000, heldByB());
+  t.is(bench.state.writing, null);
+});
+
+test('rebooted: the own old epoch is released for the others, not resumed', (t) => {
+  const bench = new Bench({}).start().will({ want: 'none' }).read(heldByB({ holder: 'a', bootId: 'a0' }));
+  t.like(bench.attempt, { purpose: 'clear', record: { state: 'RELEASED', epoch: 7, prevHolder: 'a' } });
+});
+
+test('no record: it is created as held by nobody known, and W is waited by its maker too', (t) => {
+  const bench = new Bench().start().will().read({ kind: 'absent' });
+  t.like(bench.attempt, { purpose: 'create', expected: null, record: { epoch: 0, state: 'HELD-UNKNOWN', holder: null } });
+  const made = { kind: 'record', record: bench.attempt.record, version: 'v1' } as const;
+  bench.done('v1');
+  bench.read(made).observeFor(2_900, made);
+  t.is(bench.state.writing, null);
+  t.is(bench.observeFor(300, made).attempt.record.epoch, 1);
+});
+
+test('no record although there was one: an alarm, and nobody creates it', (t) => {
+  const bench = new Bench({}, 5).start().will().read({ kind: 'absent' });
+  t.is(bench.state.writing, null);
+  t.regex(bench.state.alarms.join(), /lease record is lost/);
+});
+
+test('a watchdog that could not be armed: the epoch is given up unused', (t) => {
+  const bench = new Bench({ watchdog: true }).start().will().read(released()).step({ kind: 'dog', armed: false }).done();
+  t.is(bench.state.phase, 'fencing-self');
+  t.false(bench.all.some((effect) => effect.kind === 'write-page' && effect.state === 'HELD'));
+});
+
+const adoption: [title: string, restMs: number, phase: OwnershipState['phase']][] = [
+  ['with time left', LAN.selfFenceMs / 2, 'held'],
+  ['within the margin', LAN.selfFenceMs / 8 - 1, 'fencing-self'],
+];
+for (const [title, restMs, phase] of adoption) {
+  test(`a guard that starts on a held page ${title}: ${phase}`, (t) => {
+    const bench = new Bench();
+    const deadlineMs = bench.nowMs + restMs;
+    bench.step({ kind: 'start', leftover: { kind: 'adopt', epoch: 8, deadlineMs, nonce: 'old' } });
+    t.is(bench.state.phase, phase);
+    if (phase !== 'held') return;
+    bench.read(heldByB({ epoch: 8, holder: 'a', bootId: 'a1', seq: 90 }, 'v90'));
+    t.like(bench.attempt, { purpose: 'renew', expected: 'v90', record: { epoch: 8, seq: 91 } });
+    t.is(bench.state.tenure?.deadlineMs, deadlineMs);
+  });
+}
+
+test('adopted, but the record has another holder: stopped at once', (t) => {
+  const bench = new Bench().step({ kind: 'start', leftover: { kind: 'adopt', epoch: 8, deadlineMs: 10_900, nonce: 'old' } });
+  t.is(bench.read(heldByB({ epoch: 9 })).state.phase, 'fencing-self');
+});
+
+const suspecting = (policy: Partial<OwnershipPolicy>, will: Partial<Will> = {}, steadyMs = 60_000, seen: Found = heldByB()) => {
+  const bench = new Bench({ takeover: 'preempt', ...policy }).start().will(will).read(seen).step(beatOfB());
+  for (let beats = 0; beats < 610; beats += 1) {
+    bench.nowMs += 100;
+    bench.step(beatOfB()).will(will);
+    if (bench.state.reading !== null) bench.read(heldByB({ watchdog: seen.kind === 'record' && seen.record.watchdog, seq: 70 + beats, nonce: `n${beats}` }, `v${70 + beats}`));
+  }
+  const lastHeardMs = bench.nowMs;
+  const last = heldByB({ watchdog: seen.kind === 'record' && seen.record.watchdog, seq: 900, nonce: 'last' }, 'v900');
+  bench.step(beatOfB({ seq: 900, version: 'v900' }));
+  bench.nowMs += LAN.suspectAfterMs;
+  return { bench: bench.step({ kind: 'peer-suspect', peer: 'b', steadyMs, lastHeardMs }), lastHeardMs, last };
+};
+
+test('preempt without confirmation: a read sent after the edge, then the CAS on what it showed, at once', (t) => {
+  const { bench, last } = suspecting({ confirm: 'none' });
+  t.is(bench.state.reading?.sentMs, bench.nowMs);
+  bench.nowMs += 5;
+  bench.read(last);
+  t.like(bench.attempt, { purpose: 'acquire', expected: 'v900', record: { epoch: 8 } });
+});
+
+test('preempt with confirmation by renewal: not before R and the store’s round trip after the last beat', (t) => {
+  const { bench, last, lastHeardMs } = suspecting({});
+  bench.read(last);
+  t.is(bench.state.writing, null);
+  t.is(nextWakeMs(bench.state) <= lastHeardMs + LAN.renewMs + LAN.arbiterRttMs, true);
+  bench.nowMs = lastHeardMs + LAN.renewMs + LAN.arbiterRttMs;
+  t.is(bench.step({ kind: 'tick', gapMs: 50 }).attempt.expected, 'v900');
+});
+
+test('preempt is one attempt: a conflict ends it, and W applies', (t) => {
+  const { bench, last } = suspecting({ confirm: 'none' });
+  bench.read(last).conflict(heldByB({ seq: 901, nonce: 'alive' }, 'v901'));
+  t.is(bench.observeFor(2_800, heldByB({ seq: 901, nonce: 'alive' }, 'v901')).state.writing, null);
+});
+
+test('no preemption: not steady, not allowed by the controller, no watchdog in the record, heard again, or renewed meanwhile', (t) => {
+  const none = (bench: Bench) => t.is(bench.state.writing, null);
+  none(suspecting({ confirm: 'none' }, {}, 30_000).bench.pass(50));
+  const unwilling = suspecting({ confirm: 'none' }, { preemptOk: false });
+  none(unwilling.bench.read(unwilling.last));
+  const dogless = suspecting({ confirm: 'none' }, {}, 60_000, heldByB({ watchdog: false }));
+  none(dogless.bench.pass(50));
+  const back = suspecting({});
+  none(back.bench.read(back.last).step(beatOfB()).pass(300));
+  const alive = suspecting({});
+  alive.bench.read(alive.last).pass(100).read(heldByB({ seq: 901, nonce: 'alive' }, 'v901'));
+  none(alive.bench.pass(250));
+});
+
+test('a holder in preempt mode that no longer hears its peer renews at once', (t) => {
+  const bench = Bench.holding({ takeover: 'preempt' });
+  t.is(bench.state.writing, null);
+  bench.step({ kind: 'peer-suspect', peer: 'b', steadyMs: 0, lastHeardMs: bench.nowMs });
+  t.is(bench.attempt.purpose, 'renew');
+});
+
+test('a peer asks to stop: only where the own controller is silent', (t) => {
+  t.is(Bench.holding().step({ kind: 'please-stop', from: 'b', epoch: 8 }).state.phase, 'held');
+  const silent = Bench.holding();
+  for (let turn = 0; turn < 20; turn += 1) {
+    silent.pass(200);
+    if (silent.state.writing !== null) silent.done(`w${turn}`);
+  }
+  t.is(silent.step({ kind: 'please-stop', from: 'b', epoch: 8 }).state.phase, 'fencing-self');
+});
+
+test('the state handed in is never touched', (t) => {
+  const bench = Bench.holding();
+  const before = structuredClone(bench.state);
+  const kept = bench.state;
+  bench.pass(2_000);
+  t.deepEqual(kept, before);
+});
