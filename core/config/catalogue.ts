@@ -27,4 +27,6 @@ export interface Catalogue {
   readonly arbiters: Readonly<Record<string, CatalogueArbiter | null>>;
   /** Top-level keys that plugins own; null: known by name only. */
   readonly settings: Readonly<Record<string, z.ZodType | null>>;
+  /** At run time: what no loaded plugin knows is a warning, so that a broken plugin faults its own resources and no others. */
+  readonly lenient?: boolean;
 }

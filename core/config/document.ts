@@ -26,7 +26,7 @@ export const readDocument = (text: string, file: string): ReadDocument => {
   if (text.length > MAX_TEXT_LENGTH) return { document: null, problems: [at(1, 1, `the file is larger than ${MAX_TEXT_LENGTH} characters`)] };
   const lines = new LineCounter();
   try {
-    const yaml = parseDocument(text, { lineCounter: lines, merge: true, prettyErrors: false, uniqueKeys: true, stringKeys: false });
+    const yaml = parseDocument(text, { lineCounter: lines, merge: true, prettyErrors: false, uniqueKeys: true, stringKeys: true });
     const problems = [...yaml.errors, ...yaml.warnings].slice(0, MAX_SYNTAX_PROBLEMS).map((error) => {
       const { line, col } = lines.linePos(error.pos[0]);
       if (error.code !== 'DUPLICATE_KEY') return at(line || 1, col || 1, `cannot be read: ${error.message}`);

@@ -44,8 +44,8 @@ export class Findings {
   }
 
   /** A name that must be one of those known. */
-  unknownName(path: ConfigPath, what: string, name: string, known: readonly string[]): void {
-    this.problem(path, `there is no ${what} "${name}"`, { hint: didYouMean(name, known) ?? (known.length > 0 && known.length <= 12 ? `there are: ${known.join(', ')}` : undefined) });
+  unknownName(path: ConfigPath, what: string, name: string, known: readonly string[], { lenient = false } = {}): void {
+    this[lenient ? 'warning' : 'problem'](path, `there is no ${what} "${name}"`, { hint: didYouMean(name, known) ?? (known.length > 0 && known.length <= 12 ? `there are: ${known.join(', ')}` : undefined) });
   }
 
   /** The value as its schema parsed it, or undefined and everything that is wrong with it noted. */

@@ -98,7 +98,7 @@ export const agentOf = (catalogue: Catalogue, type: string): CatalogueAgent | un
 const checkOptions = (resource: Optioned, path: ConfigPath, { findings, nodes }: GroupSurroundings, catalogue: Catalogue): void => {
   const agent = agentOf(catalogue, resource.use);
   if (agent === undefined) {
-    findings.unknownName([...path, 'use'], 'agent', resource.use, Object.keys(catalogue.agents));
+    findings.unknownName([...path, 'use'], 'agent', resource.use, Object.keys(catalogue.agents), { lenient: catalogue.lenient === true });
     return;
   }
   for (const node of nodes ?? ['']) {

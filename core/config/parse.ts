@@ -167,7 +167,8 @@ const parseSettings = (root: Record<string, unknown>, findings: Findings, catalo
     const known = [...ROOT_KEYS, ...Object.keys(catalogue?.settings ?? {})];
     const schema = catalogue !== undefined && Object.hasOwn(catalogue.settings, key) ? catalogue.settings[key] : undefined;
     if (catalogue === undefined ? nearest(key, ROOT_KEYS) !== undefined : schema === undefined) {
-      findings.problem([key], `"${key}" is not known here`, { at: 'key', hint: didYouMean(key, known) ?? 'no loaded plugin owns it' });
+      const lenient = catalogue?.lenient === true && nearest(key, ROOT_KEYS) === undefined;
+      findings[lenient ? 'warning' : 'problem']([key], `"${key}" is not known here`, { at: 'key', hint: didYouMean(key, known) ?? 'no loaded plugin owns it' });
     } else if (schema !== undefined && schema !== null) findings.check(strict(schema), value, [key]);
     settings[key] = value;
   }
