@@ -33,6 +33,10 @@ export interface MonitorContext<Options> {
   /** Runs a command bounded by the deadline; throws on an exit status that is not in `okExit` (default [0]). */
   readonly run: (file: string, args: readonly string[], options?: Partial<RunOptions> & { readonly okExit?: readonly number[] }) => Promise<RunResult>;
   readonly log: Log;
+  /** Directory of the cgroup for this resource's processes; null where there are no cgroups. */
+  readonly cgroup: string | null;
+  /** Directory for this resource's own volatile files; made before the first start, so it may be missing for monitor. */
+  readonly runDir: string;
 }
 
 /** What start, stop, promote and demote may see. */
@@ -42,12 +46,8 @@ export interface ActionContext<Options> extends MonitorContext<Options> {
   readonly checkLease: (reserveMs?: number) => void;
   /** Milliseconds until the self-fence deadline: no call may be allowed to outlast it. Infinity for stop without a lease. */
   readonly leaseRemainingMs: () => number;
-  /** Directory of the cgroup for this resource's processes, made before start; null where there are no cgroups. */
-  readonly cgroup: string | null;
   /** `UNDERSTUDY_*` for children: cluster, node, group, resource, epoch, and UNDERSTUDY_RESOURCE=group/resource as the kill mark. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Directory for this resource's own volatile files. */
-  readonly runDir: string;
   /** File to which a long-lived process of this resource appends its output. */
   readonly logFile: string;
 }

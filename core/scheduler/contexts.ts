@@ -49,16 +49,17 @@ export class Contexts {
         return result;
       },
       log: this.logs.child(resourceName(group.id, resource.id)),
+      ...this.places(group, resource),
     };
   }
 
   /** For stop `leased` is false: it must end whatever the lease says. Makes the resource's directories. */
   action(group: DesiredGroup, resource: DesiredResource, epoch: Epoch, leased: boolean, limits: CallLimits): ActionContext<unknown> {
     const name = resourceName(group.id, resource.id);
-    const { cgroup, runDir } = this.places(group, resource);
-    mkdirSync(runDir, { recursive: true, mode: 0o700 });
+    const monitor = this.monitor(group, resource, limits);
+    mkdirSync(monitor.runDir, { recursive: true, mode: 0o700 });
     return {
-      ...this.monitor(group, resource, limits),
+      ...monitor,
       epoch,
       checkLease: (reserveMs = 0) => {
         const page = this.pages.read(group.id);
@@ -71,7 +72,6 @@ export class Contexts {
         if (page.held && page.epoch === epoch) return page.remainingMs;
         return leased ? 0 : Number.POSITIVE_INFINITY;
       },
-      cgroup,
       environment: {
         UNDERSTUDY_CLUSTER: this.self.cluster,
         UNDERSTUDY_NODE: this.self.node,
@@ -79,7 +79,6 @@ export class Contexts {
         UNDERSTUDY_RESOURCE: name,
         UNDERSTUDY_EPOCH: String(epoch),
       },
-      runDir,
       logFile: join(this.self.logDir, `${group.id}.${resource.id}.log`),
     };
   }

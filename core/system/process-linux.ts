@@ -7,6 +7,7 @@ import { type Processes, type ProcessIdentity, readProc, readStat } from './proc
 
 const WATCH_MS = 20;
 const KILL_AGAIN_MS = 5;
+const LAB_HOST = 'UNDERSTUDY_LAB_HOST';
 
 @injectable()
 export class LinuxProcesses implements Processes {
@@ -22,8 +23,13 @@ export class LinuxProcesses implements Processes {
   }
 
   marked(mark: string): readonly ProcessIdentity[] {
-    const entry = `\0UNDERSTUDY_RESOURCE=${mark}\0`;
-    return this.all((pid) => `\0${readProc(`/proc/${pid}/environ`) ?? ''}\0`.includes(entry));
+    // Several hosts of a lab share one /proc: there a process is ours only with our host's mark as well.
+    const host = process.env[LAB_HOST];
+    const entries = [`UNDERSTUDY_RESOURCE=${mark}`, ...(host === undefined ? [] : [`${LAB_HOST}=${host}`])];
+    return this.all((pid) => {
+      const environment = `\0${readProc(`/proc/${pid}/environ`) ?? ''}\0`;
+      return entries.every((entry) => environment.includes(`\0${entry}\0`));
+    });
   }
 
   session(leader: number): readonly ProcessIdentity[] {

@@ -31,6 +31,8 @@ export const makeMonitorContext = <Options>(made: MakeContextOptions<Options>): 
     limitMs,
     run: made.run ?? runBy(made.exec, limitMs, signal),
     log: made.log ?? silentLog,
+    cgroup: made.cgroup ?? null,
+    runDir: made.runDir ?? join(scratch(), made.resource ?? 'resource'),
   };
 };
 
@@ -38,7 +40,6 @@ export const makeActionContext = <Options>(made: MakeContextOptions<Options>): A
   const lease = made.lease ?? { held: true, remainingMs: Number.POSITIVE_INFINITY };
   const monitor = makeMonitorContext(made);
   const epoch = made.epoch ?? 1;
-  const runDir = made.runDir ?? join(scratch(), monitor.resource);
   return {
     ...monitor,
     epoch,
@@ -48,12 +49,10 @@ export const makeActionContext = <Options>(made: MakeContextOptions<Options>): A
         if (!lease.held || lease.remainingMs < reserveMs) throw new UnderstudyError('REFUSED', `the lease of ${monitor.group} is not held with ${reserveMs} ms left`);
       }),
     leaseRemainingMs: made.leaseRemainingMs ?? (() => (lease.held ? lease.remainingMs : 0)),
-    cgroup: made.cgroup ?? null,
     environment: made.environment ?? {
       UNDERSTUDY_CLUSTER: 'test', UNDERSTUDY_NODE: monitor.node, UNDERSTUDY_GROUP: monitor.group, UNDERSTUDY_EPOCH: String(epoch),
       UNDERSTUDY_RESOURCE: `${monitor.group}/${monitor.resource}`,
     },
-    runDir,
     logFile: made.logFile ?? join(scratch(), `${monitor.resource}.log`),
   };
 };
