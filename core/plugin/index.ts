@@ -1,4 +1,5 @@
 // The public door `understudy/plugin`: what built-in and users' plugins alike may use, and nothing else.
+import 'reflect-metadata'; // Before anything decorated: a plugin's own tests begin here.
 export * from './contract.js';
 export { argv, choice, durationMs, flag, integer, list, options, sizeBytes, table, text, z } from '../config/fields.js';
 export { UnderstudyError, reasonOf } from '../errors/errors.js';

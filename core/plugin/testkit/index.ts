@@ -1,4 +1,5 @@
 // The public door `understudy/testkit`: contract suites and doubles for authors of plugins.
+import 'reflect-metadata';
 export { FakeClock } from './fake-clock.js';
 export { MemoryArbiter, type MemoryArbiterOptions, type MemoryFaults, MemoryStore } from './memory-arbiter.js';
 export { agentContract, type AgentUnderTest, type ContractAssertions, type ContractTest } from './agent-contract.js';
