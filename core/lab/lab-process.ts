@@ -2,7 +2,7 @@
 // group. The engine's own children go through core/system/exec; these are the lab's, which may have to live in another
 // namespace or talk over an IPC channel. Invariant: nothing waits without a deadline.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { Command } from './substrate.js';
 
@@ -22,6 +22,8 @@ export interface LabProcess {
   send(message: unknown): boolean;
   /** To the whole process group. */
   kill(signal: NodeJS.Signals): void;
+  /** Lets it live on by itself: its channel is closed, and this process may end before it. */
+  release(): void;
 }
 
 /** The system's own tools first: a package's program of the same name (there is an `nft` on npm) must not stand in for them. */
@@ -67,7 +69,7 @@ export const startProcess = (command: Command, options: StartOptions): LabProces
       running = false;
       resolve(code);
     });
-    child.once('error', () => {
+    child.on('error', () => {
       running = false;
       resolve(null);
     });
@@ -79,6 +81,10 @@ export const startProcess = (command: Command, options: StartOptions): LabProces
     running: () => running,
     send: (message) => child.connected && child.send(message as object),
     kill: (signal) => signalGroup(pid, signal),
+    release: () => {
+      if (child.connected) child.disconnect();
+      child.unref();
+    },
   };
 };
 
@@ -126,3 +132,6 @@ export const tool = (argv: readonly string[], input?: string): string => {
   }
   return done.stdout;
 };
+
+/** The end of a log file, to be told where the file itself will not outlive the failure. */
+export const lastWords = (logFile: string, lines = 5): string => readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n') || '(it said nothing)';

@@ -9,7 +9,7 @@ import { UnderstudyError } from '../errors/errors.js';
 import { writeAtomicSync } from '../system/atomic-file.js';
 import { makeHostDirectories } from './host-directories.js';
 import { blackout, HOST_MARK, killLab, LAB_MARK, type MarkHandle, pidsOf, signalAll } from './host-processes.js';
-import { type LabProcess, startProcess } from './lab-process.js';
+import { type LabProcess, lastWords, startProcess } from './lab-process.js';
 import { readyWithin, type Ready } from './ready.js';
 import type { FromRouter, RouterPlan, ToRouter } from './router-process.js';
 import type { AddressSource, Command, Cut, HostFacts, Substrate } from './substrate.js';
@@ -142,7 +142,7 @@ export class LoopbackSubstrate implements Substrate {
     const script = fileURLToPath(new URL('./router-process.js', import.meta.url));
     const router = startProcess(this.inRouter([process.execPath, script, JSON.stringify(plan)]), { logFile, ipc: true, onMessage });
     this.#router = router;
-    void router.exited.then(() => ready.reject(new UnderstudyError('LAB_FAILED', `the router of the lab ended; see ${logFile}`)));
+    void router.exited.then(() => ready.reject(new UnderstudyError('LAB_FAILED', `the router of the lab ended: ${lastWords(logFile)}`)));
     await ready.promise;
   }
 

@@ -1,7 +1,7 @@
 // Starts the client probe where clients are and keeps its last report.
 import { fileURLToPath } from 'node:url';
 import { UnderstudyError } from '../errors/errors.js';
-import { startProcess } from './lab-process.js';
+import { lastWords, startProcess } from './lab-process.js';
 import type { ProbeReport } from './gap-meter.js';
 import type { FromProbe, ProbePlan } from './probe-process.js';
 import { readyWithin } from './ready.js';
@@ -35,7 +35,7 @@ export const startProbe = (substrate: Substrate, plan: ProbePlan, logFile: strin
       onMessage(message);
     },
   });
-  void probe.exited.then(() => ended.reject(new UnderstudyError('LAB_FAILED', `the probe ended without a report; see ${logFile}`)));
+  void probe.exited.then(() => ended.reject(new UnderstudyError('LAB_FAILED', `the probe ended without a report: ${lastWords(logFile)}`)));
   return {
     pid: probe.pid,
     first: (limitMs) => {

@@ -59,6 +59,8 @@ export const labControlSocket = (id: string, base?: string): string => join(labD
 
 /** The OS addresses of a loopback host: one line `IFACE ADDRESS PREFIX` each. */
 export const addressTable = (topology: LabTopology, node: string): string => join(topology.directory, 'addresses', node);
+export const clusterKey = (topology: LabTopology): string => join(topology.directory, 'cluster.key');
+export const configFile = (topology: LabTopology): string => join(topology.directory, 'understudy.config.yaml');
 export const dogSocket = (topology: LabTopology, node: string): string => join(topology.directory, 'dog', `${node}.sock`);
 
 /** Where a client sends to reach a floating address: itself, or in loopback the router's address that stands for it. */
@@ -88,7 +90,7 @@ export const planTopology = (options: TopologyOptions): LabTopology => {
   if (nodes.length < 1 || nodes.length > 16) refuse(`a lab has 1 to 16 hosts, not ${nodes.length}`);
   if (new Set(nodes).size !== nodes.length) refuse(`a lab cannot have two hosts of one name: ${nodes.join(', ')}`);
   for (const node of nodes) {
-    if (!/^[A-Za-z0-9][A-Za-z0-9-]{0,19}$/.test(node)) refuse(`host name "${node}" must be 1 to 20 letters, digits and hyphens`);
+    if (!/^[a-z0-9][a-z0-9-]{0,19}$/.test(node)) refuse(`host name "${node}" must be 1 to 20 lower-case letters, digits and hyphens`);
     if (RESERVED.has(node)) refuse(`"${node}" cannot be a host's name: the lab's own ${node} has it`);
   }
   if (kind === 'loopback' && !(number >= 1 && number <= 254)) refuse(`a loopback lab needs a number from 1 to 254, not ${number}`);

@@ -5,11 +5,11 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { setPriority } from 'node:os';
 import { dirname } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { NodeId } from '../model/ids.js';
 import { reasonOf } from '../errors/errors.js';
 import { systemClock, type Timer } from '../system/clock.js';
 import { blackout, type HostHandle } from './host-processes.js';
+import { onLines } from './lines.js';
 import { bitesAtMs, type Dog, dogStep, sleepingDog } from './watchdog.js';
 
 export interface WatchdogHost {
@@ -55,10 +55,8 @@ class HostDog {
 
   #serve(connection: Socket): void {
     this.#sockets.add(connection);
-    // A guard that dies mid-line is what this is for; its socket just closes.
-    connection.on('error', () => connection.destroy());
     connection.on('close', () => this.#sockets.delete(connection));
-    createInterface({ input: connection }).on('line', (line) => {
+    onLines(connection, (line) => {
       const { dog, answer } = dogStep(this.#dog, line, systemClock.nowMs());
       if (dog !== this.#dog) this.#set(dog);
       if (!connection.destroyed) connection.write(`${JSON.stringify(answer)}\n`);

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { NodeId } from '../model/ids.js';
 import { UnderstudyError } from '../errors/errors.js';
 import { LAB_MARK } from './host-processes.js';
-import { type LabProcess, startProcess } from './lab-process.js';
+import { type LabProcess, lastWords, startProcess } from './lab-process.js';
 import { readyWithin } from './ready.js';
 import type { FromWatchdog, WatchdogHost } from './watchdog-process.js';
 
@@ -33,7 +33,7 @@ export const startWatchdogs = async (labId: string, hosts: readonly WatchdogHost
       },
     },
   );
-  void watchdog.exited.then(() => ready.reject(new UnderstudyError('LAB_FAILED', `the watchdog process ended at its start; see ${logFile}`)));
+  void watchdog.exited.then(() => ready.reject(new UnderstudyError('LAB_FAILED', `the watchdog process ended at its start: ${lastWords(logFile)}`)));
   await ready.promise;
   return {
     pid: watchdog.pid,

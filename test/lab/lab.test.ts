@@ -2,7 +2,9 @@
 // which lines the netns substrate runs. All pure; the substrates themselves are tried in loopback.test.ts and test/e2e.
 import test from 'ava';
 import fc from 'fast-check';
+import { isKillable, parseFault } from '../../core/lab/faults.js';
 import { GapMeter } from '../../core/lab/gap-meter.js';
+import { configText, labConfig } from '../../core/lab/lab-config.js';
 import { dropsOf } from '../../core/lab/netns-cuts.js';
 import { farLines, hostCables, hostLines, routeLine, sourceRule } from '../../core/lab/netns-names.js';
 import { cgroupRoot } from '../../core/lab/netns-cleanup.js';
@@ -180,4 +182,75 @@ test('gap: from one good answer to the next, over nodes, noted from its length o
     lastNode: 'b',
   });
   t.is(new GapMeter(50).report(10).silentMs, null);
+});
+
+test('fault words: understood, or refused with what would have been', (t) => {
+  const topology = planTopology({ id: 'x', kind: 'netns', nodes: ['a', 'b'] });
+  const parse = (text: string) => parseFault(text === '' ? [] : text.split(' '), topology, ['cloud']);
+  const understood: [words: string, fault: ReturnType<typeof parse>][] = [
+    ['power-off a', { kind: 'power-off', node: 'a' }],
+    ['reset b', { kind: 'reset', node: 'b' }],
+    ['cut a heartbeat-1', { kind: 'cut', cut: { node: 'a', network: 'heartbeat-1', direction: 'both' } }],
+    ['cut b all in', { kind: 'cut', cut: { node: 'b', network: 'all', direction: 'in' } }],
+    ['heal', { kind: 'heal', node: null, network: null }],
+    ['heal a service', { kind: 'heal', node: 'a', network: 'service' }],
+    ['kill a guard controller', { kind: 'kill', node: 'a', what: ['guard', 'controller'] }],
+    ['delete-address a', { kind: 'delete-address', node: 'a', address: '192.168.0.10' }],
+    ['delete-address a 10.1.1.1', { kind: 'delete-address', node: 'a', address: '10.1.1.1' }],
+    ['cloud deny ReplaceRoute rtb-1', { kind: 'service', service: 'cloud', words: ['deny', 'ReplaceRoute', 'rtb-1'] }],
+  ];
+  for (const [words, fault] of understood) t.deepEqual(parse(words), fault, words);
+  const refused: [words: string, message: string, hint: RegExp][] = [
+    ['', 'a fault is missing', /power-off, power-on.*cloud …$/],
+    ['explode a', '"explode" is not a fault', /power-off/],
+    ['power-off', 'power-off needs a host', /a, b/],
+    ['power-off c', 'no host "c" in lab x', /a, b/],
+    ['power-off a b', 'power-off does not know what "b" is for', /use-the-lab/],
+    ['cut a', 'a network is missing', /heartbeat-1/],
+    ['cut a wifi', '"wifi" is not a network', /mirror, all/],
+    ['cut a all sideways', '"sideways" is not a direction', /in, out, both/],
+    ['kill a', 'a process is missing', /guard, controller/],
+    ['kill a everything', '"everything" is not a process', /app/],
+  ];
+  for (const [words, message, hint] of refused) t.regex((t.throws(() => parse(words), { message }) as { hint?: string }).hint ?? '', hint, words);
+});
+
+test('kill: which process is what', (t) => {
+  const engine = 'PATH=/bin\0UNDERSTUDY_LAB=x\0';
+  const cases: [what: Parameters<typeof isKillable>[0], commandLine: string, environment: string, is: boolean][] = [
+    ['guard', 'node --max-old-space-size=64 /opt/core/cli/bin.js guard --node a', engine, true],
+    ['guard', 'node /opt/core/cli/bin.js controller --node a', engine, false],
+    ['guard', 'node /opt/core/cli/bin.js run --node guard', engine, false],
+    ['guard', 'node /opt/core/daemon/guard-process.js --node a', engine, true],
+    ['leash', '/bin/sh /opt/core/guard/leash.sh /run/understudy', engine, true],
+    ['run', 'node /opt/core/cli/bin.js run --node a --run-dir /run', engine, true],
+    ['app', 'node /opt/app.js', `${engine}UNDERSTUDY_RESOURCE=web/app\0`, true],
+    ['app', 'node /opt/core/cli/bin.js guard', engine, false],
+    ['guard', 'node /opt/core/cli/bin.js guard', `${engine}UNDERSTUDY_RESOURCE=web/app\0`, false],
+  ];
+  for (const [what, commandLine, environment, is] of cases) t.is(isKillable(what, commandLine.split(' '), environment), is, `${what}: ${commandLine}`);
+});
+
+test('config: the topology, what services want, one group that floats the address', (t) => {
+  const options = { takeover: 'preempt', confirm: 'none', timing: 'lan' } as const;
+  const cloud = { name: 'cloud', config: { cloud: { endpoint: 'http://x' } }, resources: { '192.168.0.10': { use: 'overlay', address: '192.168.0.10' } } };
+  const arbiter = { name: 'arbiter', config: { arbiter: { use: 'witness' } }, resources: {} };
+  const of = (kind: 'netns' | 'loopback', services = [cloud, arbiter]) => labConfig(planTopology({ id: 'x', kind, number: 9, nodes: ['a', 'b'], base: '/tmp' }), services, options, ['node', 'app.js']);
+  const netns = configText(of('netns'));
+  for (const line of [
+    'cluster: lab-x',
+    'key: file:/tmp/understudy-lab-x/cluster.key',
+    'watchdog: socket:/tmp/understudy-lab-x/dog/{node}.sock',
+    '        lingerSafe: true',
+    '    takeover: preempt',
+    '          - 192.168.0.10:8080',
+  ])
+    t.true(netns.split('\n').includes(line), line);
+  t.false(netns.includes('addresses:'));
+  t.deepEqual(of('netns')['arbiter'], { use: 'witness' });
+  const loopback = configText(of('loopback'));
+  t.true(loopback.includes('addresses: table:/tmp/understudy-lab-x/addresses/{node}\n'));
+  t.true(loopback.includes('- 127.9.1.10:8080') && loopback.includes('- 127.9.2.10:8080'));
+  t.regex(t.throws(() => of('netns', [arbiter])).message, /no service of the lab can float 192\.168\.0\.10/);
+  t.regex(t.throws(() => of('netns', [cloud, { ...cloud, name: 'second' }])).message, /service second wants the config key "cloud"/);
 });

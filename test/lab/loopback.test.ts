@@ -8,12 +8,14 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import anyTest, { type TestFn } from 'ava';
+import { findLabs, LabClient, takeDown } from '../../core/lab/client.js';
 import { forwardTo } from '../../core/lab/forwarding.js';
 import { pidsWithMark, processState } from '../../core/lab/host-processes.js';
 import { type LabProcess, startProcess } from '../../core/lab/lab-process.js';
 import { LoopbackSubstrate } from '../../core/lab/loopback-substrate.js';
 import { Observer } from '../../core/lab/observer.js';
 import { startProbe } from '../../core/lab/probe.js';
+import { startLab } from '../../core/lab/start.js';
 import { addressTable, clientAddress, dogSocket, planTopology } from '../../core/lab/topology.js';
 import { type Bite, startWatchdogs } from '../../core/lab/watchdogs.js';
 
@@ -118,6 +120,11 @@ test('the watchdog bites by mark, and the observer sees it', async (t) => {
   addressOn('a');
   const holders = () => observer.report.holders;
   await until('a has both', 5000, () => holders()['application web/app']?.join() === 'a' && holders()[`address ${VIP}`]?.join() === 'a');
+  // A guard killed with answers unread resets its connection: that is no news to the watchdog.
+  const rude = createConnection(dogSocket(topology, 'b'));
+  rude.write('{"pet":1}\n'.repeat(50));
+  await delay(50);
+  rude.destroy();
   const connection = createConnection(dogSocket(topology, 'a'));
   connection.write('{"arm":300}\n');
   const answer = await new Promise<string>((resolve) => connection.once('data', (data) => resolve(data.toString())));
@@ -139,4 +146,58 @@ test('down leaves no process and no file', async (t) => {
   await lab.down();
   t.deepEqual(pidsWithMark(`UNDERSTUDY_LAB=${id}`), []);
   t.false(existsSync(topology.directory));
+});
+
+const ID = `d${randomBytes(3).toString('hex')}`;
+const start = (steps: string[] = [], signal?: AbortSignal): Promise<LabClient> =>
+  startLab({ id: ID, substrate: 'loopback', nodes: ['a', 'b'], options: { takeover: 'lease', confirm: 'none', timing: 'lan', bare: true }, base, onStep: (text) => steps.push(text), ...(signal ? { signal } : {}) });
+const leftovers = () => ({ pids: pidsWithMark(`UNDERSTUDY_LAB=${ID}`), labs: findLabs(base).filter((found) => found.id === ID) });
+
+test('a lab as a daemon: up, orders, refusals, down', async (t) => {
+  const steps: string[] = [];
+  const client = await start(steps);
+  t.is(steps[0], 'substrate loopback (asked for)');
+  const status = await client.ask({ op: 'status' });
+  t.deepEqual(status.hosts.map(({ node, power }) => `${node} ${power}`), ['a true', 'b true']);
+  t.true(existsSync(status.config));
+  await t.throwsAsync(() => start(), { message: `lab ${ID} is up already` });
+  t.is(await client.ask({ op: 'fault', words: ['power-off', 'a'] }), 'a is off');
+  await t.throwsAsync(() => client.ask({ op: 'exec', node: 'a', argv: ['true'], timeoutMs: 5000 }), { message: 'could not run true on a: the host is off' });
+  const hello = await client.ask({ op: 'exec', node: 'b', argv: ['sh', '-c', 'echo $UNDERSTUDY_LAB_HOST; exit 3'], timeoutMs: 5000 });
+  t.deepEqual(hello, { exitCode: 3, stdout: `${ID}/b\n`, stderr: '' });
+  const second = await LabClient.connect(ID, base);
+  const end = await second.ask({ op: 'probe', plan: { kind: 'udp', port: 8080, everyMs: 5, forMs: 300, noteGapMs: 50 } });
+  t.true(end.t === 'end' && end.report.sent > 20 && end.report.answered === 0);
+  client.close();
+  second.close();
+  t.is(await takeDown(ID, base), 'ordered');
+  t.deepEqual(leftovers(), { pids: [], labs: [] });
+  await t.throwsAsync(() => takeDown(ID, base), { code: 'NOT_FOUND' });
+});
+
+test('a lab whose daemon was killed is stale: known as such, and cleaned up by down or by the next up', async (t) => {
+  const kill = async (client: LabClient): Promise<void> => {
+    const { pid } = await client.ask({ op: 'status' });
+    client.close();
+    process.kill(pid, 'SIGKILL');
+    await until('its death', 2000, () => [null, 'Z', 'X'].includes(processState(pid)));
+  };
+  await kill(await start());
+  await t.throwsAsync(() => LabClient.connect(ID, base), { message: /is stale/ });
+  t.true(pidsWithMark(`UNDERSTUDY_LAB=${ID}`).length > 0, 'the watchdog outlives the lab');
+  const steps: string[] = [];
+  const again = await start(steps);
+  t.true(steps.some((step) => step.startsWith('cleaning up')));
+  await kill(again);
+  t.is(await takeDown(ID, base), 'cleaned');
+  t.deepEqual(leftovers(), { pids: [], labs: [] });
+});
+
+test('a start that is interrupted leaves nothing', async (t) => {
+  const abort = new AbortController();
+  const starting = start([], abort.signal);
+  await delay(150);
+  abort.abort();
+  await t.throwsAsync(() => starting, { message: /was interrupted/ });
+  t.deepEqual(leftovers(), { pids: [], labs: [] });
 });
