@@ -4,3 +4,4 @@ export { FakeClock } from './fake-clock.js';
 export { MemoryArbiter, type MemoryArbiterOptions, type MemoryFaults, MemoryStore } from './memory-arbiter.js';
 export { agentContract, type AgentUnderTest, type ContractAssertions, type ContractTest } from './agent-contract.js';
 export { makeActionContext, type MakeContextOptions, makeMonitorContext, monitorOnce, silentLog } from './contexts.js';
+export { arbiterContract, type ArbiterUnderTest } from './arbiter-contract.js';
