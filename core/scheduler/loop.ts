@@ -24,6 +24,7 @@ export class Loop {
   private running = false;
   private stopped = true;
   private tidying = false;
+  private readonly listeners = new Set<() => void>();
   private inARow = 0;
   private cyclesRun = 0;
 
@@ -40,6 +41,12 @@ export class Loop {
 
   get cycles(): number {
     return this.cyclesRun;
+  }
+
+  /** Called after cycles, many of one turn together, behind whatever they began. Returns the way to end it. */
+  onCycle(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
   }
 
   /** Looks at every resource before anything else: what runs is adopted, never started again. */
@@ -87,7 +94,9 @@ export class Loop {
     this.tidying = true;
     setImmediate(() => {
       this.tidying = false;
-      if (!this.stopped) this.reactions.afterCycle();
+      if (this.stopped) return;
+      this.reactions.afterCycle();
+      for (const listener of this.listeners) listener();
     });
   }
 

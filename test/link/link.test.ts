@@ -5,17 +5,12 @@ import type { OrdersRequest } from '../../core/guard/protocol.js';
 import { systemClock } from '../../core/system/clock.js';
 import { parseKeys } from '../../core/system/key-file.js';
 import { systemRandom } from '../../core/system/random.js';
+import { until } from '../support/until.js';
 import { SILENT } from '../support/controller-world.js';
 
 const keyLine = (id: number, seed: string) => `understudy-key-1 ${id} ${seed.repeat(8)}\n`;
 const [GOOD, OTHER] = [keyLine(1, '0123abcd'), keyLine(1, 'deadbee7')];
 let nextPort = 45_000 + (process.pid % 500) * 20;
-
-const until = async (t: { true(value: boolean, message?: string): boolean }, what: string, condition: () => boolean, limitMs = 5000): Promise<void> => {
-  const endMs = systemClock.nowMs() + limitMs;
-  while (!condition() && systemClock.nowMs() < endMs) await systemClock.sleep(5);
-  t.true(condition(), what);
-};
 
 const nodeAt = (name: string) => ({ a: ['127.0.0.11', '127.0.0.21'], b: ['127.0.0.12', '127.0.0.22'] })[name] ?? [];
 
@@ -37,14 +32,14 @@ test('two controllers with one key: each has the report of the other, and a chan
   t.is(a.link.of('b'), null);
   await b.start();
   await a.start();
-  await until(t, 'both reports', () => a.link.of('b') !== null && b.link.of('a') !== null);
+  await until('both reports', () => a.link.of('b') !== null && b.link.of('a') !== null);
   t.like(a.link.of('b'), { cfgHash: 'hash', groups: { g: { blockers: [] } } });
   let told = 0;
   a.link.onChange(() => (told += 1));
   b.state.blockers = ['b is on standby'];
   const beganMs = systemClock.nowMs();
   b.link.reportIfChanged();
-  await until(t, 'the change', () => a.link.of('b')?.groups['g']?.blockers.length === 1, 900);
+  await until('the change', () => a.link.of('b')?.groups['g']?.blockers.length === 1, 900);
   t.true(systemClock.nowMs() - beganMs < 500);
   t.true(told > 0);
 });
@@ -59,7 +54,7 @@ test('asked: prepared or not, and an order is recorded by the other side, once',
     return 'recorded';
   } } });
   await Promise.all([a.start(), b.start()]);
-  await until(t, 'the link', () => a.link.connected('b') && b.link.connected('a'));
+  await until('the link', () => a.link.connected('b') && b.link.connected('a'));
   b.state.blockers = ['loop lag'];
   t.deepEqual(await a.link.prepare('b', 'g', 1000), { blockers: ['loop lag'] });
   const request: OrdersRequest = { key: 'node', node: 'b', set: { standby: true } };
@@ -75,7 +70,7 @@ test('no link, or no answer in time: said at once, or at the deadline', async (t
   await t.throwsAsync(a.link.prepare('b', 'g', 1000), { message: 'there is no link to b' });
   const b = makeLink(t, 'b', port, { host: { order: () => new Promise(() => undefined) } });
   await b.start();
-  await until(t, 'the link', () => a.link.connected('b'));
+  await until('the link', () => a.link.connected('b'));
   await t.throwsAsync(a.link.forward('b', { key: 'node', node: 'b', set: {} }, 50), { code: 'TIMED_OUT' });
 });
 
@@ -95,12 +90,13 @@ test('the first network is down: the second is used; the other side ends: the li
   const a = makeLink(t, 'a', port);
   const b = makeLink(t, 'b', port, { own: ['127.0.0.22'] });
   await Promise.all([a.start(), b.start()]);
-  await until(t, 'the link by the second network', () => a.link.connected('b'));
+  await until('the link by the second network', () => a.link.connected('b'));
   await b.link.stop();
-  await until(t, 'the link is down', () => !a.link.connected('b'));
+  await until('the link is down', () => !a.link.connected('b'));
   const again = makeLink(t, 'b', port);
   await again.start();
-  await until(t, 'the link is back', () => a.link.connected('b'));
+  await until('the link is back', () => a.link.connected('b'));
+  t.true(a.link.connected('b'));
 });
 
 test('what is not a message: left out, whatever it is', (t) => {

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { container as root } from 'tsyringe';
+import { container as root, type DependencyContainer } from 'tsyringe';
 import { registerScheduler } from '../../core/daemon/compose-scheduler.js';
 import type { OrdersRequest } from '../../core/guard/protocol.js';
 import { Journal } from '../../core/journal/journal.js';
@@ -168,6 +168,7 @@ export interface World {
   readonly guard: FakeGuard;
   readonly events: (NewEvent & { readonly kind: string })[];
   readonly captures: Capture[];
+  readonly container: DependencyContainer;
   readonly loop: Loop;
   readonly cycle: Cycle;
   readonly hooks: Hooks;
@@ -239,7 +240,7 @@ export const world = async (t: { teardown: (end: () => void | Promise<void>) => 
     await clock.settle();
   };
   const made: World = {
-    clock, agent, guard, events, captures, loop, cycle: container.resolve(Cycle), hooks: container.resolve(Hooks), quarantine, failures, runDir, desired, say, stop,
+    clock, agent, guard, events, captures, container, loop, cycle: container.resolve(Cycle), hooks: container.resolve(Hooks), quarantine, failures, runDir, desired, say, stop,
     hold: (epoch = 5) => say(guard.setLease('g', { phase: 'held', epoch, holder: 'a', because: 'W has passed' })),
     kinds: (...only) => events.filter(({ kind }) => only.length === 0 || only.some((start) => kind.startsWith(start))).map(({ kind, resource: id }) => [kind, id].filter(Boolean).join(' ')),
   };

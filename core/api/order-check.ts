@@ -1,0 +1,110 @@
+// Whether an order may be given, before anything is written: names that exist, a state in which it means something, a target
+// that is ready. Pure. Each refusal says what was asked, why not, and what to do next.
+import { didYouMean } from '../config/nearest.js';
+import { UnderstudyError } from '../errors/errors.js';
+import type { DesiredGroup, DesiredState } from '../model/desired.js';
+import type { NodeId } from '../model/ids.js';
+import type { OrdersRequest } from '../guard/protocol.js';
+import type { LastCycle } from '../scheduler/cycle.js';
+import { activeOf, blockersOn } from './status-view.js';
+import { type OrderRequest, VERBS, type Verb } from './views.js';
+
+/** An order that may be given: what to write, and what done looks like. */
+export interface CheckedOrder {
+  readonly verb: Verb;
+  /** The groups whose story it is; for a node order those that run there. */
+  readonly groups: readonly DesiredGroup[];
+  readonly node: NodeId | null;
+  readonly from: NodeId | null;
+  readonly to: NodeId | null;
+  readonly requests: readonly OrdersRequest[];
+  readonly incident: string | null;
+  /** Set when there is nothing to do: the answer. */
+  readonly already: string | null;
+}
+
+export interface OrderNames {
+  readonly by: string;
+  readonly why: string;
+  /** A new id for a planned move. */
+  readonly moveId: string;
+}
+
+/** Throws USAGE, NOT_FOUND or REFUSED. */
+export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, moveId }: OrderNames): CheckedOrder => {
+  const verb = verbOf(order.verb);
+  const base = { verb, node: null, from: null, to: null, incident: null, already: null };
+  const groupOrder = (group: DesiredGroup, set: Extract<OrdersRequest, { key: 'group' }>['set']): OrdersRequest => ({ key: 'group', group: group.id, set: { ...set, by, why } });
+  if (verb === 'standby' || verb === 'unstandby' || ((verb === 'maintenance-on' || verb === 'maintenance-off') && order.group === undefined)) {
+    const node = nodeOf(order.node, verb, last.desired);
+    const set = verb === 'standby' || verb === 'unstandby' ? { standby: verb === 'standby' } : { maintenance: verb === 'maintenance-on' };
+    const groups = last.desired.groups.filter((group) => activeOf(last.observed.groups[group.id]!.lease, last.observed.self) === node);
+    return { ...base, node, groups, requests: [{ key: 'node', node, set: { ...set, by, why } }] };
+  }
+  if (verb === 'clear') {
+    const groups = order.group === undefined ? last.desired.groups : [groupOf(order.group, verb, last.desired)];
+    return { ...base, groups, requests: groups.map((group) => groupOrder(group, { addClear: true })) };
+  }
+  const group = groupOf(order.group, verb, last.desired);
+  const one = { ...base, groups: [group] };
+  switch (verb) {
+    case 'switchover':
+      return { ...one, ...checkMove(group, order.to, last, { by, why, moveId }, (set) => groupOrder(group, set)) };
+    case 'start':
+      return { ...one, requests: [groupOrder(group, { want: 'online' })] };
+    case 'stop':
+      return { ...one, requests: [groupOrder(group, { want: 'offline' })] };
+    case 'freeze':
+    case 'unfreeze':
+      return { ...one, requests: [groupOrder(group, { frozen: verb === 'freeze' })] };
+    case 'maintenance-on':
+    case 'maintenance-off':
+      return { ...one, requests: [groupOrder(group, { maintenance: verb === 'maintenance-on' })] };
+  }
+};
+
+const checkMove = (
+  group: DesiredGroup, wanted: string | undefined, { desired, observed, plan }: LastCycle, { by, why: because, moveId }: OrderNames, request: (set: Extract<OrdersRequest, { key: 'group' }>['set']) => OrdersRequest,
+): Pick<CheckedOrder, 'from' | 'to' | 'requests' | 'incident' | 'already'> => {
+  const now = observed.groups[group.id]!;
+  const from = activeOf(now.lease, observed.self);
+  const refuse = (why: string, hint: string) => new UnderstudyError('REFUSED', `${group.id} is not moved: ${why}`, { hint });
+  if (from === null) throw refuse(now.orders.want === 'offline' ? 'it is ordered offline' : 'it runs nowhere', `Start it with: understudy start ${group.id}`);
+  if (wanted !== undefined) nodeOf(wanted, 'switchover', desired);
+  if (wanted !== undefined && !group.prefer.includes(wanted)) throw refuse(`${wanted} is not among its nodes (${group.prefer.join(', ')})`, `Add it to prefer of ${group.id}.`);
+  if (wanted === from) return { from, to: from, requests: [], incident: null, already: `${group.id} is on ${from} already` };
+  if (now.orders.maintenance) throw refuse('it is in maintenance', `End that with: understudy maintenance off ${group.id}`);
+  if (now.orders.frozen) throw refuse('it is frozen', `End that with: understudy unfreeze ${group.id}`);
+  if (now.orders.want === 'offline') throw refuse('it is ordered offline', `Start it with: understudy start ${group.id}`);
+  const candidates = wanted === undefined ? group.prefer.filter((id) => id !== from) : [wanted];
+  const judged = candidates.map((id) => ({ id, blockers: blockersOn(group.id, id, observed, plan) }));
+  const to = judged.find(({ blockers }) => blockers.length === 0)?.id;
+  if (to === undefined) {
+    const why = judged.length === 0 ? 'it has no other node' : judged.map(({ id, blockers }) => `${id} is not ready: ${blockers.join(', ')}`).join('; ');
+    throw refuse(why, 'See understudy status; a move to a node that is not ready would be an outage.');
+  }
+  return { from, to, requests: [request({ move: { id: moveId, to, by, why: because } })], incident: moveId, already: null };
+};
+
+const verbOf = (word: string): Verb => {
+  const verb = VERBS.find((one) => one === word);
+  if (verb === undefined) throw new UnderstudyError('USAGE', `there is no order "${word}"; ${didYouMean(word, VERBS) ?? `there are: ${VERBS.join(', ')}`}`);
+  return verb;
+};
+
+const groupOf = (name: string | undefined, verb: string, { groups }: DesiredState): DesiredGroup => {
+  const names = groups.map(({ id }) => id);
+  if (name === undefined) throw new UnderstudyError('USAGE', `${verb} needs a group; there are: ${names.join(', ')}`);
+  const found = groups.find(({ id }) => id === name);
+  if (found === undefined) throw new UnderstudyError('NOT_FOUND', `there is no group "${name}"; ${didYouMean(name, names) ?? `there are: ${names.join(', ')}`}`);
+  return found;
+};
+
+/** The group of that name. Throws NOT_FOUND with the nearest name. */
+export const findGroup = (name: string | undefined, desired: DesiredState): DesiredGroup => groupOf(name, 'this', desired);
+
+const nodeOf = (name: string | undefined, verb: string, { nodes }: DesiredState): NodeId => {
+  if (name === undefined) throw new UnderstudyError('USAGE', `${verb} needs a node; there are: ${nodes.join(', ')}`);
+  if (!nodes.includes(name)) throw new UnderstudyError('NOT_FOUND', `there is no node "${name}"; ${didYouMean(name, nodes) ?? `there are: ${nodes.join(', ')}`}`);
+  return name;
+};

@@ -1,0 +1,224 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { openApi } from '../../core/api/client.js';
+import { checkOrder } from '../../core/api/order-check.js';
+import { DesiredByNode, dryRun } from '../../core/api/plan-view.js';
+import { ApiSources, Routes } from '../../core/api/routes.js';
+import { serveApi } from '../../core/api/server.js';
+import { FileJournal } from '../../core/journal/file-journal.js';
+import { Journal } from '../../core/journal/journal.js';
+import { Link } from '../../core/link/link.js';
+import { listenFramed } from '../../core/system/framed-socket.js';
+import { apiSocket, guardSocket, journalDir, pathsFrom } from '../../core/system/paths.js';
+import { systemClock } from '../../core/system/clock.js';
+import { Random, systemRandom } from '../../core/system/random.js';
+import { until } from '../support/until.js';
+import { FakeGuard, group, hook, lease, resource, SILENT, world, type WorldOptions } from '../support/controller-world.js';
+
+const served = async (t: ExecutionContext, options: WorldOptions = {}) => {
+  const made = await world(t, options);
+  const directory = mkdtempSync(join(tmpdir(), 'understudy-api-'));
+  const paths = pathsFrom({ run: directory, state: directory, log: directory });
+  const journal = new FileJournal({ directory: journalDir(paths), source: 'controller', node: 'a', bootId: 'boot-a', clock: systemClock });
+  const link = { up: false, blockers: [] as string[], forwarded: [] as unknown[] };
+  const { container } = made;
+  container.register(Journal, { useValue: journal });
+  container.register(Random, { useValue: systemRandom });
+  container.register(Link, { useValue: { connected: () => link.up, prepare: async () => ({ blockers: link.blockers }), forward: async (_node: string, forwarded: unknown) => void link.forwarded.push(forwarded) } as unknown as Link });
+  container.register(DesiredByNode, { useValue: { desiredOn: () => made.desired.state } });
+  const explain = (events: readonly { incident?: string }[], incident?: string) => (events.some((event) => incident === undefined || event.incident === incident) ? { events: events.length } : null);
+  container.register(ApiSources, { useValue: { journalDirectory: journalDir(paths), registry: { found: [] }, explain, alarms: () => [] } });
+  const routes = container.resolve(Routes);
+  const server = await serveApi(apiSocket(paths), (asked) => routes.answer(asked), SILENT);
+  t.teardown(async () => {
+    await server.close();
+    await journal.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  return { ...made, paths, journal, link, api: openApi(paths) };
+};
+
+test('status: the shape that --json promises, on the holder', async (t) => {
+  const { api, hold, clock } = await served(t);
+  await hold();
+  await clock.advanceAsync(20);
+  const { resources, standbys, ...status } = (await api.status()).groups[0]!;
+  t.like(status, { id: 'g', state: 'online', active: 'a', epoch: 5, leaseRemainingMs: 1000, frozen: false });
+  t.deepEqual(resources.map(({ since: _, ...rest }) => rest), [{ id: 'vip', type: 'fake', node: 'a', state: 'online' }, { id: 'app', type: 'fake', node: 'a', state: 'online' }]);
+  t.regex(resources[0]!.since!, /^2026-/);
+  t.deepEqual(standbys, [{ node: 'b', ready: true, blockers: [] }]);
+  t.like(await api.status(), { cluster: 'c', node: 'a', source: 'controller', arbiter: { state: 'ok', ageMs: 5 }, mirrors: [], nodes: [{ id: 'a', state: 'member' }, { id: 'b', state: 'member', links: [{ network: 'heartbeat-1', state: 'up', rttMs: 0.2 }] }] });
+});
+
+test('status on a standby: resources as the holder reports them, and how ready this node is', async (t) => {
+  const { api, guard, say } = await served(t);
+  await say(guard.setOrders('g', { frozen: true }));
+  const [shown] = (await api.status()).groups;
+  t.like(shown, { active: 'b', resources: [{ id: 'vip', node: 'b', state: 'online' }], standbys: [{ node: 'a', ready: false }], nextCommand: 'understudy unfreeze g' });
+});
+
+test('the controller is away: the guard answers for ownership; nobody there: NO_DAEMON', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'understudy-api-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const paths = pathsFrom({ run: directory, state: directory, log: directory });
+  const api = openApi(paths);
+  await t.throwsAsync(api.status(), { code: 'NO_DAEMON' });
+  const view = { ...new FakeGuard(['g']).current, leases: [lease('g', { phase: 'held', holder: 'a', epoch: 5, remainingMs: 900 })] };
+  const guard = await listenFramed(guardSocket(paths), (connection) => connection.onMessage((said) => (said as { t: string }).t === 'view?' && connection.send({ t: 'view', view })));
+  t.teardown(() => guard.close());
+  t.like(await api.status(), { source: 'guard', groups: [{ id: 'g', active: 'a', epoch: 5, resources: [] }] });
+  await t.throwsAsync(api.hooks('g'), { code: 'NO_DAEMON' });
+});
+
+test('a switchover: asked of the target, journaled, written as a move; with wait it ends when the target serves', async (t) => {
+  const { api, hold, guard, say, link, journal } = await served(t);
+  await hold();
+  const moving = api.order({ verb: 'switchover', group: 'g', by: 'op', why: 'kernel', wait: true, timeoutMs: 5000 });
+  await until('the order is written', () => guard.current.groupOrders['g']!.move !== null);
+  const { move } = guard.current.groupOrders['g']!;
+  t.like(move, { to: 'b', by: 'op', why: 'kernel' });
+  await say(guard.view());
+  await say(guard.setLease('g', { phase: 'observe', holder: null, record: 'released', successor: 'b' }));
+  await say(guard.setLease('g', { phase: 'observe', holder: 'b', epoch: 6, record: 'held' }));
+  t.like(await moving, { message: 'g is on b', incident: move!.id });
+  await journal.sync();
+  t.like((await api.events({ kind: 'order' }))[0], { group: 'g', because: 'kernel', data: { verb: 'switchover', by: 'op', to: 'b' } });
+  t.is(link.forwarded.length, 0);
+});
+
+test('the arbiter is out of this node’s reach: a peer records the order; without a link the error stands', async (t) => {
+  const { api, hold, guard, link } = await served(t);
+  await hold();
+  const { UnderstudyError } = await import('../../core/errors/errors.js');
+  guard.orders = async () => {
+    throw new UnderstudyError('ARBITER_UNREACHABLE', 'no answer from the arbiter');
+  };
+  await t.throwsAsync(api.order({ verb: 'freeze', group: 'g' }), { code: 'ARBITER_UNREACHABLE' });
+  link.up = true;
+  t.like(await api.order({ verb: 'freeze', group: 'g' }), { message: 'recorded' });
+  t.like(link.forwarded[0], { key: 'group', set: { frozen: true } });
+});
+
+test('the target says no when asked: refused before anything is written', async (t) => {
+  const { api, hold, guard, link } = await served(t);
+  await hold();
+  link.up = true;
+  link.blockers = ['its loop was held for 900 ms'];
+  guard.ordered.length = 0;
+  await t.throwsAsync(api.order({ verb: 'switchover', group: 'g', to: 'b' }), { code: 'REFUSED', message: /b is not ready: its loop was held/ });
+  t.is(guard.ordered.length, 0);
+});
+
+test('waited for in vain: TIMED_OUT with the state it is in', async (t) => {
+  const { api, hold, clock, guard } = await served(t);
+  await hold();
+  const asked = api.order({ verb: 'stop', group: 'g', wait: true, timeoutMs: 1000 }).catch((error: unknown) => error);
+  await until('the order is written', () => guard.current.groupOrders['g']!.want === 'offline');
+  await clock.advanceAsync(1100);
+  await t.throwsAsync(asked.then((error) => Promise.reject(error)), { code: 'TIMED_OUT', message: /stop is recorded but not done after 1000 ms: g is/ });
+});
+
+const refusals: [title: string, order: Record<string, unknown>, code: string, message: RegExp][] = [
+  ['no such verb', { verb: 'swichover', group: 'g' }, 'USAGE', /no order "swichover".*switchover/],
+  ['no such group', { verb: 'stop', group: 'orderz' }, 'NOT_FOUND', /no group "orderz"/],
+  ['no group named', { verb: 'stop' }, 'USAGE', /stop needs a group/],
+  ['no such node', { verb: 'standby', node: 'c' }, 'NOT_FOUND', /no node "c"/],
+  ['a node that is not among the group’s', { verb: 'switchover', group: 'lonely', to: 'b' }, 'REFUSED', /b is not among its nodes \(a\)/],
+  ['the only node', { verb: 'switchover', group: 'lonely' }, 'REFUSED', /it has no other node/],
+  ['frozen', { verb: 'switchover', group: 'frozen', to: 'b' }, 'REFUSED', /it is frozen/],
+  ['offline', { verb: 'switchover', group: 'free', to: 'b' }, 'REFUSED', /it runs nowhere/],
+  ['a text that is none', { verb: 'stop', group: 7 }, 'USAGE', /"group" of an order must be a text/],
+];
+
+for (const [title, order, code, message] of refusals) {
+  test(`refused: ${title}`, async (t) => {
+    const only = [resource('app')];
+    const groups = [group(only), group(only, { id: 'orders' }), group(only, { id: 'lonely', prefer: ['a'] }), group(only, { id: 'frozen' }), group(only, { id: 'free' })];
+    const { api, guard, say } = await served(t, { groups });
+    guard.setLease('lonely', { phase: 'held', holder: 'a', epoch: 5 });
+    guard.setLease('frozen', { phase: 'held', holder: 'a', epoch: 5 });
+    guard.setOrders('frozen', { frozen: true });
+    await say(guard.setLease('free', { holder: null, record: 'released', successor: 'b' }));
+    const error = await t.throwsAsync<Error & { code: string; hint: string }>(api.order(order as never), { code, message });
+    t.not(error.hint, '');
+  });
+}
+
+test('a move to where it is: no order, an answer', async (t) => {
+  const { cycle, hold } = await world(t);
+  await hold();
+  const { already, requests } = checkOrder({ verb: 'switchover', group: 'g', to: 'a' }, cycle.last!, { by: '', why: '', moveId: 'm' });
+  t.is(already, 'g is on a already');
+  t.deepEqual(requests, []);
+});
+
+test('plan: a switchover is stops in reverse, the hand-over, starts in order, with every effect and hook', async (t) => {
+  const hooks = [hook('beforeSwitchover', ['/opt/drain.sh', 'now'])];
+  const { api, hold, agent } = await served(t, { groups: [group([resource('vip'), resource('app', ['vip'])], { hooks })] });
+  await hold();
+  agent.calls.length = 0;
+  const plan = await api.plan('switchover', 'g', 'b');
+  t.deepEqual(plan.steps.map(({ node, what }) => `${node}: ${what}`).filter((step) => !step.includes('note it')), [
+    'a: run the beforeSwitchover hooks', 'a: stop app', 'a: stop vip', 'a: release the lease', 'b: acquire the lease', 'b: start vip', 'b: start app',
+  ]);
+  t.deepEqual(plan.steps.find(({ what }) => what === 'stop app')?.effects, [{ kind: 'process', what: 'stop app' }]);
+  t.deepEqual(plan.steps[0]?.effects, [{ kind: 'command', what: '/opt/drain.sh now' }]);
+  t.deepEqual(agent.calls, []);
+  t.deepEqual((await api.plan('stop', 'g')).steps.map(({ what }) => what), ['stop app', 'stop vip', 'release the lease'].flatMap((step) => (step === 'stop app' ? [step] : [step])));
+  t.deepEqual((await api.plan('failover', 'g')).steps.filter(({ what }) => what.startsWith('start')).map(({ node }) => node), ['b', 'b']);
+  await t.throwsAsync(api.plan('failovr', 'g'), { code: 'USAGE', message: /failover/ });
+});
+
+test('a dry run of a world in which nothing is to do: no steps', async (t) => {
+  const { cycle, hold, desired } = await world(t);
+  await hold();
+  t.deepEqual(dryRun(desired.state, { ...cycle.last!.observed, groups: { g: { ...cycle.last!.observed.groups['g']!, transition: null } } }).filter(({ kind }) => kind !== 'orders'), []);
+});
+
+test('events: filtered, followed until the asker goes; explain and hooks; what is not there says so', async (t) => {
+  const { api, journal, clock } = await served(t, { groups: [group([resource('app')], { hooks: [hook('onFault', ['/bin/true'])] })] });
+  const end = new AbortController();
+  const seen: string[] = [];
+  const following = (async () => {
+    for await (const { kind } of api.follow({ kind: 'lease' }, end.signal)) {
+      seen.push(kind);
+      end.abort();
+    }
+  })();
+  await systemClock.sleep(150);
+  journal.write({ kind: 'peer.lost' });
+  journal.write({ kind: 'lease.held', incident: 'i1' });
+  await journal.sync();
+  await clock.advanceAsync(200);
+  await following;
+  t.deepEqual(seen, ['lease.held']);
+  t.deepEqual((await api.events({ limit: 1 })).map(({ kind }) => kind), ['lease.held']);
+  t.deepEqual(await api.explain(), { events: 2 });
+  await t.throwsAsync(api.explain('i9'), { code: 'NOT_FOUND', message: /no incident "i9"/ });
+  t.like(await api.hooks('g'), [{ point: 'onFault', position: 1, name: '/bin/true' }]);
+  t.deepEqual(await api.plugins(), { plugins: [], quarantined: [] });
+});
+
+test('the socket is its owner’s alone, a second controller is refused, nonsense gets a coded error', async (t) => {
+  const { paths } = await served(t);
+  t.is(statSync(apiSocket(paths)).mode & 0o777, 0o600);
+  await t.throwsAsync(serveApi(apiSocket(paths), async () => ({ value: 1 }), SILENT), { code: 'REFUSED' });
+  const raw = (method: string, path: string, body = '') =>
+    new Promise<{ status: number; code: string }>((resolve, reject) => {
+      const asking = request({ socketPath: apiSocket(paths), method, path }, async (response) => {
+        let text = '';
+        for await (const chunk of response) text += String(chunk);
+        resolve({ status: response.statusCode ?? 0, code: (JSON.parse(text) as { code: string }).code });
+      });
+      asking.on('error', reject);
+      asking.end(body);
+    });
+  t.deepEqual(await raw('GET', '/v2/status'), { status: 404, code: 'NOT_FOUND' });
+  t.deepEqual(await raw('DELETE', '/v1/status'), { status: 404, code: 'NOT_FOUND' });
+  t.deepEqual(await raw('POST', '/v1/orders', '{"verb'), { status: 400, code: 'USAGE' });
+  t.deepEqual(await raw('POST', '/v1/orders', '[]'), { status: 400, code: 'USAGE' });
+  t.deepEqual(await raw('GET', '/v1/hooks/nothing'), { status: 404, code: 'NOT_FOUND' });
+});
