@@ -36,13 +36,25 @@ const checkHeartbeats = (nodes: readonly NodeConfig[], findings: Findings): void
   const count = first.networks.heartbeat.length;
   for (const { id, networks } of nodes) {
     const path = ['nodes', id, 'networks', 'heartbeat'];
-    if (networks.heartbeat.length !== count) findings.problem(path, `${networks.heartbeat.length} heartbeat networks here, but ${count} on node ${first.id}: every node must be in every one, in the same order`);
+    if (networks.heartbeat.length !== count)
+      findings.problem(
+        path,
+        `${networks.heartbeat.length} heartbeat networks here, but ${count} on node ${first.id}: every node must be in every one, in the same order`,
+      );
     networks.heartbeat.forEach((address, index) => {
       const twin = networks.heartbeat.findIndex((other, at) => at < index && subnetOf(other) === subnetOf(address) && other !== address);
-      if (twin >= 0) findings.warning([...path, index], `${address} seems to be in the same subnet as ${networks.heartbeat[twin]}: one fault would silence both networks`);
+      if (twin >= 0)
+        findings.warning(
+          [...path, index],
+          `${address} seems to be in the same subnet as ${networks.heartbeat[twin]}: one fault would silence both networks`,
+        );
     });
   }
-  if (count === 1) findings.warning(['nodes', first.id, 'networks', 'heartbeat'], 'only one heartbeat network: its failure looks like the failure of the other node');
+  if (count === 1)
+    findings.warning(
+      ['nodes', first.id, 'networks', 'heartbeat'],
+      'only one heartbeat network: its failure looks like the failure of the other node',
+    );
 };
 
 /** An address belongs to one node, and a heartbeat address to one network. */
@@ -59,8 +71,10 @@ const checkAddresses = (nodes: readonly NodeConfig[], findings: Findings): void 
       const owner = owners.get(address);
       if (owner === undefined) owners.set(address, { node: id, what });
       else if (owner.node !== id) findings.problem(at, `${address} is already the ${owner.what} address of node ${owner.node}`);
-      else if (what.startsWith('heartbeat')) findings.problem(at, `${address} is already the ${owner.what} address of this node: two heartbeat networks must share nothing`);
-      else if (what === 'service') findings.warning(at, `${address} is also the ${owner.what} address: clients' traffic and heartbeats share one network`);
+      else if (what.startsWith('heartbeat'))
+        findings.problem(at, `${address} is already the ${owner.what} address of this node: two heartbeat networks must share nothing`);
+      else if (what === 'service')
+        findings.warning(at, `${address} is also the ${owner.what} address: clients' traffic and heartbeats share one network`);
     }
   }
 };
@@ -74,6 +88,10 @@ const subnetOf = (address: string): string => {
   const [head = '', tail] = address.toLowerCase().split('::');
   const left = head === '' ? [] : head.split(':');
   const right = tail === undefined || tail === '' ? [] : tail.split(':');
-  const groups = tail === undefined ? left : [...left, ...Array.from({ length: Math.max(0, 8 - left.length - right.length) }, () => '0'), ...right];
-  return groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16)).join(':');
+  const groups =
+    tail === undefined ? left : [...left, ...Array.from({ length: Math.max(0, 8 - left.length - right.length) }, () => '0'), ...right];
+  return groups
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':');
 };

@@ -21,12 +21,25 @@ export interface FindOptions {
 }
 
 export const SYSTEM_DIRECTORY = '/etc/understudy';
-const DATA_PLACES = ['understudy.config.yaml', 'understudy.config.yml', 'understudy.config.json', '.understudyrc', '.understudyrc.yaml', '.understudyrc.yml', '.understudyrc.json'];
+const DATA_PLACES = [
+  'understudy.config.yaml',
+  'understudy.config.yml',
+  'understudy.config.json',
+  '.understudyrc',
+  '.understudyrc.yaml',
+  '.understudyrc.yml',
+  '.understudyrc.json',
+];
 const CODE_PLACES = ['understudy.config.ts', 'understudy.config.js', 'understudy.config.mjs'];
 const CODE = new Set(['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs']);
 
 /** Finds and reads the config. Rejects with CONFIG_NOT_FOUND, or CONFIG_NEEDS_BUILD where only code was found. */
-export const findConfig = async ({ config, env = {}, workingDirectory = process.cwd(), systemDirectory = SYSTEM_DIRECTORY }: FindOptions = {}): Promise<FoundConfig> => {
+export const findConfig = async ({
+  config,
+  env = {},
+  workingDirectory = process.cwd(),
+  systemDirectory = SYSTEM_DIRECTORY,
+}: FindOptions = {}): Promise<FoundConfig> => {
   const named = config ?? (env['UNDERSTUDY_CONFIG'] === '' ? undefined : env['UNDERSTUDY_CONFIG']);
   if (named !== undefined) return readNamed(resolve(workingDirectory, named), config === undefined ? '$UNDERSTUDY_CONFIG' : '--config');
   const directories = [...upwards(resolve(workingDirectory)), systemDirectory];
@@ -34,7 +47,10 @@ export const findConfig = async ({ config, env = {}, workingDirectory = process.
   if (found !== null) return found;
   const code = await search(directories, CODE_PLACES);
   if (code !== null) throw needsBuild(code.file);
-  throw new UnderstudyError('CONFIG_NOT_FOUND', `no config file in ${resolve(workingDirectory)}, in a directory above it, or in ${systemDirectory}; looked for ${DATA_PLACES.join(', ')}`);
+  throw new UnderstudyError(
+    'CONFIG_NOT_FOUND',
+    `no config file in ${resolve(workingDirectory)}, in a directory above it, or in ${systemDirectory}; looked for ${DATA_PLACES.join(', ')}`,
+  );
 };
 
 const readNamed = async (file: string, by: string): Promise<FoundConfig> => {
@@ -47,10 +63,14 @@ const readNamed = async (file: string, by: string): Promise<FoundConfig> => {
 };
 
 const needsBuild = (file: string): UnderstudyError =>
-  new UnderstudyError('CONFIG_NEEDS_BUILD', `${file} is code, and daemons read YAML and JSON only. Run: understudy check --print ${file} > understudy.config.yaml`, {
-    file,
-    hint: `understudy check --print ${file} > understudy.config.yaml`,
-  });
+  new UnderstudyError(
+    'CONFIG_NEEDS_BUILD',
+    `${file} is code, and daemons read YAML and JSON only. Run: understudy check --print ${file} > understudy.config.yaml`,
+    {
+      file,
+      hint: `understudy check --print ${file} > understudy.config.yaml`,
+    },
+  );
 
 function* upwards(directory: string): Generator<string> {
   yield directory;
@@ -65,14 +85,23 @@ const search = async (directories: readonly string[], searchPlaces: readonly str
   const { cosmiconfig } = await import('cosmiconfig');
   await refuseCode();
   try {
-    const explorer = cosmiconfig('understudy', { searchPlaces: [...searchPlaces], searchStrategy: 'none', cache: false, ignoreEmptySearchPlaces: false, loaders: LOADERS });
+    const explorer = cosmiconfig('understudy', {
+      searchPlaces: [...searchPlaces],
+      searchStrategy: 'none',
+      cache: false,
+      ignoreEmptySearchPlaces: false,
+      loaders: LOADERS,
+    });
     for (const directory of directories) {
       const result = await explorer.search(directory);
       if (result !== null) return { file: result.filepath, text: typeof result.config === 'string' ? result.config : '' };
     }
     return null;
   } catch (cause) {
-    throw new UnderstudyError('CONFIG_NOT_FOUND', `the search for a config file failed: ${reasonOf(cause)}`, { cause, hint: 'Name the file with --config FILE.' });
+    throw new UnderstudyError('CONFIG_NOT_FOUND', `the search for a config file failed: ${reasonOf(cause)}`, {
+      cause,
+      hint: 'Name the file with --config FILE.',
+    });
   }
 };
 
@@ -83,7 +112,13 @@ const search = async (directories: readonly string[], searchPlaces: readonly str
 const refuseCode = async (): Promise<void> => {
   for (const extension of CODE) {
     const file = join(process.cwd(), '.config', `config${extension}`);
-    const exists = await access(file).then(() => true, () => false);
-    if (exists) throw new UnderstudyError('CONFIG_NOT_FOUND', `the search for a config file would run ${file}, so it was not made`, { hint: 'Name the file with --config FILE.' });
+    const exists = await access(file).then(
+      () => true,
+      () => false,
+    );
+    if (exists)
+      throw new UnderstudyError('CONFIG_NOT_FOUND', `the search for a config file would run ${file}, so it was not made`, {
+        hint: 'Name the file with --config FILE.',
+      });
   }
 };

@@ -45,11 +45,18 @@ export class Findings {
 
   /** A name that must be one of those known. */
   unknownName(path: ConfigPath, what: string, name: string, known: readonly string[], { lenient = false } = {}): void {
-    this[lenient ? 'warning' : 'problem'](path, `there is no ${what} "${name}"`, { hint: didYouMean(name, known) ?? (known.length > 0 && known.length <= 12 ? `there are: ${known.join(', ')}` : undefined) });
+    this[lenient ? 'warning' : 'problem'](path, `there is no ${what} "${name}"`, {
+      hint: didYouMean(name, known) ?? (known.length > 0 && known.length <= 12 ? `there are: ${known.join(', ')}` : undefined),
+    });
   }
 
   /** The value as its schema parsed it, or undefined and everything that is wrong with it noted. */
-  check<Schema extends z.ZodType>(schema: Schema, value: unknown, path: ConfigPath, { place = (inner) => [...path, ...inner], also = [] }: Check = {}): z.output<Schema> | undefined {
+  check<Schema extends z.ZodType>(
+    schema: Schema,
+    value: unknown,
+    path: ConfigPath,
+    { place = (inner) => [...path, ...inner], also = [] }: Check = {},
+  ): z.output<Schema> | undefined {
     const result = schema.safeParse(value);
     if (result.success) return result.data;
     for (const complaint of complaintsOf(result.error, schema, value, also)) {
@@ -65,7 +72,10 @@ export class Findings {
 
   /** The same sentence at the same place is said once: options are checked once for each node. */
   #add(list: Problem[], problem: Problem): void {
-    const said = list.some((other) => other.line === problem.line && other.column === problem.column && other.path === problem.path && other.message === problem.message);
+    const said = list.some(
+      (other) =>
+        other.line === problem.line && other.column === problem.column && other.path === problem.path && other.message === problem.message,
+    );
     if (!said) list.push(problem);
   }
 }

@@ -21,7 +21,11 @@ export const findStaticKeys = (root: unknown, findings: Findings): void => {
     for (const [key, member] of Object.entries(value)) {
       const at = [...path, Array.isArray(value) ? Number(key) : key];
       if (STATIC_KEY.test(key.replaceAll(/[^A-Za-z]/g, '').toLowerCase())) {
-        findings.problem(at, 'static credentials do not belong in this file: it lies on every node and in every backup', { at: 'key', instead: true, hint: 'give the instance a role, or the process its credentials from outside; then remove this line' });
+        findings.problem(at, 'static credentials do not belong in this file: it lies on every node and in every backup', {
+          at: 'key',
+          instead: true,
+          hint: 'give the instance a role, or the process its credentials from outside; then remove this line',
+        });
       } else walk(member, at);
     }
   };

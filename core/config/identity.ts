@@ -9,12 +9,18 @@ export const whichNode = (config: ClusterConfig, named: string | undefined, host
   const names = config.nodes.map(({ id }) => id);
   if (named !== undefined && named !== '') {
     if (names.includes(named)) return named;
-    throw new UnderstudyError('NODE_UNKNOWN', `there is no node "${named}" in ${config.file}; ${didYouMean(named, names) ?? `there are: ${names.join(', ')}`}`);
+    throw new UnderstudyError(
+      'NODE_UNKNOWN',
+      `there is no node "${named}" in ${config.file}; ${didYouMean(named, names) ?? `there are: ${names.join(', ')}`}`,
+    );
   }
-  const here = config.nodes.filter(({ networks }) => [networks.service, networks.mirror, ...networks.heartbeat].some((address) => address !== null && hostAddresses.includes(address)));
+  const here = config.nodes.filter(({ networks }) =>
+    [networks.service, networks.mirror, ...networks.heartbeat].some((address) => address !== null && hostAddresses.includes(address)),
+  );
   const [only] = here;
   if (only !== undefined && here.length === 1) return only.id;
-  const why = here.length === 0 ? 'this host has no address of any of them' : `this host has addresses of ${here.map(({ id }) => id).join(' and ')}`;
+  const why =
+    here.length === 0 ? 'this host has no address of any of them' : `this host has addresses of ${here.map(({ id }) => id).join(' and ')}`;
   throw new UnderstudyError('NODE_UNKNOWN', `cannot tell which node of ${config.file} this host is: ${why}`);
 };
 

@@ -12,7 +12,9 @@ export const canonicalJson = (value: unknown): string => {
   const members = Object.entries(value)
     .filter(([, member]) => member !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-    .map(([key, member]) => `${JSON.stringify(key)}:${SECRET.test(key) && typeof member === 'string' ? '"(secret)"' : canonicalJson(member)}`);
+    .map(
+      ([key, member]) => `${JSON.stringify(key)}:${SECRET.test(key) && typeof member === 'string' ? '"(secret)"' : canonicalJson(member)}`,
+    );
   return `{${members.join(',')}}`;
 };
 

@@ -53,12 +53,21 @@ const parseResources = (raw: unknown, path: ConfigPath, around: GroupSurrounding
   const cycle = resources.length === ids.length ? findCycle(resources) : null;
   if (cycle !== null) {
     const implied = cycle.some((id) => resources.find((one) => one.id === id)?.after === null);
-    findings.problem([...path, cycle[0]!], `"after" goes round in a circle: ${cycle.join(' after ')}`, { at: 'key', hint: implied ? 'a resource without "after" comes after the one before it in the file; after: [] makes it independent' : undefined });
+    findings.problem([...path, cycle[0]!], `"after" goes round in a circle: ${cycle.join(' after ')}`, {
+      at: 'key',
+      hint: implied ? 'a resource without "after" comes after the one before it in the file; after: [] makes it independent' : undefined,
+    });
   }
   return resources;
 };
 
-const parseResource = (id: string, raw: unknown, path: ConfigPath, ids: readonly string[], around: GroupSurroundings): ResourceConfig | null => {
+const parseResource = (
+  id: string,
+  raw: unknown,
+  path: ConfigPath,
+  ids: readonly string[],
+  around: GroupSurroundings,
+): ResourceConfig | null => {
   const { findings, nodes, catalogue } = around;
   checkName(id, 'resource', path, findings);
   if (!isRecord(raw)) {
@@ -69,30 +78,50 @@ const parseResource = (id: string, raw: unknown, path: ConfigPath, ids: readonly
   const options = Object.fromEntries(Object.entries(raw).filter(([key]) => !RESOURCE_KEYS.includes(key)));
   const parsed = findings.check(resourceSchema, own, path);
   // What is wrong with understudy's keys must not hide what is wrong with the agent's.
-  if (catalogue !== undefined && typeof raw['use'] === 'string') checkOptions({ use: raw['use'], options, on: overridesOf(raw['on']) }, path, around, catalogue);
+  if (catalogue !== undefined && typeof raw['use'] === 'string')
+    checkOptions({ use: raw['use'], options, on: overridesOf(raw['on']) }, path, around, catalogue);
   if (parsed === undefined) return null;
   parsed.after?.forEach((other, index) => {
-    if (!ids.includes(other)) findings.unknownName([...path, 'after', index], 'resource', other, ids.filter((one) => one !== id));
+    if (!ids.includes(other))
+      findings.unknownName(
+        [...path, 'after', index],
+        'resource',
+        other,
+        ids.filter((one) => one !== id),
+      );
   });
-  for (const node of Object.keys(parsed.on)) if (nodes !== null && !nodes.includes(node)) findings.unknownName([...path, 'on', node], 'node', node, nodes);
+  for (const node of Object.keys(parsed.on))
+    if (nodes !== null && !nodes.includes(node)) findings.unknownName([...path, 'on', node], 'node', node, nodes);
   return {
-    id, use: parsed.use, after: parsed.after ?? null, critical: parsed.critical,
-    everyMs: parsed.every ?? null, monitorTimeoutMs: parsed.timeouts.monitor ?? null, startTimeoutMs: parsed.timeouts.start ?? null, stopTimeoutMs: parsed.timeouts.stop ?? null,
-    tolerance: parsed.tolerance, unknownLimit: parsed.unknownLimit, restart: { max: parsed.restart.max, withinMs: parsed.restart.within },
-    options, on: parsed.on,
+    id,
+    use: parsed.use,
+    after: parsed.after ?? null,
+    critical: parsed.critical,
+    everyMs: parsed.every ?? null,
+    monitorTimeoutMs: parsed.timeouts.monitor ?? null,
+    startTimeoutMs: parsed.timeouts.start ?? null,
+    stopTimeoutMs: parsed.timeouts.stop ?? null,
+    tolerance: parsed.tolerance,
+    unknownLimit: parsed.unknownLimit,
+    restart: { max: parsed.restart.max, withinMs: parsed.restart.within },
+    options,
+    on: parsed.on,
   };
 };
 
 type Optioned = Pick<ResourceConfig, 'use' | 'options' | 'on'>;
 
 const overridesOf = (on: unknown): ResourceConfig['on'] =>
-  isRecord(on) ? Object.fromEntries(Object.entries(on).filter((entry): entry is [string, Record<string, unknown>] => isRecord(entry[1]))) : {};
+  isRecord(on)
+    ? Object.fromEntries(Object.entries(on).filter((entry): entry is [string, Record<string, unknown>] => isRecord(entry[1])))
+    : {};
 
 /** The options as one node has them. */
 export const optionsOn = (resource: Omit<Optioned, 'use'>, node: string): Readonly<Record<string, unknown>> =>
   Object.hasOwn(resource.on, node) ? { ...resource.options, ...resource.on[node] } : resource.options;
 
-export const agentOf = (catalogue: Catalogue, type: string): CatalogueAgent | undefined => (Object.hasOwn(catalogue.agents, type) ? catalogue.agents[type] : undefined);
+export const agentOf = (catalogue: Catalogue, type: string): CatalogueAgent | undefined =>
+  Object.hasOwn(catalogue.agents, type) ? catalogue.agents[type] : undefined;
 
 /** Every node's options must be right, not only this node's: the file is the same on all. */
 const checkOptions = (resource: Optioned, path: ConfigPath, { findings, nodes }: GroupSurroundings, catalogue: Catalogue): void => {
@@ -124,7 +153,10 @@ const parseHooks = (raw: unknown, path: ConfigPath, findings: Findings): readonl
       const at = [...path, key, index];
       const hook = findings.check(hookSchema, value, at);
       if (hook === undefined) return [];
-      if (hook.onFailure === 'abort' && !key.startsWith('before')) findings.problem([...at, 'onFailure'], `${key} runs when it has happened already: "abort" is for before… only`, { hint: 'ignore or fault' });
+      if (hook.onFailure === 'abort' && !key.startsWith('before'))
+        findings.problem([...at, 'onFailure'], `${key} runs when it has happened already: "abort" is for before… only`, {
+          hint: 'ignore or fault',
+        });
       const { run, timeout, ...rest } = hook;
       return [{ point: point.data, name: run[0]!, run: { kind: 'script', argv: run }, timeoutMs: timeout, ...rest }];
     });
@@ -132,21 +164,35 @@ const parseHooks = (raw: unknown, path: ConfigPath, findings: Findings): readonl
 };
 
 /** Takeover without waiting for W fences writes only, so each resource must be harmless when it lingers. */
-const checkPreempt = (path: ConfigPath, resources: readonly ResourceConfig[], { findings, watchdog, catalogue, nodes }: GroupSurroundings): void => {
+const checkPreempt = (
+  path: ConfigPath,
+  resources: readonly ResourceConfig[],
+  { findings, watchdog, catalogue, nodes }: GroupSurroundings,
+): void => {
   const at = [...path, 'takeover'];
-  if (!watchdog) findings.problem(at, 'takeover preempt needs a watchdog on every node: without one a stuck holder stops at no known time', { hint: 'set watchdog: socket:PATH, or takeover: lease' });
+  if (!watchdog)
+    findings.problem(at, 'takeover preempt needs a watchdog on every node: without one a stuck holder stops at no known time', {
+      hint: 'set watchdog: socket:PATH, or takeover: lease',
+    });
   if (catalogue === undefined) return;
   for (const resource of resources) {
     const agent = agentOf(catalogue, resource.use);
     if (agent === undefined) continue;
     const safe = (nodes ?? ['']).every((node) => isFencedByEpoch(agent, agent.options.safeParse(optionsOn(resource, node)).data));
-    if (!safe) findings.problem([...path, 'resources', resource.id], `takeover preempt needs resources that the epoch fences, and "${resource.id}" (${resource.use}) is not one`, { at: 'key', hint: 'takeover: lease, or see the README of the agent' });
+    if (!safe)
+      findings.problem(
+        [...path, 'resources', resource.id],
+        `takeover preempt needs resources that the epoch fences, and "${resource.id}" (${resource.use}) is not one`,
+        { at: 'key', hint: 'takeover: lease, or see the README of the agent' },
+      );
   }
 };
 
 /** `options` undefined: they could not be parsed, which is a problem of its own. */
 export const isFencedByEpoch = (agent: CatalogueAgent, options: unknown): boolean =>
-  typeof agent.fencedByEpoch === 'function' ? options === undefined || agent.fencedByEpoch(options as never) : (agent.fencedByEpoch ?? false);
+  typeof agent.fencedByEpoch === 'function'
+    ? options === undefined || agent.fencedByEpoch(options as never)
+    : (agent.fencedByEpoch ?? false);
 
 const checkName = (id: string, what: string, path: ConfigPath, findings: Findings): void => {
   if (!ID_PATTERN.test(id)) findings.problem(path, `"${id}" is not a name for a ${what}: ${ID_RULE}`, { at: 'key' });

@@ -10,11 +10,10 @@ import { Findings } from './findings.js';
 import { findStaticKeys, tooDeep } from './forbidden.js';
 import { parseGroups } from './parse-groups.js';
 import { meaningHash } from './meaning-hash.js';
-import { didYouMean, nearest } from './nearest.js';
+import { nearest } from './nearest.js';
+import { checkPorts, parseArbiter, parseFencing, parseSettings, parseTiming } from './parse-sections.js';
 import { configError, isRecord, type Problem } from './problem.js';
-import { addressesSchema, arbiterSchema, clusterSchema, fencingSchema, keySchema, pluginsSchema, portsSchema, ROOT_KEYS, timingSchema, watchdogSchema } from './sections.js';
-import { failedInequalities, proveTiming, resolveTiming, type TimingChoice, type TimingCircumstances } from './timing.js';
-import { strict } from './walk-schema.js';
+import { addressesSchema, clusterSchema, isRootKey, keySchema, pluginsSchema, portsSchema, ROOT_KEYS, watchdogSchema } from './sections.js';
 
 export type ParsedConfig =
   | { readonly config: ClusterConfig; readonly warnings: readonly Problem[] }
@@ -30,18 +29,27 @@ export const parseConfig = (text: string, file: string, catalogue?: Catalogue): 
   else if (tooDeep(root)) findings.problem([], 'something is nested deeper than 32 levels, or refers to itself');
   const config = isRecord(root) && findings.problems.length === problems.length ? parseRoot(root, file, findings, catalogue) : null;
   const warnings = findings.sorted(findings.warnings);
-  return config === null || findings.problems.length > 0 ? { problems: findings.sorted(findings.problems), warnings } : { config, warnings };
+  return config === null || findings.problems.length > 0
+    ? { problems: findings.sorted(findings.problems), warnings }
+    : { config, warnings };
 };
 
 /** The config, or CONFIG_INVALID / TIMING_UNSAFE with every problem in its message. */
-export const parseConfigOrThrow = (text: string, file: string, catalogue?: Catalogue): { readonly config: ClusterConfig; readonly warnings: readonly Problem[] } => {
+export const parseConfigOrThrow = (
+  text: string,
+  file: string,
+  catalogue?: Catalogue,
+): { readonly config: ClusterConfig; readonly warnings: readonly Problem[] } => {
   const parsed = parseConfig(text, file, catalogue);
   if ('problems' in parsed) throw configError(parsed.problems);
   return parsed;
 };
 
 /** What must be loaded before the file can be checked with a catalogue; best effort, for a file that may be wrong. */
-export const peekConfig = (text: string, file: string): { readonly plugins: readonly string[]; readonly arbiter: string | null; readonly settings: Readonly<Record<string, unknown>> } => {
+export const peekConfig = (
+  text: string,
+  file: string,
+): { readonly plugins: readonly string[]; readonly arbiter: string | null; readonly settings: Readonly<Record<string, unknown>> } => {
   const root = readDocument(text, file).document?.value;
   if (!isRecord(root)) return { plugins: [], arbiter: null, settings: {} };
   const plugins = Array.isArray(root['plugins']) ? root['plugins'].filter((one) => typeof one === 'string') : [];
@@ -49,14 +57,19 @@ export const peekConfig = (text: string, file: string): { readonly plugins: read
   return { plugins, arbiter, settings: Object.fromEntries(Object.entries(root).filter(([key]) => !isRootKey(key))) };
 };
 
-const isRootKey = (key: string): boolean => (ROOT_KEYS as readonly string[]).includes(key);
-
-const parseRoot = (root: Record<string, unknown>, file: string, findings: Findings, catalogue: Catalogue | undefined): ClusterConfig | null => {
+const parseRoot = (
+  root: Record<string, unknown>,
+  file: string,
+  findings: Findings,
+  catalogue: Catalogue | undefined,
+): ClusterConfig | null => {
   for (const key of ['cluster', 'key', 'nodes', 'arbiter', 'groups'] as const) {
     const misspelt = Object.keys(root).some((other) => !isRootKey(other) && nearest(other, ROOT_KEYS) === key);
-    if ((root[key] === undefined || root[key] === null) && !misspelt) findings.problem([key], `"${key}" is missing`, { at: 'key', hint: NEEDED[key] });
+    if ((root[key] === undefined || root[key] === null) && !misspelt)
+      findings.problem([key], `"${key}" is missing`, { at: 'key', hint: NEEDED[key] });
   }
-  const present = <T>(key: (typeof ROOT_KEYS)[number], parse: (value: unknown) => T): T | undefined => (root[key] === undefined || root[key] === null ? undefined : parse(root[key]));
+  const present = <T>(key: (typeof ROOT_KEYS)[number], parse: (value: unknown) => T): T | undefined =>
+    root[key] === undefined || root[key] === null ? undefined : parse(root[key]);
   const cluster = present('cluster', (value) => findings.check(clusterSchema, value, ['cluster']));
   const key = present('key', (value) => findings.check(keySchema, value, ['key']));
   const nodes = present('nodes', (value) => checkNodes(value, findings)) ?? null;
@@ -66,23 +79,55 @@ const parseRoot = (root: Record<string, unknown>, file: string, findings: Findin
   const ports = findings.check(portsSchema, root['ports'] ?? {}, ['ports']);
   checkPorts({ ...portsSchema.parse({}), ...(isRecord(root['ports']) ? root['ports'] : {}) }, findings);
   const fencing = parseFencing(root['fencing'], watchdog, findings);
-  const groups = present('groups', (value) => parseGroups(value, { nodes: nodes?.names ?? null, watchdog: watchdog !== 'none', findings, catalogue })) ?? null;
-  const timing = parseTiming(root['timing'], { heartbeatNetworks: nodes?.heartbeatNetworks ?? 2, preempt: groups?.some(({ takeover }) => takeover === 'preempt') ?? false, watchdogGranularityMs: 0 }, findings);
+  const groups =
+    present('groups', (value) => parseGroups(value, { nodes: nodes?.names ?? null, watchdog: watchdog !== 'none', findings, catalogue })) ??
+    null;
+  const timing = parseTiming(
+    root['timing'],
+    {
+      heartbeatNetworks: nodes?.heartbeatNetworks ?? 2,
+      preempt: groups?.some(({ takeover }) => takeover === 'preempt') ?? false,
+      watchdogGranularityMs: 0,
+    },
+    findings,
+  );
   const arbiter = present('arbiter', (value) => parseArbiter(value, timing.renewMs, findings, catalogue));
   const settings = parseSettings(root, findings, catalogue);
   findStaticKeys(root, findings);
-  if (cluster === undefined || key === undefined || nodes === null || watchdog === undefined || addresses === undefined || plugins === undefined) return null;
+  if (
+    cluster === undefined ||
+    key === undefined ||
+    nodes === null ||
+    watchdog === undefined ||
+    addresses === undefined ||
+    plugins === undefined
+  )
+    return null;
   if (ports === undefined || fencing === undefined || groups === null || arbiter === undefined) return null;
 
   const directory = dirname(file);
   const build = (locate: (path: string) => string): ClusterConfig => ({
-    cluster, file, keyFile: locate(key.slice('file:'.length)), nodes: nodes.nodes as readonly NodeConfig[], arbiter, fencing, timing, ports,
+    cluster,
+    file,
+    keyFile: locate(key.slice('file:'.length)),
+    nodes: nodes.nodes as readonly NodeConfig[],
+    arbiter,
+    fencing,
+    timing,
+    ports,
     watchdog: watchdog === 'none' ? { driver: 'none' } : { driver: 'socket', path: locate(watchdog.slice('socket:'.length)) },
     addresses: addresses === 'system' ? { kind: 'system' } : { kind: 'table', path: locate(addresses.slice('table:'.length)) },
     plugins,
     groups: groups.map((group) => ({
       ...group,
-      hooks: group.hooks.map((hook) => (hook.run.kind === 'script' ? { ...hook, run: { ...hook.run, argv: hook.run.argv.map((word, index) => (index === 0 && /^\.\.?\//.test(word) ? locate(word) : word)) } } : hook)),
+      hooks: group.hooks.map((hook) =>
+        hook.run.kind === 'script'
+          ? {
+              ...hook,
+              run: { ...hook.run, argv: hook.run.argv.map((word, index) => (index === 0 && /^\.\.?\//.test(word) ? locate(word) : word)) },
+            }
+          : hook,
+      ),
     })),
     settings,
     cfgHash: '',
@@ -97,80 +142,3 @@ const NEEDED = {
   arbiter: 'arbiter: { use: witness, … }',
   groups: 'groups: { NAME: { resources: { … } } }',
 } as const;
-
-/** Heartbeats are UDP and share with nobody. */
-const checkPorts = (ports: Readonly<Record<string, unknown>>, findings: Findings): void => {
-  const { heartbeat: _udp, ...tcp } = ports;
-  const seen = new Map<unknown, string>();
-  for (const [name, value] of Object.entries(tcp)) {
-    const other = seen.get(value);
-    if (other !== undefined) findings.problem(['ports', name], `port ${value} is also the port of ${other}`);
-    seen.set(value, name);
-  }
-};
-
-/** Policy by default: what the hosts can keep. With a watchdog W is proof; without one only a confirmed stop is. */
-const parseFencing = (raw: unknown, watchdog: string | undefined, findings: Findings): ClusterConfig['fencing'] | undefined => {
-  const parsed = findings.check(fencingSchema, typeof raw === 'string' ? { policy: raw } : (raw ?? {}), ['fencing'], typeof raw === 'string' ? { place: () => ['fencing'] } : {});
-  if (parsed === undefined) return undefined;
-  const { policy = watchdog === undefined || watchdog === 'none' ? 'required' : 'watchdog', use = null, unsafe, ...options } = parsed;
-  const at = typeof raw === 'string' ? ['fencing'] : ['fencing', 'policy'];
-  if (policy === 'none' && !unsafe) findings.problem(at, 'without fencing two nodes may run the group at once, and both may write', { hint: 'say unsafe: true beside it if that is harmless here' });
-  if (policy === 'none' && unsafe) findings.warning(at, 'unsafe: two nodes may run the group at once');
-  if (policy === 'watchdog' && watchdog === 'none') findings.problem(at, 'policy watchdog needs a watchdog on every node, and none is configured', { hint: 'set watchdog: socket:PATH, or policy: required' });
-  if (policy === 'required' && use === null) findings.warning(at, 'no fence is named: the group moves by itself only when its holder itself says that it has stopped', { hint: 'name one: fencing: { policy: required, use: … }' });
-  return { policy, use, unsafe, options };
-};
-
-const parseTiming = (raw: unknown, circumstances: TimingCircumstances, findings: Findings): ClusterConfig['timing'] => {
-  const parsed = findings.check(timingSchema, typeof raw === 'string' ? { profile: raw } : (raw ?? {}), ['timing'], typeof raw === 'string' ? { place: () => ['timing'] } : {});
-  const timing = resolveTiming(parsed === undefined ? { profile: 'standard', strict: false, values: {} } : choiceOf(parsed), circumstances);
-  for (const failed of failedInequalities(proveTiming(timing, circumstances))) findings.problem(['timing'], failed, { code: 'TIMING_UNSAFE', at: 'key' });
-  return timing;
-};
-
-const choiceOf = ({ profile, strict: strictColumn, drift, ...durations }: ReturnType<typeof timingSchema.parse>): TimingChoice => {
-  const values = Object.fromEntries(Object.entries(durations).flatMap(([name, ms]) => (ms === undefined ? [] : [[`${name}Ms`, ms]]))) as TimingChoice['values'];
-  return {
-    profile: profile === 'strict' ? 'standard' : profile,
-    strict: strictColumn || profile === 'strict',
-    values: drift === undefined ? values : { ...values, driftRatio: drift },
-  };
-};
-
-/** Stores that cannot say "no" to one of two writers: a file has no compare-and-set that both nodes see. */
-const NO_ARBITER = new Set(['file', 'local', 'local-file', 'nfs', 'share', 'shared-file', 'disk', 'sqlite']);
-
-const parseArbiter = (raw: unknown, renewMs: number, findings: Findings, catalogue: Catalogue | undefined): ClusterConfig['arbiter'] | undefined => {
-  const parsed = findings.check(arbiterSchema, raw, ['arbiter']);
-  if (parsed === undefined) return undefined;
-  const { use, ...options } = parsed;
-  const definition = catalogue === undefined || !Object.hasOwn(catalogue.arbiters, use) ? undefined : catalogue.arbiters[use];
-  if (NO_ARBITER.has(use) && definition === undefined) {
-    findings.problem(['arbiter', 'use'], `"${use}" cannot decide between two nodes: a file, local or shared, has no compare-and-set that both sides of a partition see`, { hint: 'use a store outside the nodes: witness, etcd, dynamodb, s3' });
-  } else if (catalogue !== undefined && definition === undefined) {
-    findings.unknownName(['arbiter', 'use'], 'arbiter', use, Object.keys(catalogue.arbiters));
-  }
-  if (definition === undefined || definition === null) return { use, options };
-  findings.check(strict(definition.options), options, ['arbiter']);
-  if (definition.minRenewMs !== undefined && renewMs < definition.minRenewMs) {
-    findings.problem(['arbiter', 'use'], `${use} answers too slowly for this timing: it is renewed every ${renewMs} ms, and ${definition.minRenewMs} ms is the least`, { hint: 'choose a slower timing profile, or another arbiter' });
-  }
-  return { use, options };
-};
-
-/** Top-level keys that are not understudy's. Without a catalogue any is taken for a plugin's, unless it is a misspelt key of understudy. */
-const parseSettings = (root: Record<string, unknown>, findings: Findings, catalogue: Catalogue | undefined): ClusterConfig['settings'] => {
-  const settings: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(root)) {
-    if (isRootKey(key)) continue;
-    const known = [...ROOT_KEYS, ...Object.keys(catalogue?.settings ?? {})];
-    const schema = catalogue !== undefined && Object.hasOwn(catalogue.settings, key) ? catalogue.settings[key] : undefined;
-    if (catalogue === undefined ? nearest(key, ROOT_KEYS) !== undefined : schema === undefined) {
-      const lenient = catalogue?.lenient === true && nearest(key, ROOT_KEYS) === undefined;
-      findings[lenient ? 'warning' : 'problem']([key], `"${key}" is not known here`, { at: 'key', hint: didYouMean(key, known) ?? 'no loaded plugin owns it' });
-    } else if (schema !== undefined && schema !== null) findings.check(strict(schema), value, [key]);
-    settings[key] = value;
-  }
-  return settings;
-};

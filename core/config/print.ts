@@ -11,7 +11,13 @@ export interface PrintOptions {
     file: string,
     args: readonly string[],
     options: { readonly timeoutMs: number; readonly cwd: string; readonly maxOutputBytes: number },
-  ) => Promise<{ readonly exitCode: number | null; readonly stdout: string; readonly stderr: string; readonly timedOut: boolean; readonly truncated: boolean }>;
+  ) => Promise<{
+    readonly exitCode: number | null;
+    readonly stdout: string;
+    readonly stderr: string;
+    readonly timedOut: boolean;
+    readonly truncated: boolean;
+  }>;
   /** Default 20 s. */
   readonly timeoutMs?: number;
   readonly workingDirectory?: string;
@@ -28,12 +34,20 @@ process.stdout.write(${JSON.stringify(MARK)} + JSON.stringify(config));
 `;
 
 /** Runs the file and returns its default export as YAML. Rejects with CONFIG_INVALID and what the file printed. */
-export const printConfig = async (file: string, { run, timeoutMs = 20_000, workingDirectory = process.cwd() }: PrintOptions): Promise<string> => {
+export const printConfig = async (
+  file: string,
+  { run, timeoutMs = 20_000, workingDirectory = process.cwd() }: PrintOptions,
+): Promise<string> => {
   const path = resolve(workingDirectory, file);
-  const done = await run(process.execPath, ['--input-type=module', '--eval', PROGRAM, pathToFileURL(path).href], { timeoutMs, cwd: workingDirectory, maxOutputBytes: MAX_OUTPUT_BYTES });
+  const done = await run(process.execPath, ['--input-type=module', '--eval', PROGRAM, pathToFileURL(path).href], {
+    timeoutMs,
+    cwd: workingDirectory,
+    maxOutputBytes: MAX_OUTPUT_BYTES,
+  });
   if (done.timedOut) throw new UnderstudyError('CONFIG_INVALID', `${path} did not end within ${timeoutMs} ms and was stopped`);
   const at = done.stdout.lastIndexOf(MARK);
-  if (done.exitCode !== 0 || at < 0) throw new UnderstudyError('CONFIG_INVALID', `${path} could not be run:\n${(done.stderr || done.stdout).trim()}`);
+  if (done.exitCode !== 0 || at < 0)
+    throw new UnderstudyError('CONFIG_INVALID', `${path} could not be run:\n${(done.stderr || done.stdout).trim()}`);
   if (done.truncated) throw new UnderstudyError('CONFIG_INVALID', `${path} made more than ${MAX_OUTPUT_BYTES} bytes of config`);
   return `# Made from ${file} by: understudy check --print ${file}\n${stringify(JSON.parse(done.stdout.slice(at + MARK.length)))}`;
 };

@@ -26,7 +26,9 @@ export const configError = (problems: readonly Problem[]): UnderstudyError => {
   const code = problems.every((problem) => problem.code === 'TIMING_UNSAFE') ? 'TIMING_UNSAFE' : 'CONFIG_INVALID';
   const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
   const file = problems[0]?.file ?? 'the configuration';
-  return new UnderstudyError(code, [`${file} has ${count}:`, ...problems.map((problem) => `  ${formatProblem(problem)}`)].join('\n'), { problems });
+  return new UnderstudyError(code, [`${file} has ${count}:`, ...problems.map((problem) => `  ${formatProblem(problem)}`)].join('\n'), {
+    problems,
+  });
 };
 
 /** `groups.db.prefer[0]`. */

@@ -4,8 +4,20 @@ import type { Catalogue } from './catalogue.js';
 import { z } from './fields.js';
 import { HOOK_POINTS } from '../model/desired.js';
 import {
-  addressesSchema, arbiterSchema, clusterSchema, fencingSchema, groupSchema, hookSchema, ID_PATTERN, keySchema, nodeSchema, pluginsSchema, portsSchema, resourceSchema,
-  timingSchema, watchdogSchema,
+  addressesSchema,
+  arbiterSchema,
+  clusterSchema,
+  fencingSchema,
+  groupSchema,
+  hookSchema,
+  ID_PATTERN,
+  keySchema,
+  nodeSchema,
+  pluginsSchema,
+  portsSchema,
+  resourceSchema,
+  timingSchema,
+  watchdogSchema,
 } from './sections.js';
 import { TIMING_PROFILES } from './timing.js';
 import { durationText, sizeText } from './quantity-text.js';
@@ -15,7 +27,12 @@ const NO_CATALOGUE: Catalogue = { agents: {}, arbiters: {}, settings: {} };
 
 /** For `# yaml-language-server: $schema=FILE` at the head of a config. */
 export const configJsonSchema = (catalogue: Catalogue = NO_CATALOGUE): Readonly<Record<string, unknown>> => {
-  const schema = z.toJSONSchema(fileSchema(catalogue), { io: 'input', unrepresentable: 'any', override: ({ zodSchema, jsonSchema }) => forEditors(jsonSchema as Record<string, unknown>, definitionOf(zodSchema as unknown as z.ZodType).defaultValue) });
+  const schema = z.toJSONSchema(fileSchema(catalogue), {
+    io: 'input',
+    unrepresentable: 'any',
+    override: ({ zodSchema, jsonSchema }) =>
+      forEditors(jsonSchema as Record<string, unknown>, definitionOf(zodSchema as unknown as z.ZodType).defaultValue),
+  });
   return { ...schema, title: 'understudy config' };
 };
 
@@ -25,15 +42,23 @@ const fileSchema = ({ agents, arbiters, settings }: Catalogue): z.ZodType => {
     resources: z.record(name, resourceOf(agents)).describe(groupSchema.shape.resources.description ?? ''),
     hooks: z.partialRecord(z.enum(HOOK_POINTS), z.array(hookSchema)).optional().describe('Scripts by hook point.'),
   });
-  const loaded = Object.entries(arbiters).flatMap(([use, arbiter]) => (arbiter === null ? [] : [withOptions(z.strictObject({ use: z.literal(use) }), arbiter.options)]));
+  const loaded = Object.entries(arbiters).flatMap(([use, arbiter]) =>
+    arbiter === null ? [] : [withOptions(z.strictObject({ use: z.literal(use) }), arbiter.options)],
+  );
   const named = Object.entries(arbiters).flatMap(([use, arbiter]) => (arbiter === null ? [z.looseObject({ use: z.literal(use) })] : []));
   return z.strictObject({
     cluster: clusterSchema,
     key: keySchema,
     nodes: z.record(name, nodeSchema).describe('The nodes by name.'),
     arbiter: oneOf([...loaded, ...named], arbiterSchema).describe('The store that decides who holds a group.'),
-    fencing: z.union([fencingSchema.shape.policy.unwrap(), fencingSchema]).optional().describe('How the old holder is known to be off: a policy, or a table of keys.'),
-    timing: z.union([z.enum([...TIMING_PROFILES, 'strict']), timingSchema]).optional().describe('A profile, or a table of keys.'),
+    fencing: z
+      .union([fencingSchema.shape.policy.unwrap(), fencingSchema])
+      .optional()
+      .describe('How the old holder is known to be off: a policy, or a table of keys.'),
+    timing: z
+      .union([z.enum([...TIMING_PROFILES, 'strict']), timingSchema])
+      .optional()
+      .describe('A profile, or a table of keys.'),
     ports: portsSchema.optional().describe('Ports of this cluster.'),
     watchdog: watchdogSchema.optional(),
     addresses: addressesSchema.optional(),
@@ -45,7 +70,9 @@ const fileSchema = ({ agents, arbiters, settings }: Catalogue): z.ZodType => {
 
 const resourceOf = (agents: Catalogue['agents']): z.ZodType =>
   oneOf(
-    Object.entries(agents).map(([type, { summary, options }]) => withOptions(resourceSchema.extend({ use: z.literal(type).describe(summary) }), options)),
+    Object.entries(agents).map(([type, { summary, options }]) =>
+      withOptions(resourceSchema.extend({ use: z.literal(type).describe(summary) }), options),
+    ),
     z.looseObject(resourceSchema.shape),
   );
 
@@ -56,7 +83,8 @@ const oneOf = (schemas: readonly z.ZodType[], otherwise: z.ZodType): z.ZodType =
 };
 
 /** Options that are no plain table of keys (a union, say) cannot be joined; then any key is let through. */
-const withOptions = (own: z.ZodObject, options: z.ZodType): z.ZodType => (options instanceof z.ZodObject ? own.extend(options.shape) : z.looseObject(own.shape));
+const withOptions = (own: z.ZodObject, options: z.ZodType): z.ZodType =>
+  options instanceof z.ZodObject ? own.extend(options.shape) : z.looseObject(own.shape);
 
 /** Durations and sizes are texts with a unit in the file, whatever they become in the code; and nothing in a file is read-only. */
 const forEditors = (json: Record<string, unknown>, fallback: unknown): void => {

@@ -6,31 +6,60 @@ import { TIMING_PROFILES } from './timing.js';
 
 export const ID_PATTERN = /^[a-z0-9][a-z0-9-]{0,62}$/;
 export const ID_RULE = 'use a-z, 0-9 and "-", at most 63 characters, not beginning with "-"';
-const id = (describe: string) => z.string().regex(ID_PATTERN, { error: ({ input }) => `"${String(input)}" is not a name: ${ID_RULE}` }).describe(describe);
+const id = (describe: string) =>
+  z
+    .string()
+    .regex(ID_PATTERN, { error: ({ input }) => `"${String(input)}" is not a name: ${ID_RULE}` })
+    .describe(describe);
 const address = (describe: string) =>
-  z.union([z.ipv4(), z.ipv6()], { error: ({ input }) => (typeof input === 'string' ? `"${input}" is not a numeric address, like 10.0.1.10 or fd00::1` : undefined) }).describe(describe);
+  z
+    .union([z.ipv4(), z.ipv6()], {
+      error: ({ input }) => (typeof input === 'string' ? `"${input}" is not a numeric address, like 10.0.1.10 or fd00::1` : undefined),
+    })
+    .describe(describe);
 const windowed = (describe: string, max: number, withinMs: number) =>
-  z.strictObject({ max: integer('So many at most.').default(max), within: durationMs('Inside this time.', withinMs) }).prefault({ within: undefined }).describe(describe);
+  z
+    .strictObject({ max: integer('So many at most.').default(max), within: durationMs('Inside this time.', withinMs) })
+    .prefault({ within: undefined })
+    .describe(describe);
 const formed = (describe: string, pattern: RegExp, form: string) =>
-  z.string().regex(pattern, { error: () => `write ${form}` }).describe(describe);
+  z
+    .string()
+    .regex(pattern, { error: () => `write ${form}` })
+    .describe(describe);
 
 export const clusterSchema = id('Name of the cluster. Part of every key in the arbiter and of every heartbeat.');
-export const keySchema = formed('The key all nodes share, made by `understudy keygen`. A relative path starts at this file.', /^file:.+$/, 'file: and the path of the key file, e.g. file:/etc/understudy/cluster.key');
+export const keySchema = formed(
+  'The key all nodes share, made by `understudy keygen`. A relative path starts at this file.',
+  /^file:.+$/,
+  'file: and the path of the key file, e.g. file:/etc/understudy/cluster.key',
+);
 
 export const nodeSchema = z.strictObject({
   zone: text('Availability zone or site, for people and for plugins.').optional(),
-  networks: z.strictObject({
-    service: address('Address at which clients and the cloud know the node.').optional(),
-    heartbeat: z.array(address('Address in one heartbeat network.')).min(1, 'at least one heartbeat network is needed').readonly().describe('One address in each heartbeat network, in the same order on every node. Two networks that share nothing are best.'),
-    mirror: address('Address for disk mirroring.').optional(),
-  }).describe('Numeric addresses of this node.'),
+  networks: z
+    .strictObject({
+      service: address('Address at which clients and the cloud know the node.').optional(),
+      heartbeat: z
+        .array(address('Address in one heartbeat network.'))
+        .min(1, 'at least one heartbeat network is needed')
+        .readonly()
+        .describe('One address in each heartbeat network, in the same order on every node. Two networks that share nothing are best.'),
+      mirror: address('Address for disk mirroring.').optional(),
+    })
+    .describe('Numeric addresses of this node.'),
 });
 
-export const arbiterSchema = z.looseObject({ use: text('Which store decides: the name of an arbiter of a plugin. Its other keys are that arbiter\'s options.') });
+export const arbiterSchema = z.looseObject({
+  use: text("Which store decides: the name of an arbiter of a plugin. Its other keys are that arbiter's options."),
+});
 
 export const fencingSchema = z.looseObject({
-  policy: choice('`required`: nothing starts before the old holder is confirmed off. `watchdog`: the takeover wait is the proof, and every node has a watchdog. `none`: no proof at all.', ['required', 'watchdog', 'none']).optional(),
-  use: text('The fence that powers a node off; its other keys are that fence\'s options.').optional(),
+  policy: choice(
+    '`required`: nothing starts before the old holder is confirmed off. `watchdog`: the takeover wait is the proof, and every node has a watchdog. `none`: no proof at all.',
+    ['required', 'watchdog', 'none'],
+  ).optional(),
+  use: text("The fence that powers a node off; its other keys are that fence's options.").optional(),
   unsafe: flag('Must be true for `policy: none`: two nodes may run the group at once.', false),
 });
 
@@ -48,7 +77,7 @@ export const timingSchema = z.strictObject({
   watchdogGranularity: durationMs('g: granularity of the watchdog device.', undefined, { minMs: 0 }).optional(),
   petMaxAge: durationMs('P_max: the oldest renewal on which the watchdog may still be petted.').optional(),
   poll: durationMs('Q: the others read the lease record each so often.').optional(),
-  margin: durationMs('ε: added to every inequality between two nodes\' clocks.').optional(),
+  margin: durationMs("ε: added to every inequality between two nodes' clocks.").optional(),
   drift: z.number().min(0).max(0.1).describe('ρ: by how much the rates of two clocks may differ; 0.01 is one per cent.').optional(),
   takeoverWait: durationMs('W: the record unchanged for so long may be taken over.').optional(),
   rankDelay: durationMs('After a release the node of rank r waits r times this.', undefined, { minMs: 0 }).optional(),
@@ -65,16 +94,41 @@ export const portsSchema = z.strictObject({
   mirror: port('TCP, the first mirrored volume; each further one has the next port.', 4480),
 });
 
-export const watchdogSchema = formed('What resets the host when its guard no longer runs: `none`, or `socket:PATH`, a watchdog process outside the host. `{node}` in the path is the node.', /^(none|socket:.+)$/, 'none, or socket:PATH');
-export const addressesSchema = formed('Where floating addresses are put: `system`, or `table:PATH`, a file (the lab without root). `{node}` in the path is the node.', /^(system|table:.+)$/, 'system, or table:PATH');
-export const pluginsSchema = list('Plugins beyond the built-in ones: paths relative to this file, or package names.', text('Path or package.'));
+export const watchdogSchema = formed(
+  'What resets the host when its guard no longer runs: `none`, or `socket:PATH`, a watchdog process outside the host. `{node}` in the path is the node.',
+  /^(none|socket:.+)$/,
+  'none, or socket:PATH',
+);
+export const addressesSchema = formed(
+  'Where floating addresses are put: `system`, or `table:PATH`, a file (the lab without root). `{node}` in the path is the node.',
+  /^(system|table:.+)$/,
+  'system, or table:PATH',
+);
+export const pluginsSchema = list(
+  'Plugins beyond the built-in ones: paths relative to this file, or package names.',
+  text('Path or package.'),
+);
 
 /** Keys of a group. `resources` and `hooks` have tables of their own. */
 export const groupSchema = z.strictObject({
-  prefer: z.array(id('Name of a node.')).min(1).readonly().optional().describe('Candidate nodes, best first. Default: all nodes in file order.'),
-  failback: choice('Whether the group goes back to a better node by itself: `never`; `manual`, shown as advice; `immediate`.', ['never', 'manual', 'immediate']).default('never'),
-  takeover: choice('`lease`: the old holder is certainly stopped. `preempt`: at once, only writes are fenced.', ['lease', 'preempt']).default('lease'),
-  confirm: choice('How `preempt` makes sure that the holder is silent: one missed renewal, or nothing more.', ['renewal', 'none']).default('renewal'),
+  prefer: z
+    .array(id('Name of a node.'))
+    .min(1)
+    .readonly()
+    .optional()
+    .describe('Candidate nodes, best first. Default: all nodes in file order.'),
+  failback: choice('Whether the group goes back to a better node by itself: `never`; `manual`, shown as advice; `immediate`.', [
+    'never',
+    'manual',
+    'immediate',
+  ]).default('never'),
+  takeover: choice('`lease`: the old holder is certainly stopped. `preempt`: at once, only writes are fenced.', [
+    'lease',
+    'preempt',
+  ]).default('lease'),
+  confirm: choice('How `preempt` makes sure that the holder is silent: one missed renewal, or nothing more.', ['renewal', 'none']).default(
+    'renewal',
+  ),
   failover: windowed('More unplanned failovers than this: the group stays down until `understudy clear`.', 2, 3_600_000),
   resources: z.record(z.string(), z.unknown()).describe('The parts of the group in start order.'),
   hooks: z.record(z.string(), z.unknown()).optional().describe('Scripts by hook point.'),
@@ -83,14 +137,20 @@ export const groupSchema = z.strictObject({
 /** Keys of a resource that understudy owns. Every other key is an option of the agent named by `use`. */
 export const resourceSchema = z.strictObject({
   use: text('The agent: the type of the resource.'),
-  after: list('Resources of this group that must be online before. Default: the one before it in the file; `[]` for none.', id('Name of a resource.')).optional(),
+  after: list(
+    'Resources of this group that must be online before. Default: the one before it in the file; `[]` for none.',
+    id('Name of a resource.'),
+  ).optional(),
   critical: flag('Whether its fault moves the group.', true),
-  every: durationMs('Monitor it each so often. Default 10s, or the agent\'s own.').optional(),
-  timeouts: z.strictObject({
-    monitor: durationMs('Limit of a monitor. Default 20s, or the agent\'s own.').optional(),
-    start: durationMs('Limit of a start. Default 60s, or the agent\'s own.').optional(),
-    stop: durationMs('Limit of a stop. Default 60s, or the agent\'s own.').optional(),
-  }).prefault({}).describe('How long each operation may take.'),
+  every: durationMs("Monitor it each so often. Default 10s, or the agent's own.").optional(),
+  timeouts: z
+    .strictObject({
+      monitor: durationMs("Limit of a monitor. Default 20s, or the agent's own.").optional(),
+      start: durationMs("Limit of a start. Default 60s, or the agent's own.").optional(),
+      stop: durationMs("Limit of a stop. Default 60s, or the agent's own.").optional(),
+    })
+    .prefault({})
+    .describe('How long each operation may take.'),
   tolerance: integer('So many bad monitors in a row before it counts as faulted.', { min: 1, max: 100 }).default(1),
   unknownLimit: integer('So many unknown monitors in a row before it counts as faulted; 0 is never.', { max: 10_000 }).default(0),
   restart: windowed('Local restarts before the group moves.', 2, 600_000),
@@ -109,4 +169,17 @@ export const hookSchema = z.strictObject({
 export const hookPointSchema = choice('When it runs.', HOOK_POINTS);
 
 /** Top-level keys that understudy owns; all others belong to plugins. */
-export const ROOT_KEYS = ['cluster', 'key', 'nodes', 'arbiter', 'fencing', 'timing', 'ports', 'watchdog', 'addresses', 'plugins', 'groups'] as const;
+export const ROOT_KEYS = [
+  'cluster',
+  'key',
+  'nodes',
+  'arbiter',
+  'fencing',
+  'timing',
+  'ports',
+  'watchdog',
+  'addresses',
+  'plugins',
+  'groups',
+] as const;
+export const isRootKey = (key: string): boolean => (ROOT_KEYS as readonly string[]).includes(key);

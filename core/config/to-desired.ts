@@ -24,13 +24,26 @@ export const toDesired = (config: ClusterConfig, agents: (type: string) => Catal
   return { desired: { cluster, cfgHash, nodes: config.nodes.map(({ id }) => id), timing, fencing: config.fencing.policy, groups } };
 };
 
-const desiredGroup = (group: GroupConfig, agents: (type: string) => CatalogueAgent | undefined, node: NodeId, file: string, problems: Problem[]): DesiredGroup => {
+const desiredGroup = (
+  group: GroupConfig,
+  agents: (type: string) => CatalogueAgent | undefined,
+  node: NodeId,
+  file: string,
+  problems: Problem[],
+): DesiredGroup => {
   const { id, prefer, failback, takeover, failover, hooks } = group;
   const before = predecessors(group.resources);
   const resources = startOrder(group.resources).flatMap((resource) => {
     const agent = agents(resource.use);
     const say = (path: readonly (string | number)[], message: string, hint?: string) =>
-      problems.push({ file, line: 1, column: 1, path: pathText(['groups', id, 'resources', resource.id, ...path]), message, ...(hint === undefined ? {} : { hint }) });
+      problems.push({
+        file,
+        line: 1,
+        column: 1,
+        path: pathText(['groups', id, 'resources', resource.id, ...path]),
+        message,
+        ...(hint === undefined ? {} : { hint }),
+      });
     if (agent === undefined) {
       say(['use'], `there is no agent "${resource.use}"`);
       return [];
@@ -38,7 +51,8 @@ const desiredGroup = (group: GroupConfig, agents: (type: string) => CatalogueAge
     const options = optionsOn(resource, node);
     const parsed = strict(agent.options).safeParse(options);
     if (!parsed.success) {
-      for (const complaint of complaintsOf(parsed.error, strict(agent.options), options)) say(complaint.path, complaint.message, complaint.hint);
+      for (const complaint of complaintsOf(parsed.error, strict(agent.options), options))
+        say(complaint.path, complaint.message, complaint.hint);
       return [];
     }
     return [desiredResource(resource, agent, parsed.data, before.get(resource.id) ?? [])];
@@ -50,11 +64,20 @@ const desiredResource = (resource: ResourceConfig, agent: CatalogueAgent, option
   const { id, use, critical, tolerance, unknownLimit, restart } = resource;
   const period = (name: keyof typeof RESOURCE_DEFAULTS): number => resource[name] ?? agent.defaults?.[name] ?? RESOURCE_DEFAULTS[name];
   return {
-    id, type: use, options, after, critical,
+    id,
+    type: use,
+    options,
+    after,
+    critical,
     operations: agent.operations ?? 'on-off',
     promotable: agent.promotable ?? false,
     fencedByEpoch: isFencedByEpoch(agent, options),
-    everyMs: period('everyMs'), monitorTimeoutMs: period('monitorTimeoutMs'), startTimeoutMs: period('startTimeoutMs'), stopTimeoutMs: period('stopTimeoutMs'),
-    tolerance, unknownLimit, restart,
+    everyMs: period('everyMs'),
+    monitorTimeoutMs: period('monitorTimeoutMs'),
+    startTimeoutMs: period('startTimeoutMs'),
+    stopTimeoutMs: period('stopTimeoutMs'),
+    tolerance,
+    unknownLimit,
+    restart,
   };
 };

@@ -25,7 +25,13 @@ export const definitionOf = (schema: z.ZodType): Definition => schema.def as unk
 export const unwrap = (schema: z.ZodType, depth = 0): readonly z.ZodType[] => {
   if (depth > 16) return [schema];
   const definition = definitionOf(schema);
-  const inner = [definition.innerType, definition.type === 'pipe' ? definition.in : undefined, definition.type === 'lazy' ? definition.getter?.() : undefined, definition.left, definition.right].filter((one) => one !== undefined);
+  const inner = [
+    definition.innerType,
+    definition.type === 'pipe' ? definition.in : undefined,
+    definition.type === 'lazy' ? definition.getter?.() : undefined,
+    definition.left,
+    definition.right,
+  ].filter((one) => one !== undefined);
   if (definition.type === 'union') inner.push(...(definition.options ?? []));
   return inner.length === 0 ? [schema] : inner.flatMap((one) => unwrap(one, depth + 1));
 };
@@ -44,7 +50,9 @@ export const schemasAt = (schema: z.ZodType, path: ConfigPath): readonly z.ZodTy
 
 /** The keys an object at the path may have. */
 export const keysAt = (schema: z.ZodType, path: ConfigPath): readonly string[] =>
-  schemasAt(schema, path).flatMap((one) => unwrap(one)).flatMap((one) => Object.keys(definitionOf(one).shape ?? {}));
+  schemasAt(schema, path)
+    .flatMap((one) => unwrap(one))
+    .flatMap((one) => Object.keys(definitionOf(one).shape ?? {}));
 
 /** What a value is for, by the `describe` nearest to the outside. */
 export const describedAs = (schema: z.ZodType, depth = 0): string | undefined => {
@@ -55,4 +63,5 @@ export const describedAs = (schema: z.ZodType, depth = 0): string | undefined =>
 };
 
 /** An object schema that strips unknown keys by its author's oversight refuses them instead; one made loose on purpose stays so. */
-export const strict = (schema: z.ZodType): z.ZodType => (schema instanceof z.ZodObject && schema.def.catchall === undefined ? schema.strict() : schema);
+export const strict = (schema: z.ZodType): z.ZodType =>
+  schema instanceof z.ZodObject && schema.def.catchall === undefined ? schema.strict() : schema;

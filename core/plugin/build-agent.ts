@@ -22,12 +22,20 @@ export const containerOf = (services: Services, parent: DependencyContainer = ro
 };
 
 /** The container of one plugin, with what its `provide` registers. Rejects with PLUGIN_INVALID. */
-export const pluginContainer = async (plugin: Plugin, settings: unknown, parent: DependencyContainer, clock: Clock): Promise<DependencyContainer> => {
+export const pluginContainer = async (
+  plugin: Plugin,
+  settings: unknown,
+  parent: DependencyContainer,
+  clock: Clock,
+): Promise<DependencyContainer> => {
   const container = parent.createChildContainer();
   if (plugin.provide === undefined) return container;
   const parsed = plugin.settings === undefined ? undefined : strict(plugin.settings).safeParse(settings ?? {});
   if (parsed !== undefined && !parsed.success) {
-    throw invalid(plugin, `its settings are wrong: ${parsed.error.issues.map(({ path, message }) => `${[plugin.name, ...path].join('.')}: ${message}`).join('; ')}`);
+    throw invalid(
+      plugin,
+      `its settings are wrong: ${parsed.error.issues.map(({ path, message }) => `${[plugin.name, ...path].join('.')}: ${message}`).join('; ')}`,
+    );
   }
   const register: Register = {
     value: (token, value) => void container.register(token, { useValue: value }),
@@ -42,7 +50,13 @@ export const pluginContainer = async (plugin: Plugin, settings: unknown, parent:
 };
 
 /** One agent, built. Rejects with PLUGIN_INVALID. */
-export const buildAgent = async (plugin: Plugin, type: string, definition: AgentDefinition, container: DependencyContainer, clock: Clock): Promise<Agent> => {
+export const buildAgent = async (
+  plugin: Plugin,
+  type: string,
+  definition: AgentDefinition,
+  container: DependencyContainer,
+  clock: Clock,
+): Promise<Agent> => {
   const refuse = (why: string, cause?: unknown) => invalid(plugin, `agent ${type} ${why}`, cause);
   let source: unknown = definition.agent;
   if (typeof source === 'function' && !isClass(source)) {
@@ -59,7 +73,9 @@ export const buildAgent = async (plugin: Plugin, type: string, definition: Agent
   let agent: unknown;
   try {
     const tokens: unknown = 'inject' in source ? source.inject : undefined;
-    agent = Array.isArray(tokens) ? new source(...(tokens.map((token) => container.resolve(token as symbol)) as never[])) : container.resolve(source as new () => unknown);
+    agent = Array.isArray(tokens)
+      ? new source(...(tokens.map((token) => container.resolve(token as symbol)) as never[]))
+      : container.resolve(source as new () => unknown);
   } catch (cause) {
     throw refuse(`could not be built: ${reasonOf(cause)}`, cause);
   }
@@ -70,6 +86,9 @@ export const buildAgent = async (plugin: Plugin, type: string, definition: Agent
 
 /** `() => import('./agent.js')` brings a module; its default export is meant. */
 const moduleDefault = (loaded: unknown): unknown =>
-  typeof loaded === 'object' && loaded !== null && Object.prototype.toString.call(loaded) === '[object Module]' && 'default' in loaded ? loaded.default : loaded;
+  typeof loaded === 'object' && loaded !== null && Object.prototype.toString.call(loaded) === '[object Module]' && 'default' in loaded
+    ? loaded.default
+    : loaded;
 
-const invalid = (plugin: Plugin, why: string, cause?: unknown): UnderstudyError => new UnderstudyError('PLUGIN_INVALID', `plugin ${plugin.name}: ${why}`, { cause, plugin: plugin.name });
+const invalid = (plugin: Plugin, why: string, cause?: unknown): UnderstudyError =>
+  new UnderstudyError('PLUGIN_INVALID', `plugin ${plugin.name}: ${why}`, { cause, plugin: plugin.name });

@@ -23,17 +23,26 @@ export const catalogueOf = async (registry: Registry, { arbiter, lenient = false
     const definition = registry.agent(type);
     return definition === undefined ? [] : [[type, definition]];
   });
-  const arbiters = registry.arbiterNames.map(async (name) => [name, name === arbiter ? ((await registry.arbiter(name)) ?? null) : null] as const);
+  const arbiters = registry.arbiterNames.map(
+    async (name) => [name, name === arbiter ? ((await registry.arbiter(name)) ?? null) : null] as const,
+  );
   const settings = registry.found.flatMap(({ name }) => {
     const schema = registry.settingsOwner(name)?.settings;
     return schema === undefined ? [] : [[name, schema] as const];
   });
-  return { agents: Object.fromEntries(agents), arbiters: Object.fromEntries(await Promise.all(arbiters)), settings: Object.fromEntries(settings), lenient };
+  return {
+    agents: Object.fromEntries(agents),
+    arbiters: Object.fromEntries(await Promise.all(arbiters)),
+    settings: Object.fromEntries(settings),
+    lenient,
+  };
 };
 
 /** For toDesired at run time: an agent that no loaded plugin has stands in the plan all the same; `instance` says what is wrong. */
-export const agentsOf = (registry: Registry) => (type: string): CatalogueAgent =>
-  registry.agent(type) ?? { summary: `no loaded plugin has an agent "${type}"`, options: z.record(z.string(), z.unknown()) };
+export const agentsOf =
+  (registry: Registry) =>
+  (type: string): CatalogueAgent =>
+    registry.agent(type) ?? { summary: `no loaded plugin has an agent "${type}"`, options: z.record(z.string(), z.unknown()) };
 
 export interface OpenConfigOptions extends FindOptions, Omit<LoadPluginsOptions, 'configured' | 'baseDirectory' | 'settings'> {
   /** Daemons: a broken plugin faults its own resources. Default false: it is a problem, as `check` wants it. */

@@ -7,12 +7,19 @@ import { keysAt } from '../config/walk-schema.js';
 import { HOOK_POINTS } from '../model/desired.js';
 import { API_VERSION, type Plugin } from './contract.js';
 
-export type CheckedPlugin = { readonly plugin: Plugin; readonly problems: readonly [] } | { readonly plugin: null; readonly problems: readonly string[] };
+export type CheckedPlugin =
+  | { readonly plugin: Plugin; readonly problems: readonly [] }
+  | { readonly plugin: null; readonly problems: readonly string[] };
 
 /** `exported` is the default export of the plugin's file. */
 export const checkPlugin = (exported: unknown): CheckedPlugin => {
-  if (!isRecord(exported)) return { plugin: null, problems: ['has no plugin as its default export: write `export default definePlugin({ name, api: 1, … })`'] };
-  const problems = [...known(exported, PLUGIN_KEYS, ''), ...head(exported), ...MEMBERS.flatMap(([key, check]) => (exported[key] === undefined ? [] : check(exported[key])))];
+  if (!isRecord(exported))
+    return { plugin: null, problems: ['has no plugin as its default export: write `export default definePlugin({ name, api: 1, … })`'] };
+  const problems = [
+    ...known(exported, PLUGIN_KEYS, ''),
+    ...head(exported),
+    ...MEMBERS.flatMap(([key, check]) => (exported[key] === undefined ? [] : check(exported[key]))),
+  ];
   return problems.length === 0 ? { plugin: exported as unknown as Plugin, problems: [] } : { plugin: null, problems };
 };
 
@@ -20,20 +27,35 @@ export const checkPlugin = (exported: unknown): CheckedPlugin => {
 export const isClass = (value: unknown): value is new (...dependencies: never[]) => unknown => {
   if (typeof value !== 'function') return false;
   const prototype: unknown = value.prototype;
-  return /^class[\s{]/.test(Function.prototype.toString.call(value)) || (isRecord(prototype) && typeof prototype['monitor'] === 'function') || 'inject' in value;
+  return (
+    /^class[\s{]/.test(Function.prototype.toString.call(value)) ||
+    (isRecord(prototype) && typeof prototype['monitor'] === 'function') ||
+    'inject' in value
+  );
 };
 
 /** What is missing from an agent's object or class for the operations its definition promises. */
-export const agentProblems = (agent: unknown, { operations = 'on-off', promotable = false }: { readonly operations?: unknown; readonly promotable?: unknown }): readonly string[] => {
+export const agentProblems = (
+  agent: unknown,
+  { operations = 'on-off', promotable = false }: { readonly operations?: unknown; readonly promotable?: unknown },
+): readonly string[] => {
   const members: unknown = isClass(agent) ? agent.prototype : agent;
   if (typeof members !== 'object' || members === null) return ['is neither an object of functions nor a class'];
-  const needed = ['monitor', ...(operations === 'on-off' ? ['start', 'stop'] : operations === 'on-only' ? ['start'] : []), ...(promotable === true ? ['promote', 'demote'] : [])];
+  const needed = [
+    'monitor',
+    ...(operations === 'on-off' ? ['start', 'stop'] : operations === 'on-only' ? ['start'] : []),
+    ...(promotable === true ? ['promote', 'demote'] : []),
+  ];
   return [...needed, ...OPTIONAL_METHODS].flatMap((name) => {
     const member: unknown = (members as Readonly<Record<string, unknown>>)[name];
     if (typeof member === 'function' || (member === undefined && !needed.includes(name))) return [];
     // A class may make its methods as fields; then they are seen only on the instance.
     if (member === undefined && isClass(agent)) return [];
-    return [member === undefined ? `has no function "${name}", which ${name === 'monitor' ? 'every agent needs' : `operations ${String(operations)}${promotable === true ? ', promotable' : ''} needs`}` : `"${name}" is not a function`];
+    return [
+      member === undefined
+        ? `has no function "${name}", which ${name === 'monitor' ? 'every agent needs' : `operations ${String(operations)}${promotable === true ? ', promotable' : ''} needs`}`
+        : `"${name}" is not a function`,
+    ];
   });
 };
 const OPTIONAL_METHODS = ['plan', 'watch', 'reassert'];
@@ -44,23 +66,38 @@ const HOOK_KEYS = ['order', 'limitMs', 'onFailure', 'on', 'run'];
 const DEFAULT_KEYS = ['everyMs', 'monitorTimeoutMs', 'startTimeoutMs', 'stopTimeoutMs'];
 
 const known = (value: Readonly<Record<string, unknown>>, keys: readonly string[], where: string): readonly string[] =>
-  Object.keys(value).filter((key) => !keys.includes(key)).map((key) => `${where}"${key}" is not known here (${didYouMean(key, keys) ?? `known: ${keys.join(', ')}`})`);
+  Object.keys(value)
+    .filter((key) => !keys.includes(key))
+    .map((key) => `${where}"${key}" is not known here (${didYouMean(key, keys) ?? `known: ${keys.join(', ')}`})`);
 
 const head = ({ name, api, version }: Readonly<Record<string, unknown>>): readonly string[] => [
   ...(typeof name === 'string' && /^[a-z0-9@][a-z0-9@/._-]{0,99}$/.test(name) ? [] : ['name must be a text of a-z, 0-9 and "-"']),
-  ...(api === API_VERSION ? [] : [api === undefined ? `api is missing: write api: ${API_VERSION}` : `is written for api ${String(api)}, and this understudy speaks api ${API_VERSION}`]),
+  ...(api === API_VERSION
+    ? []
+    : [
+        api === undefined
+          ? `api is missing: write api: ${API_VERSION}`
+          : `is written for api ${JSON.stringify(api)}, and this understudy speaks api ${API_VERSION}`,
+      ]),
   ...(version === undefined || typeof version === 'string' ? [] : ['version must be a text']),
   ...((ROOT_KEYS as readonly unknown[]).includes(name) ? [`name "${String(name)}" is a key of the config that understudy owns`] : []),
 ];
 
-const record = (what: string, each: (name: string, value: unknown) => readonly string[]) => (value: unknown): readonly string[] =>
-  isRecord(value) ? Object.entries(value).flatMap(([name, member]) => each(name, member).map((problem) => `${what} ${name}: ${problem}`)) : [`${what}s must be an object with one entry for each ${what}`];
+const record =
+  (what: string, each: (name: string, value: unknown) => readonly string[]) =>
+  (value: unknown): readonly string[] =>
+    isRecord(value)
+      ? Object.entries(value).flatMap(([name, member]) => each(name, member).map((problem) => `${what} ${name}: ${problem}`))
+      : [`${what}s must be an object with one entry for each ${what}`];
 
-const lazy = (what: string) => record(what, (_name, value) => (typeof value === 'function' ? [] : [`must be a function that loads it: () => import('./${what}.js')`]));
+const lazy = (what: string) =>
+  record(what, (_name, value) => (typeof value === 'function' ? [] : [`must be a function that loads it: () => import('./${what}.js')`]));
 
 const isSchema = (value: unknown): boolean => isRecord(value) && '_zod' in value && typeof value['safeParse'] === 'function';
 const oneOf = (value: Readonly<Record<string, unknown>>, key: string, words: readonly string[]): readonly string[] =>
-  value[key] === undefined || words.includes(value[key] as string) ? [] : [`${key} ${JSON.stringify(value[key])} is not one of: ${words.join(', ')}`];
+  value[key] === undefined || words.includes(value[key] as string)
+    ? []
+    : [`${key} ${JSON.stringify(value[key])} is not one of: ${words.join(', ')}`];
 const functions = (value: Readonly<Record<string, unknown>>, keys: readonly string[]): readonly string[] =>
   keys.filter((key) => value[key] !== undefined && typeof value[key] !== 'function').map((key) => `${key} must be a function`);
 const positive = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value) && value > 0;
@@ -78,15 +115,31 @@ const agentDefinition = (type: string, value: unknown): readonly string[] => {
     ...taken.map((key) => `option "${key}" is a key that understudy owns in every resource`),
     ...oneOf(value, 'operations', ['on-off', 'on-only', 'none']),
     ...(promotable === undefined || typeof promotable === 'boolean' ? [] : ['promotable must be true or false']),
-    ...(fencedByEpoch === undefined || typeof fencedByEpoch === 'boolean' || typeof fencedByEpoch === 'function' ? [] : ['fencedByEpoch must be true, false or a function of the options']),
+    ...(fencedByEpoch === undefined || typeof fencedByEpoch === 'boolean' || typeof fencedByEpoch === 'function'
+      ? []
+      : ['fencedByEpoch must be true, false or a function of the options']),
     ...functions(value, ['permissions', 'hardStop']),
-    ...(defaults === undefined ? [] : isRecord(defaults) ? [...known(defaults, DEFAULT_KEYS, 'defaults: '), ...Object.entries(defaults).filter(([, ms]) => !positive(ms)).map(([key]) => `defaults: ${key} must be milliseconds greater than 0`)] : ['defaults must be an object']),
-    ...(agent === undefined ? ['agent is missing: an object of functions, a class, or a function that loads one'] : lazyAgent ? [] : agentProblems(agent, value).map((problem) => `agent ${problem}`)),
+    ...(defaults === undefined
+      ? []
+      : isRecord(defaults)
+        ? [
+            ...known(defaults, DEFAULT_KEYS, 'defaults: '),
+            ...Object.entries(defaults)
+              .filter(([, ms]) => !positive(ms))
+              .map(([key]) => `defaults: ${key} must be milliseconds greater than 0`),
+          ]
+        : ['defaults must be an object']),
+    ...(agent === undefined
+      ? ['agent is missing: an object of functions, a class, or a function that loads one']
+      : lazyAgent
+        ? []
+        : agentProblems(agent, value).map((problem) => `agent ${problem}`)),
   ];
 };
 
 const hookDefinition = (point: string, value: unknown): readonly string[] => {
-  if (!(HOOK_POINTS as readonly string[]).includes(point)) return [`there is no such hook point (${didYouMean(point, HOOK_POINTS) ?? 'see docs/reference/hooks.md'})`];
+  if (!(HOOK_POINTS as readonly string[]).includes(point))
+    return [`there is no such hook point (${didYouMean(point, HOOK_POINTS) ?? 'see docs/reference/hooks.md'})`];
   if (!isRecord(value)) return ['must be an object: { limitMs, run }'];
   return [
     ...known(value, HOOK_KEYS, ''),

@@ -32,7 +32,12 @@ const BUILT_IN = fileURLToPath(new URL('../../plugins/', import.meta.url));
 const LOADABLE = new Set(['.js', '.mjs', '.ts', '.mts']);
 
 /** Every candidate in loading order. */
-export const discoverPlugins = async ({ builtin, configured, baseDirectory, directories }: DiscoverOptions): Promise<readonly Candidate[]> => [
+export const discoverPlugins = async ({
+  builtin,
+  configured,
+  baseDirectory,
+  directories,
+}: DiscoverOptions): Promise<readonly Candidate[]> => [
   ...(builtin ? await builtInPlugins() : []),
   ...(await Promise.all(configured.map((specifier) => configuredPlugin(specifier, baseDirectory)))),
   ...(await Promise.all(directories.map((directory) => pluginsIn(directory)))).flat(),
@@ -50,21 +55,31 @@ const configuredPlugin = async (specifier: string, baseDirectory: string): Promi
   if (isPath) {
     const path = resolve(baseDirectory, specifier);
     const file = await entryOf(path);
-    return { ...candidate, file, problem: file === null ? `there is no plugin at ${path}: neither a .ts or .js file, nor a directory with index.js or index.ts` : null };
+    return {
+      ...candidate,
+      file,
+      problem: file === null ? `there is no plugin at ${path}: neither a .ts or .js file, nor a directory with index.js or index.ts` : null,
+    };
   }
   try {
     const url = await locatePackage(specifier, pathToFileURL(join(baseDirectory, 'understudy.config.yaml')).href);
     if (url.startsWith('file:')) return { ...candidate, file: fileURLToPath(url), problem: null };
     return { ...candidate, file: null, problem: `"${specifier}" is no package but ${url}; a path begins with ./` };
   } catch (cause) {
-    return { ...candidate, file: null, problem: `package ${specifier} was not found from ${baseDirectory}: ${reasonOf(cause)}; a path begins with ./` };
+    return {
+      ...candidate,
+      file: null,
+      problem: `package ${specifier} was not found from ${baseDirectory}: ${reasonOf(cause)}; a path begins with ./`,
+    };
   }
 };
 
 const pluginsIn = async (directory: string): Promise<readonly Candidate[]> => {
   const names = (await entriesOf(directory)).filter((name) => !name.startsWith('.') && !name.endsWith('.d.ts')).sort();
   const found = await Promise.all(names.map(async (name) => ({ name, file: await entryOf(join(directory, name)) })));
-  return found.flatMap(({ name, file }) => (file === null ? [] : [{ name: nameOf(name), origin: `directory: ${join(directory, name)}`, file, builtIn: false, problem: null }]));
+  return found.flatMap(({ name, file }) =>
+    file === null ? [] : [{ name: nameOf(name), origin: `directory: ${join(directory, name)}`, file, builtIn: false, problem: null }],
+  );
 };
 
 /** A file that can be loaded, or the index of a directory; null for anything else. */

@@ -23,9 +23,16 @@ export const openDoor = (): void => {
       const door = Object.hasOwn(DOORS, specifier) ? DOORS[specifier] : undefined;
       if (door !== undefined) return { url: door, format: 'module', shortCircuit: true };
       if (!specifier.startsWith(WHERE)) return nextResolve(specifier, context);
-      const { name, from } = JSON.parse(decodeURIComponent(specifier.slice(WHERE.length))) as { readonly name: string; readonly from: string };
+      const { name, from } = JSON.parse(decodeURIComponent(specifier.slice(WHERE.length))) as {
+        readonly name: string;
+        readonly from: string;
+      };
       const { url } = nextResolve(name, { ...context, parentURL: from });
-      return { url: `data:text/javascript,export default ${encodeURIComponent(JSON.stringify(url))}`, format: 'module', shortCircuit: true };
+      return {
+        url: `data:text/javascript,export default ${encodeURIComponent(JSON.stringify(url))}`,
+        format: 'module',
+        shortCircuit: true,
+      };
     },
   });
 };

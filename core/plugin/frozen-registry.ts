@@ -7,7 +7,15 @@ import type { HookPoint } from '../model/desired.js';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { Clock } from '../system/clock.js';
 import { buildAgent, pluginContainer } from './build-agent.js';
-import type { Agent, AgentDefinition, ArbiterDefinition, CommandDefinition, HookDefinition, LabServiceDefinition, Plugin } from './contract.js';
+import type {
+  Agent,
+  AgentDefinition,
+  ArbiterDefinition,
+  CommandDefinition,
+  HookDefinition,
+  LabServiceDefinition,
+  Plugin,
+} from './contract.js';
 import { within } from './deadline.js';
 import type { FoundPlugin, Registry } from './registry.js';
 
@@ -44,14 +52,25 @@ export class FrozenRegistry implements Registry {
     this.#loaded = [...loaded];
     this.#around = around;
     this.#plugins = loaded.flatMap(({ plugin }) => plugin ?? []);
-    const names = (member: 'agents' | 'arbiters' | 'commands') => Object.freeze(this.#plugins.flatMap((plugin) => Object.keys(plugin[member] ?? {})).sort());
-    this.found = Object.freeze(loaded.map(({ found }) => Object.freeze({ ...found, contributions: Object.freeze([...found.contributions]), problems: Object.freeze([...found.problems]) })));
+    const names = (member: 'agents' | 'arbiters' | 'commands') =>
+      Object.freeze(this.#plugins.flatMap((plugin) => Object.keys(plugin[member] ?? {})).sort());
+    this.found = Object.freeze(
+      loaded.map(({ found }) =>
+        Object.freeze({ ...found, contributions: Object.freeze([...found.contributions]), problems: Object.freeze([...found.problems]) }),
+      ),
+    );
     this.agentTypes = names('agents');
     this.arbiterNames = names('arbiters');
     this.commandNames = names('commands');
     this.labServices = Object.freeze(
       this.#plugins.flatMap((plugin) =>
-        Object.entries(plugin.labServices ?? {}).map(([name, load]) => Object.freeze({ plugin: plugin.name, name, load: () => this.#load<LabServiceDefinition>(plugin, `lab service ${name}`, load, ['summary', 'start']) })),
+        Object.entries(plugin.labServices ?? {}).map(([name, load]) =>
+          Object.freeze({
+            plugin: plugin.name,
+            name,
+            load: () => this.#load<LabServiceDefinition>(plugin, `lab service ${name}`, load, ['summary', 'start']),
+          }),
+        ),
       ),
     );
     Object.freeze(this);
@@ -82,13 +101,17 @@ export class FrozenRegistry implements Registry {
   async arbiter(name: string): Promise<ArbiterDefinition | undefined> {
     const plugin = this.#owner('arbiters', name);
     const load = plugin?.arbiters?.[name];
-    return plugin === undefined || load === undefined ? undefined : this.#load<ArbiterDefinition>(plugin, `arbiter ${name}`, load, ['summary', 'options', 'open']);
+    return plugin === undefined || load === undefined
+      ? undefined
+      : this.#load<ArbiterDefinition>(plugin, `arbiter ${name}`, load, ['summary', 'options', 'open']);
   }
 
   async command(name: string): Promise<CommandDefinition | undefined> {
     const plugin = this.#owner('commands', name);
     const load = plugin?.commands?.[name];
-    return plugin === undefined || load === undefined ? undefined : this.#load<CommandDefinition>(plugin, `command ${name}`, load, ['summary', 'example', 'run']);
+    return plugin === undefined || load === undefined
+      ? undefined
+      : this.#load<CommandDefinition>(plugin, `command ${name}`, load, ['summary', 'example', 'run']);
   }
 
   settingsOwner(key: string): Plugin | undefined {
@@ -118,7 +141,8 @@ export class FrozenRegistry implements Registry {
 
   /** Loads a lazy contribution; a second call is answered by the module cache. */
   async #load<T>(plugin: Plugin, what: string, load: () => Promise<unknown>, needed: readonly string[]): Promise<T> {
-    const refuse = (why: string, cause?: unknown) => new UnderstudyError('PLUGIN_INVALID', `plugin ${plugin.name}: ${what} ${why}`, { cause, plugin: plugin.name });
+    const refuse = (why: string, cause?: unknown) =>
+      new UnderstudyError('PLUGIN_INVALID', `plugin ${plugin.name}: ${what} ${why}`, { cause, plugin: plugin.name });
     let definition: unknown;
     try {
       definition = await within(this.#around.clock, LIMIT_MS, 'its loader', Promise.resolve(load()));
@@ -135,9 +159,14 @@ export class FrozenRegistry implements Registry {
   #unknownAgent(type: string): UnderstudyError {
     const culprit = this.#loaded.find(({ brokenTypes }) => brokenTypes.includes(type));
     const suspects = this.#loaded.filter(({ found }) => found.problems.length > 0);
-    const why = (loaded: Loaded) => `plugin ${loaded.found.name} (${loaded.found.origin}) cannot be used: ${loaded.found.problems.join('; ')}`;
-    if (culprit !== undefined) return new UnderstudyError('PLUGIN_INVALID', `no agent "${type}": ${why(culprit)}`, { plugin: culprit.found.name });
-    const hint = suspects.length > 0 ? suspects.map(why).join(' · ') : (didYouMean(type, this.agentTypes) ?? `there are: ${this.agentTypes.join(', ')}`);
+    const why = (loaded: Loaded) =>
+      `plugin ${loaded.found.name} (${loaded.found.origin}) cannot be used: ${loaded.found.problems.join('; ')}`;
+    if (culprit !== undefined)
+      return new UnderstudyError('PLUGIN_INVALID', `no agent "${type}": ${why(culprit)}`, { plugin: culprit.found.name });
+    const hint =
+      suspects.length > 0
+        ? suspects.map(why).join(' · ')
+        : (didYouMean(type, this.agentTypes) ?? `there are: ${this.agentTypes.join(', ')}`);
     return new UnderstudyError('PLUGIN_INVALID', `no plugin has an agent "${type}": ${hint}`);
   }
 }

@@ -40,8 +40,15 @@ const IMPORT_LIMIT_MS = 15_000;
 
 /** Finds, loads and checks every plugin. Never rejects because of a plugin. */
 export const loadPlugins = async ({
-  builtin = true, configured = [], baseDirectory = process.cwd(), directories = [PLUGIN_DIRECTORY], services = new Map(), container,
-  settings = {}, clock = systemClock, trustRootOnly = process.getuid?.() === 0,
+  builtin = true,
+  configured = [],
+  baseDirectory = process.cwd(),
+  directories = [PLUGIN_DIRECTORY],
+  services = new Map(),
+  container,
+  settings = {},
+  clock = systemClock,
+  trustRootOnly = process.getuid?.() === 0,
 }: LoadPluginsOptions = {}): Promise<Registry> => {
   openDoor();
   const candidates = await discoverPlugins({ builtin, configured, baseDirectory, directories });
@@ -52,13 +59,19 @@ export const loadPlugins = async ({
 };
 
 const loadOne = async (candidate: Candidate, clock: Clock, trustRootOnly: boolean, before: readonly Loaded[]): Promise<Loaded> => {
-  const refused = (problems: readonly string[], exported: unknown = null): Loaded => ({ plugin: null, found: foundAs(candidate, exported, problems), brokenTypes: keysOf(exported, 'agents') });
+  const refused = (problems: readonly string[], exported: unknown = null): Loaded => ({
+    plugin: null,
+    found: foundAs(candidate, exported, problems),
+    brokenTypes: keysOf(exported, 'agents'),
+  });
   if (candidate.file === null) return refused([candidate.problem ?? 'was not found']);
   let exported: unknown;
   try {
     const distrust = trustRootOnly && !candidate.builtIn ? await ownershipProblems(candidate.file) : [];
     if (distrust.length > 0) return refused(distrust);
-    const module = (await within(clock, IMPORT_LIMIT_MS, 'loading', import(pathToFileURL(candidate.file).href))) as { readonly default?: unknown };
+    const module = (await within(clock, IMPORT_LIMIT_MS, 'loading', import(pathToFileURL(candidate.file).href))) as {
+      readonly default?: unknown;
+    };
     exported = module.default;
   } catch (cause) {
     return refused([`could not be loaded: ${reasonOf(cause)}`]);
@@ -77,13 +90,20 @@ const keysOf = (value: unknown, member: string): readonly string[] => {
 
 const foundAs = (candidate: Candidate, exported: unknown, problems: readonly string[]): FoundPlugin => {
   const name = isRecord(exported) && typeof exported['name'] === 'string' ? exported['name'] : candidate.name;
-  const version = isRecord(exported) && typeof exported['version'] === 'string' ? exported['version'] : candidate.builtIn ? 'built-in' : 'unversioned';
+  const version =
+    isRecord(exported) && typeof exported['version'] === 'string' ? exported['version'] : candidate.builtIn ? 'built-in' : 'unversioned';
   const contributions = CONTRIBUTIONS.flatMap(([member, what]) => keysOf(exported, member).map((key) => `${what} ${key}`));
   if (isRecord(exported) && exported['settings'] !== undefined) contributions.push(`settings ${name}`);
   return { name, version, origin: candidate.origin, contributions: problems.length === 0 ? contributions : [], problems };
 };
 
-const CONTRIBUTIONS = [['agents', 'agent'], ['hooks', 'hook'], ['arbiters', 'arbiter'], ['commands', 'command'], ['labServices', 'lab service']] as const;
+const CONTRIBUTIONS = [
+  ['agents', 'agent'],
+  ['hooks', 'hook'],
+  ['arbiters', 'arbiter'],
+  ['commands', 'command'],
+  ['labServices', 'lab service'],
+] as const;
 
 /** A name belongs to whoever came first; silently replacing another plugin's agent would be a trap. */
 const clashesWith = (plugin: Plugin, before: readonly Loaded[]): readonly string[] =>
@@ -91,7 +111,9 @@ const clashesWith = (plugin: Plugin, before: readonly Loaded[]): readonly string
     if (other === null) return [];
     const sameName = other.name === plugin.name ? [`the name "${plugin.name}" is taken (${found.origin})`] : [];
     const same = (['agents', 'arbiters', 'commands'] as const).flatMap((member) =>
-      keysOf(plugin, member).filter((key) => keysOf(other, member).includes(key)).map((key) => `${member.slice(0, -1)} "${key}" is taken by plugin ${other.name} (${found.origin})`),
+      keysOf(plugin, member)
+        .filter((key) => keysOf(other, member).includes(key))
+        .map((key) => `${member.slice(0, -1)} "${key}" is taken by plugin ${other.name} (${found.origin})`),
     );
     return [...sameName, ...same];
   });

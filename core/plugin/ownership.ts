@@ -14,14 +14,19 @@ const GROUP_OR_WORLD_WRITES = 0o022;
 const STICKY = 0o1000;
 
 /** Why root must not load the file; empty when it may. Both the path as written and the one behind its links are looked at. */
-export const ownershipProblems = async (file: string, status: (path: string) => Promise<FileStatus> = lstat, resolveLinks: (path: string) => Promise<string> = realpath): Promise<readonly string[]> => {
+export const ownershipProblems = async (
+  file: string,
+  status: (path: string) => Promise<FileStatus> = lstat,
+  resolveLinks: (path: string) => Promise<string> = realpath,
+): Promise<readonly string[]> => {
   const paths = new Set([...withParents(file), ...withParents(await resolveLinks(file))]);
   const problems: string[] = [];
   for (const path of paths) {
     const found = await status(path);
     const { uid, mode } = found;
     if (uid !== 0) problems.push(`${path} belongs to uid ${uid}, and root loads plugins of root only: chown root ${path}`);
-    else if (!found.isSymbolicLink() && (mode & GROUP_OR_WORLD_WRITES) !== 0 && (mode & STICKY) === 0) problems.push(`${path} can be written by others than root (mode ${(mode & 0o7777).toString(8)}): chmod go-w ${path}`);
+    else if (!found.isSymbolicLink() && (mode & GROUP_OR_WORLD_WRITES) !== 0 && (mode & STICKY) === 0)
+      problems.push(`${path} can be written by others than root (mode ${(mode & 0o7777).toString(8)}): chmod go-w ${path}`);
   }
   return problems;
 };

@@ -6,7 +6,11 @@ export const catalogue: Catalogue = {
   agents: {
     floating: {
       summary: 'An address',
-      options: options({ address: text('The address'), port: integer('A port', { min: 1, max: 9 }).default(1), mode: choice('How', ['fast', 'safe']).default('safe') }),
+      options: options({
+        address: text('The address'),
+        port: integer('A port', { min: 1, max: 9 }).default(1),
+        mode: choice('How', ['fast', 'safe']).default('safe'),
+      }),
       fencedByEpoch: true,
     },
     program: {

@@ -35,39 +35,58 @@ const plugin = (name: string, agent: string, { more = '', head = '' } = {}) => `
   ${head}
   export default definePlugin({ name: '${name}', api: 1, agents: { '${name}': { summary: 'x', options: options({ word: text('A word') }), operations: 'none', agent: ${agent} } }, ${more} });`;
 const online = "{ monitor: async () => 'online' }";
-const stateOf = async (registry: Awaited<ReturnType<typeof load>>, type: string) => monitorOnce(await registry.instance(type), makeMonitorContext({ options: {} as unknown }));
+const stateOf = async (registry: Awaited<ReturnType<typeof load>>, type: string) =>
+  monitorOnce(await registry.instance(type), makeMonitorContext({ options: {} as unknown }));
 
 test('one .ts file with no build, outside any node_modules: loaded through the door', async (t) => {
   const root = directory({ 'one.ts': `interface Unused { readonly a: string }\n${plugin('one', online)}` });
   const registry = await load(root, ['./one.ts']);
-  t.deepEqual(registry.found, [{ name: 'one', version: 'unversioned', origin: 'config: ./one.ts', contributions: ['agent one'], problems: [] }]);
+  t.deepEqual(registry.found, [
+    { name: 'one', version: 'unversioned', origin: 'config: ./one.ts', contributions: ['agent one'], problems: [] },
+  ]);
   t.is((await stateOf(registry, 'one')).state, 'online');
   t.is(await registry.instance('one'), await registry.instance('one'));
 });
 
-test('places: directories by name, packages from the config file\'s directory, folders with an index; what is missing is a problem', async (t) => {
+test("places: directories by name, packages from the config file's directory, folders with an index; what is missing is a problem", async (t) => {
   const root = directory({
-    'etc/b.ts': plugin('b', online), 'etc/a.js': plugin('a', online), 'etc/notes.txt': 'no plugin', 'etc/c/index.ts': plugin('c', online), 'etc/.hidden.ts': 'throw 1',
-    'node_modules/@acme/oracle/package.json': '{ "name": "@acme/oracle", "type": "module", "exports": { "import": "./main.js" } }', 'node_modules/@acme/oracle/main.js': plugin('oracle', online),
+    'etc/b.ts': plugin('b', online),
+    'etc/a.js': plugin('a', online),
+    'etc/notes.txt': 'no plugin',
+    'etc/c/index.ts': plugin('c', online),
+    'etc/.hidden.ts': 'throw 1',
+    'node_modules/@acme/oracle/package.json': '{ "name": "@acme/oracle", "type": "module", "exports": { "import": "./main.js" } }',
+    'node_modules/@acme/oracle/main.js': plugin('oracle', online),
   });
-  const registry = await load(root, ['@acme/oracle', '@acme/gone', './gone.ts', './etc'], { directories: [join(root, 'etc'), join(root, 'nowhere')] });
-  t.deepEqual(registry.found.map(({ name, origin, problems }) => [name, origin, problems.length]), [
-    ['oracle', 'package: @acme/oracle', 0],
-    ['@acme/gone', 'package: @acme/gone', 1],
-    ['gone', 'config: ./gone.ts', 1],
-    ['etc', 'config: ./etc', 1],
-    ['a', `directory: ${join(root, 'etc/a.js')}`, 0],
-    ['b', `directory: ${join(root, 'etc/b.ts')}`, 0],
-    ['c', `directory: ${join(root, 'etc/c')}`, 0],
-  ]);
+  const registry = await load(root, ['@acme/oracle', '@acme/gone', './gone.ts', './etc'], {
+    directories: [join(root, 'etc'), join(root, 'nowhere')],
+  });
+  t.deepEqual(
+    registry.found.map(({ name, origin, problems }) => [name, origin, problems.length]),
+    [
+      ['oracle', 'package: @acme/oracle', 0],
+      ['@acme/gone', 'package: @acme/gone', 1],
+      ['gone', 'config: ./gone.ts', 1],
+      ['etc', 'config: ./etc', 1],
+      ['a', `directory: ${join(root, 'etc/a.js')}`, 0],
+      ['b', `directory: ${join(root, 'etc/b.ts')}`, 0],
+      ['c', `directory: ${join(root, 'etc/c')}`, 0],
+    ],
+  );
   t.regex(registry.found[1]!.problems[0]!, /package @acme\/gone was not found from .*a path begins with \.\//);
   t.deepEqual(registry.agentTypes, ['a', 'b', 'c', 'oracle']);
 });
 
 test('built-in plugins go through the same door, sorted, without a problem', async (t) => {
   const registry = await loadPlugins({ directories: [] });
-  t.deepEqual(registry.found.filter(({ problems }) => problems.length > 0), []);
-  t.deepEqual(registry.found.map(({ origin }) => origin), registry.found.map(() => 'built-in'));
+  t.deepEqual(
+    registry.found.filter(({ problems }) => problems.length > 0),
+    [],
+  );
+  t.deepEqual(
+    registry.found.map(({ origin }) => origin),
+    registry.found.map(() => 'built-in'),
+  );
 });
 
 test('a class gets what it asks for by token; a plugin provides more; a loader brings a module', async (t) => {
@@ -111,10 +130,12 @@ for (const [title, source, expected] of broken) {
   });
 }
 
-test('a broken plugin\'s own agent types name its problem; a misspelt type gets the nearest', async (t) => {
+test("a broken plugin's own agent types name its problem; a misspelt type gets the nearest", async (t) => {
   const root = directory({ 'bad.ts': plugin('bad', '{ monitor: 1 }'), 'fine.ts': plugin('fine', online) });
   const registry = await load(root, ['./bad.ts', './fine.ts']);
-  await t.throwsAsync(registry.instance('bad'), { message: /^no agent "bad": plugin bad \(config: \.\/bad\.ts\) cannot be used: agent bad: agent "monitor" is not a function$/ });
+  await t.throwsAsync(registry.instance('bad'), {
+    message: /^no agent "bad": plugin bad \(config: \.\/bad\.ts\) cannot be used: agent bad: agent "monitor" is not a function$/,
+  });
   t.is(registry.agent('bad'), undefined);
   const alone = await load(root, ['./fine.ts']);
   await t.throwsAsync(alone.instance('fien'), { message: 'no plugin has an agent "fien": did you mean "fine"?' });
@@ -125,11 +146,26 @@ const unbuildable: [title: string, agent: string, options: { more?: string; head
   ['a loader that throws', '() => { throw new Error("gone"); }', {}, /agent bad could not be loaded: gone/],
   ['a loader that brings nothing', 'async () => 5', {}, /agent bad is neither an object of functions nor a class/],
   ['a class without a monitor', 'class { }', {}, /agent bad has no function "monitor"/],
-  ['a constructor that throws', 'class { constructor() { throw new Error("no"); } monitor() {} }', {}, /agent bad could not be built: .*no/s],
-  ['a token nobody registered', 'class { static inject = [Symbol("Unknown")]; monitor() {} }', {}, /could not be built: .*Symbol\(Unknown\)/],
+  [
+    'a constructor that throws',
+    'class { constructor() { throw new Error("no"); } monitor() {} }',
+    {},
+    /agent bad could not be built: .*no/s,
+  ],
+  [
+    'a token nobody registered',
+    'class { static inject = [Symbol("Unknown")]; monitor() {} }',
+    {},
+    /could not be built: .*Symbol\(Unknown\)/,
+  ],
   ['a class that does not say what it needs', 'class { constructor(clock) {} monitor() {} }', {}, /could not be built/],
   ['a provide that throws', online, { more: 'provide: () => { throw new Error("no cloud"); }' }, /plugin bad: provide failed: no cloud/],
-  ['wrong settings', online, { more: 'settings: options({ region: text("x") }), provide: () => {}' }, /plugin bad: its settings are wrong: bad\.region/],
+  [
+    'wrong settings',
+    online,
+    { more: 'settings: options({ region: text("x") }), provide: () => {}' },
+    /plugin bad: its settings are wrong: bad\.region/,
+  ],
 ];
 for (const [title, agent, options, expected] of unbuildable) {
   test(`an agent with ${title}: PLUGIN_INVALID when it is asked for, not before`, async (t) => {
@@ -141,7 +177,11 @@ for (const [title, agent, options, expected] of unbuildable) {
 }
 
 test('a plugin that never settles while loading, providing or building: late, and not waited for', async (t) => {
-  const root = directory({ 'hangs.js': 'await new Promise(() => {});', 'provides.js': plugin('provides', online, { more: 'provide: () => new Promise(() => {})' }), 'loads.js': plugin('loads', '() => new Promise(() => {})') });
+  const root = directory({
+    'hangs.js': 'await new Promise(() => {});',
+    'provides.js': plugin('provides', online, { more: 'provide: () => new Promise(() => {})' }),
+    'loads.js': plugin('loads', '() => new Promise(() => {})'),
+  });
   const impatient: Clock = { ...systemClock, after: (_ms, fire) => systemClock.after(300, fire) };
   const registry = await load(root, ['./hangs.js', './provides.js', './loads.js'], { clock: impatient });
   t.regex(registry.found[0]!.problems.join(), /loading did not end within 15000 ms/);
@@ -150,27 +190,49 @@ test('a plugin that never settles while loading, providing or building: late, an
 });
 
 test('what failed once may succeed later: provide is asked again', async (t) => {
-  const registry = await load(directory({ 'p.js': plugin('p', online, { more: 'provide: () => { if (!(globalThis.triesOfP = (globalThis.triesOfP ?? 0) + 1, globalThis.triesOfP > 1)) throw new Error("not yet"); }' }) }), ['./p.js']);
+  const registry = await load(
+    directory({
+      'p.js': plugin('p', online, {
+        more: 'provide: () => { if (!(globalThis.triesOfP = (globalThis.triesOfP ?? 0) + 1, globalThis.triesOfP > 1)) throw new Error("not yet"); }',
+      }),
+    }),
+    ['./p.js'],
+  );
   await t.throwsAsync(registry.instance('p'), { message: /not yet/ });
   t.is((await stateOf(registry, 'p')).state, 'online');
 });
 
 test('a name that is taken: the later plugin is refused, whatever order the files have', async (t) => {
-  const root = directory({ 'first.js': plugin('same', online), 'second.js': plugin('same', "{ monitor: async () => 'faulted' }"), 'third.js': plugin('third', online).replace("agents: { 'third'", "agents: { 'same'") });
+  const root = directory({
+    'first.js': plugin('same', online),
+    'second.js': plugin('same', "{ monitor: async () => 'faulted' }"),
+    'third.js': plugin('third', online).replace("agents: { 'third'", "agents: { 'same'"),
+  });
   const registry = await load(root, ['./first.js', './second.js', './third.js']);
-  t.deepEqual(registry.found.map(({ problems }) => problems.length), [0, 2, 1]);
+  t.deepEqual(
+    registry.found.map(({ problems }) => problems.length),
+    [0, 2, 1],
+  );
   t.regex(registry.found[2]!.problems[0]!, /agent "same" is taken by plugin same \(config: \.\/first\.js\)/);
   t.is((await stateOf(registry, 'same')).state, 'online');
 });
 
 test('the registry is frozen: every way to change it throws', async (t) => {
-  const root = directory({ 'one.js': plugin('one', online, { more: "hooks: { onFault: { limitMs: 5, run: async () => {} } }" }) });
+  const root = directory({ 'one.js': plugin('one', online, { more: 'hooks: { onFault: { limitMs: 5, run: async () => {} } }' }) });
   const registry = await load(root, ['./one.js']);
-  const changes: ((registry: any) => unknown)[] = [
-    (r) => (r.found = []), (r) => r.found.push({}), (r) => (r.found[0].name = 'x'), (r) => r.found[0].contributions.push('x'), (r) => r.agentTypes.push('x'), (r) => (r.extra = 1),
-    (r) => (r.agent('one').summary = 'x'), (r) => (r.hooks('onFault')[0].definition.limitMs = 1), (r) => delete r.agent('one').options,
+  const targets: readonly unknown[] = [
+    registry,
+    registry.found,
+    registry.found[0],
+    registry.found[0]?.contributions,
+    registry.agentTypes,
+    registry.agent('one'),
+    registry.hooks('onFault')[0]?.definition,
   ];
-  for (const change of changes) t.throws(() => change(registry), { instanceOf: TypeError });
+  for (const target of targets) {
+    t.throws(() => Object.assign(target as object, { summary: 'changed', name: 'changed', 0: 'changed' }), { instanceOf: TypeError });
+    t.throws(() => Object.defineProperty(target, 'added', { value: 1 }), { instanceOf: TypeError });
+  }
   t.is(registry.hooks('onFault')[0]?.plugin, 'one');
   t.deepEqual(registry.hooks('onFence'), []);
 });
@@ -194,10 +256,23 @@ test('lazy contributions: arbiter, command and lab service are loaded when asked
 
 test('shape: every error of a plugin at once', (t) => {
   const wrong = {
-    name: 'Wrong Name', api: '1', agnets: {}, provide: 1, settings: {},
+    name: 'Wrong Name',
+    api: '1',
+    agnets: {},
+    provide: 1,
+    settings: {},
     agents: {
       'Bad Type': { summary: 'x', options: checkPlugin, agent: online },
-      web: { options: {}, operations: 'on-of', promotable: 'yes', fencedByEpoch: 1, hardStop: [], defaults: { everyMs: 0, evryMs: 1 }, agent: { monitor() {} }, extra: 1 },
+      web: {
+        options: {},
+        operations: 'on-of',
+        promotable: 'yes',
+        fencedByEpoch: 1,
+        hardStop: [],
+        defaults: { everyMs: 0, evryMs: 1 },
+        agent: { monitor() {} },
+        extra: 1,
+      },
     },
     hooks: { afterFailovr: {}, afterStart: { run: 'x', limitMs: 0, onFailure: 'abort', on: 'both' } },
     arbiters: { x: {} },
@@ -205,7 +280,7 @@ test('shape: every error of a plugin at once', (t) => {
   t.deepEqual(checkPlugin(wrong).problems, [
     '"agnets" is not known here (did you mean "agents"?)',
     'name must be a text of a-z, 0-9 and "-"',
-    'is written for api 1, and this understudy speaks api 1',
+    'is written for api "1", and this understudy speaks api 1',
     'agent Bad Type: a type is named with a-z, 0-9 and "-"',
     'agent Bad Type: options must be a schema: options({ … }) with the builders of understudy/plugin',
     'agent Bad Type: agent is neither an object of functions nor a class',
@@ -233,13 +308,30 @@ test('a class and a function that loads one are told apart', (t) => {
   class Plain {}
   const Old = function () {} as unknown as { prototype: Record<string, unknown> };
   Old.prototype['monitor'] = () => undefined;
-  t.deepEqual([Plain, class {}, class extends Plain {}, Old, Object.assign(() => undefined, { inject: [] })].map(isClass), [true, true, true, true, true]);
-  t.deepEqual([() => Plain, async () => Plain, function loader() {}, { monitor() {} }, null].map(isClass), [false, false, false, false, false]);
+  t.deepEqual([Plain, class {}, class extends Plain {}, Old, Object.assign(() => undefined, { inject: [] })].map(isClass), [
+    true,
+    true,
+    true,
+    true,
+    true,
+  ]);
+  t.deepEqual([() => Plain, async () => Plain, function loader() {}, { monitor() {} }, null].map(isClass), [
+    false,
+    false,
+    false,
+    false,
+    false,
+  ]);
 });
 
 test('root loads what belongs to root alone: owner, modes, parents, links; a sticky directory passes', async (t) => {
-  const status = (table: Readonly<Record<string, [uid: number, mode: number]>>) => async (path: string) => ({ uid: table[path]?.[0] ?? 0, mode: table[path]?.[1] ?? 0o755, isSymbolicLink: () => false });
-  const check = (table: Readonly<Record<string, [number, number]>>, links = async (path: string) => path) => ownershipProblems('/etc/p/x.ts', status(table), links);
+  const status = (table: Readonly<Record<string, [uid: number, mode: number]>>) => async (path: string) => ({
+    uid: table[path]?.[0] ?? 0,
+    mode: table[path]?.[1] ?? 0o755,
+    isSymbolicLink: () => false,
+  });
+  const check = (table: Readonly<Record<string, [number, number]>>, links = async (path: string) => path) =>
+    ownershipProblems('/etc/p/x.ts', status(table), links);
   t.deepEqual(await check({}), []);
   t.regex((await check({ '/etc/p/x.ts': [1000, 0o644] })).join(), /\/etc\/p\/x\.ts belongs to uid 1000/);
   t.regex((await check({ '/etc/p': [0, 0o775] })).join(), /\/etc\/p can be written by others than root \(mode 775\): chmod go-w \/etc\/p/);
@@ -248,19 +340,24 @@ test('root loads what belongs to root alone: owner, modes, parents, links; a sti
   t.is((await check({ '/etc/p/x.ts': [1, 0o666], '/etc': [2, 0o755] })).length, 2);
 });
 
-test('root\'s rule on real files: a writable plugin is not loaded', async (t) => {
+test("root's rule on real files: a writable plugin is not loaded", async (t) => {
   const root = directory({ 'open.js': 'globalThis.openWasRun = true; export default {}' });
   chmodSync(join(root, 'open.js'), 0o666);
   symlinkSync(join(root, 'open.js'), join(root, 'link.js'));
   for (const name of ['./open.js', './link.js']) {
     const registry = await load(root, [name], { trustRootOnly: true });
-    t.regex(registry.found[0]!.problems.join(), process.getuid?.() === 0 ? /can be written by others than root \(mode 666\)/ : /belongs to uid/);
+    t.regex(
+      registry.found[0]!.problems.join(),
+      process.getuid?.() === 0 ? /can be written by others than root \(mode 666\)/ : /belongs to uid/,
+    );
   }
   t.false('openWasRun' in globalThis);
 });
 
 const cluster = (root: string, resource: string, head = '') => {
-  writeFileSync(join(root, 'understudy.config.yaml'), `cluster: c
+  writeFileSync(
+    join(root, 'understudy.config.yaml'),
+    `cluster: c
 key: file:k
 nodes: { a: { networks: { heartbeat: [10.0.1.1, 10.0.2.1] } }, b: { networks: { heartbeat: [10.0.1.2, 10.0.2.2] } } }
 arbiter: { use: store, address: x }
@@ -268,16 +365,21 @@ watchdog: socket:/run/dog
 plugins: [./p.js, ./store.js]
 ${head}
 groups: { g: { resources: { r: ${resource} } } }
-`);
+`,
+  );
   return { workingDirectory: root, builtin: false, directories: [], trustRootOnly: false, systemDirectory: root };
 };
-const store = "import { options, text } from 'understudy/plugin'; export default { name: 'store', api: 1, arbiters: { store: async () => ({ summary: 's', options: options({ address: text('Where') }), open: async () => ({}) }) } };";
+const store =
+  "import { options, text } from 'understudy/plugin'; export default { name: 'store', api: 1, arbiters: { store: async () => ({ summary: 's', options: options({ address: text('Where') }), open: async () => ({}) }) } };";
 
 test('from the file to a checked config with its plugins in one call', async (t) => {
   const root = directory({ 'p.js': plugin('p', online), 'store.js': store });
   const { config, registry, warnings } = await openConfig(cluster(root, '{ use: p, word: hello }'));
   t.deepEqual([config.groups[0]?.resources[0]?.options, registry.agentTypes, warnings], [{ word: 'hello' }, ['p'], []]);
-  await t.throwsAsync(openConfig(cluster(root, '{ use: p, wrod: hello }')), { code: 'CONFIG_INVALID', message: /understudy\.config\.yaml:8:\d+: groups\.g\.resources\.r\.wrod: "wrod" is not known here \(did you mean "word"\?\)/ });
+  await t.throwsAsync(openConfig(cluster(root, '{ use: p, wrod: hello }')), {
+    code: 'CONFIG_INVALID',
+    message: /understudy\.config\.yaml:8:\d+: groups\.g\.resources\.r\.wrod: "wrod" is not known here \(did you mean "word"\?\)/,
+  });
   t.deepEqual(Object.keys((await catalogueOf(registry, { arbiter: 'store' })).arbiters), ['store']);
 });
 
@@ -287,7 +389,10 @@ test('a broken plugin: check refuses the config, a daemon goes on and faults its
   await t.throwsAsync(openConfig(options), { code: 'CONFIG_INVALID', message: /there is no agent "p"/ });
   const { config, registry, warnings } = await openConfig({ ...options, lenient: true });
   t.is(config.groups[0]?.resources[0]?.use, 'p');
-  t.deepEqual(warnings.map(({ path }) => path), ['p', 'groups.g.resources.r.use']);
+  t.deepEqual(
+    warnings.map(({ path }) => path),
+    ['p', 'groups.g.resources.r.use'],
+  );
   t.regex(agentsOf(registry)('p').summary, /no loaded plugin has an agent "p"/);
   await t.throwsAsync(registry.instance('p'), { message: /no disk/ });
 });
@@ -296,7 +401,10 @@ test('templates/plugin: the single file is loaded as it is and does its job', as
   const root = directory();
   copyFileSync('templates/plugin/http-service.ts', join(root, 'http-service.ts'));
   const registry = await load(root, [], { directories: [root] });
-  t.deepEqual(registry.found.map(({ contributions, problems }) => [contributions, problems]), [[['agent http-service', 'hook afterFailover'], []]]);
+  t.deepEqual(
+    registry.found.map(({ contributions, problems }) => [contributions, problems]),
+    [[['agent http-service', 'hook afterFailover'], []]],
+  );
   const server = createServer((request, response) => response.writeHead(request.url === '/health' ? 200 : 500).end());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -306,5 +414,9 @@ test('templates/plugin: the single file is loaded as it is and does its job', as
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
   t.is((await ask('/health')).state, 'offline');
-  t.is((await monitorOnce(agent, makeMonitorContext({ options: { url: 'http://127.0.0.1:1', status: 200 }, signal: AbortSignal.abort() }))).state, 'unknown');
+  t.is(
+    (await monitorOnce(agent, makeMonitorContext({ options: { url: 'http://127.0.0.1:1', status: 200 }, signal: AbortSignal.abort() })))
+      .state,
+    'unknown',
+  );
 });

@@ -28,13 +28,25 @@ const goodAgent = (world: World): Required<Pick<Agent, 'monitor' | 'start' | 'st
   plan: async () => [{ kind: 'process', what: 'run' }],
 });
 
-const subject = (change: (agent: ReturnType<typeof goodAgent>, world: World) => Partial<Agent>, definition: AgentUnderTest['definition'] = {}) => (): AgentUnderTest => {
-  const world: World = { running: false, writes: 0, reachable: true };
-  const agent = goodAgent(world);
-  return { definition, agent: { ...agent, ...change(agent, world) }, options: {}, world: () => ({ running: world.running, writes: world.writes }), breakDependency: () => (world.reachable = false) };
-};
+const subject =
+  (change: (agent: ReturnType<typeof goodAgent>, world: World) => Partial<Agent>, definition: AgentUnderTest['definition'] = {}) =>
+  (): AgentUnderTest => {
+    const world: World = { running: false, writes: 0, reachable: true };
+    const agent = goodAgent(world);
+    return {
+      definition,
+      agent: { ...agent, ...change(agent, world) },
+      options: {},
+      world: () => ({ running: world.running, writes: world.writes }),
+      breakDependency: () => (world.reachable = false),
+    };
+  };
 
-agentContract(test, 'a good agent', subject(() => ({}), { hardStop: ({ resource }) => [`kill ${resource}`] }));
+agentContract(
+  test,
+  'a good agent',
+  subject(() => ({}), { hardStop: ({ resource }) => [`kill ${resource}`] }),
+);
 
 /** Runs the suite against an agent, outside AVA; the titles of what failed. */
 const failures = async (make: () => AgentUnderTest): Promise<readonly string[]> => {
@@ -45,7 +57,11 @@ const failures = async (make: () => AgentUnderTest): Promise<readonly string[]> 
     };
     const run = async () => {
       try {
-        await body({ true: (actual) => expect(actual === true), is: (actual, expected) => expect(Object.is(actual, expected)), deepEqual: (actual, expected) => expect(JSON.stringify(actual) === JSON.stringify(expected)) });
+        await body({
+          true: (actual) => expect(actual === true),
+          is: (actual, expected) => expect(Object.is(actual, expected)),
+          deepEqual: (actual, expected) => expect(JSON.stringify(actual) === JSON.stringify(expected)),
+        });
         return [];
       } catch {
         return [title.slice(title.indexOf(': ') + 2)];
@@ -58,19 +74,46 @@ const failures = async (make: () => AgentUnderTest): Promise<readonly string[]> 
 };
 
 const bad: [title: string, change: Parameters<typeof subject>[0], failed: RegExp, definition?: AgentUnderTest['definition']][] = [
-  ['writes in monitor', (agent, world) => ({ monitor: async (context) => ((world.writes += 1), agent.monitor(context)) }), /^monitor changes nothing/],
-  ['starts anew each time', (agent, world) => ({ start: async (context) => ((world.writes += 1), agent.start(context)) }), /^start, and start again/],
-  ['stop fails when stopped', (agent, world) => ({ stop: async (context) => (world.running ? agent.stop(context) : Promise.reject(new Error('not running'))) }), /^stop when never started/],
+  [
+    'writes in monitor',
+    (agent, world) => ({ monitor: async (context) => ((world.writes += 1), agent.monitor(context)) }),
+    /^monitor changes nothing/,
+  ],
+  [
+    'starts anew each time',
+    (agent, world) => ({ start: async (context) => ((world.writes += 1), agent.start(context)) }),
+    /^start, and start again/,
+  ],
+  [
+    'stop fails when stopped',
+    (agent, world) => ({ stop: async (context) => (world.running ? agent.stop(context) : Promise.reject(new Error('not running'))) }),
+    /^stop when never started/,
+  ],
   ['stop does nothing', () => ({ stop: async () => undefined }), /^stop, and stop again/],
-  ['silence is offline', (_agent, world) => ({ monitor: async () => (world.running && world.reachable ? 'online' : 'offline') }), /^the dependency fails/],
-  ['plan acts', (agent, world) => ({ plan: async () => ((world.running = true), agent.plan('start', makeMonitorContext({ options: {} }))) }), /^plan and hardStop/],
+  [
+    'silence is offline',
+    (_agent, world) => ({ monitor: async () => (world.running && world.reachable ? 'online' : 'offline') }),
+    /^the dependency fails/,
+  ],
+  [
+    'plan acts',
+    (agent, world) => ({ plan: async () => ((world.running = true), agent.plan('start', makeMonitorContext({ options: {} }))) }),
+    /^plan and hardStop/,
+  ],
   ['hardStop is of chance', () => ({}), /^plan and hardStop/, { hardStop: () => [String(Math.random())] }],
-  ['an aborted start goes on behind', (_agent, world) => ({ start: async () => void setTimeout(() => (world.running = true), 5) }), /^start/],
+  [
+    'an aborted start goes on behind',
+    (_agent, world) => ({ start: async () => void setTimeout(() => (world.running = true), 5) }),
+    /^start/,
+  ],
 ];
 for (const [title, change, failed, definition] of bad) {
   test(`an agent that is wrong (${title}): the suite says so`, async (t) => {
     const titles = await failures(subject(change, definition));
-    t.true(titles.some((one) => failed.test(one)), JSON.stringify(titles));
+    t.true(
+      titles.some((one) => failed.test(one)),
+      JSON.stringify(titles),
+    );
   });
 }
 

@@ -33,7 +33,11 @@ export interface AgentUnderTest<Options = unknown> {
 const SETTLE_MS = 10_000;
 const STATES = ['online', 'offline', 'faulted', 'unknown'];
 
-export const agentContract = <Options>(test: ContractTest, name: string, make: () => AgentUnderTest<Options> | Promise<AgentUnderTest<Options>>): void => {
+export const agentContract = <Options>(
+  test: ContractTest,
+  name: string,
+  make: () => AgentUnderTest<Options> | Promise<AgentUnderTest<Options>>,
+): void => {
   const situation = (title: string, body: (t: ContractAssertions, subject: Subject<Options>) => Promise<void>) =>
     test(`${name}: ${title}`, async (t) => {
       const made = await make();
@@ -87,7 +91,10 @@ export const agentContract = <Options>(test: ContractTest, name: string, make: (
     t.is((await monitor()).state, 'online');
   });
 
-  for (const [when, afterMs] of [['before it began', 0], ['in the middle', 5]] as const) {
+  for (const [when, afterMs] of [
+    ['before it began', 0],
+    ['in the middle', 5],
+  ] as const) {
     situation(`start aborted ${when}: it ends, and a stop then makes it offline`, async (t, { made, stop, monitor, action }) => {
       if (made.agent.start === undefined) return;
       const abort = new AbortController();
@@ -111,7 +118,15 @@ export const agentContract = <Options>(test: ContractTest, name: string, make: (
     const effects = await made.agent.plan?.('start', makeMonitorContext({ ...made.context, options: made.options }));
     if (effects !== undefined) t.true(effects.every(({ kind, what }) => kind.length > 0 && what.length > 0));
     const { cgroup, runDir, group, resource } = action();
-    const lines = () => made.definition.hardStop?.({ options: made.options, group, resource, cgroup, runDir, addressLine: (card, address, length) => `address ${card} ${address}/${length}` }) ?? [];
+    const lines = () =>
+      made.definition.hardStop?.({
+        options: made.options,
+        group,
+        resource,
+        cgroup,
+        runDir,
+        addressLine: (card, address, length) => `address ${card} ${address}/${length}`,
+      }) ?? [];
     t.deepEqual(lines(), lines());
     t.true(lines().every((line) => typeof line === 'string' && line !== ''));
     t.deepEqual(await made.world(), before);
@@ -155,7 +170,13 @@ const subjectOf = <Options>(made: AgentUnderTest<Options>): Subject<Options> => 
 const settled = async (work: Promise<unknown>): Promise<boolean> => {
   const end = new AbortController();
   const limit = later(SETTLE_MS, false, { signal: end.signal }).catch(() => false);
-  const done = await Promise.race([work.then(() => true, () => true), limit]);
+  const done = await Promise.race([
+    work.then(
+      () => true,
+      () => true,
+    ),
+    limit,
+  ]);
   end.abort();
   return done;
 };

@@ -46,11 +46,15 @@ export const makeActionContext = <Options>(made: MakeContextOptions<Options>): A
     checkLease:
       made.checkLease ??
       ((reserveMs = 0) => {
-        if (!lease.held || lease.remainingMs < reserveMs) throw new UnderstudyError('REFUSED', `the lease of ${monitor.group} is not held with ${reserveMs} ms left`);
+        if (!lease.held || lease.remainingMs < reserveMs)
+          throw new UnderstudyError('REFUSED', `the lease of ${monitor.group} is not held with ${reserveMs} ms left`);
       }),
     leaseRemainingMs: made.leaseRemainingMs ?? (() => (lease.held ? lease.remainingMs : 0)),
     environment: made.environment ?? {
-      UNDERSTUDY_CLUSTER: 'test', UNDERSTUDY_NODE: monitor.node, UNDERSTUDY_GROUP: monitor.group, UNDERSTUDY_EPOCH: String(epoch),
+      UNDERSTUDY_CLUSTER: 'test',
+      UNDERSTUDY_NODE: monitor.node,
+      UNDERSTUDY_GROUP: monitor.group,
+      UNDERSTUDY_EPOCH: String(epoch),
       UNDERSTUDY_RESOURCE: `${monitor.group}/${monitor.resource}`,
     },
     logFile: made.logFile ?? join(scratch(), `${monitor.resource}.log`),
@@ -67,15 +71,21 @@ export const monitorOnce = async <Options>(agent: Agent<Options>, context: Monit
   }
 };
 
-const runBy = (exec: Exec | undefined, limitMs: number, signal: AbortSignal): MonitorContext<unknown>['run'] => async (file, args, { okExit = [0], ...options } = {}) => {
-  const command = [file, ...args].join(' ');
-  if (exec === undefined) throw new UnderstudyError('COMMAND_FAILED', `${command}: this test runs no commands; give makeMonitorContext an exec`);
-  const result = await exec.run(file, args, { timeoutMs: limitMs, signal, ...options } satisfies RunOptions);
-  if (result.exitCode === null || !okExit.includes(result.exitCode)) {
-    throw new UnderstudyError('COMMAND_FAILED', `${command} ended with ${result.exitCode ?? result.signal ?? 'no status'}: ${result.stderr.trim() || result.stdout.trim()}`);
-  }
-  return result;
-};
+const runBy =
+  (exec: Exec | undefined, limitMs: number, signal: AbortSignal): MonitorContext<unknown>['run'] =>
+  async (file, args, { okExit = [0], ...options } = {}) => {
+    const command = [file, ...args].join(' ');
+    if (exec === undefined)
+      throw new UnderstudyError('COMMAND_FAILED', `${command}: this test runs no commands; give makeMonitorContext an exec`);
+    const result = await exec.run(file, args, { timeoutMs: limitMs, signal, ...options } satisfies RunOptions);
+    if (result.exitCode === null || !okExit.includes(result.exitCode)) {
+      throw new UnderstudyError(
+        'COMMAND_FAILED',
+        `${command} ended with ${result.exitCode ?? result.signal ?? 'no status'}: ${result.stderr.trim() || result.stdout.trim()}`,
+      );
+    }
+    return result;
+  };
 
 let directory: string | undefined;
 /** One directory for the whole process, removed when it ends. */
