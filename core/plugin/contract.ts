@@ -46,6 +46,8 @@ export interface ActionContext<Options> extends MonitorContext<Options> {
   readonly checkLease: (reserveMs?: number) => void;
   /** Milliseconds until the self-fence deadline: no call may be allowed to outlast it. Infinity for stop without a lease. */
   readonly leaseRemainingMs: () => number;
+  /** S (SAFETY I6): every outside call must have ended so long before the self-fence deadline. Absent = 0. */
+  readonly stopBudgetMs?: number;
   /** `UNDERSTUDY_*` for children: cluster, node, group, resource, epoch, and UNDERSTUDY_RESOURCE=group/resource as the kill mark. */
   readonly environment: Readonly<Record<string, string>>;
   /** File to which a long-lived process of this resource appends its output. */

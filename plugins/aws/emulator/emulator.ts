@@ -75,7 +75,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
     });
   };
 
-  const principals = new Principals(clock);
+  const principals = new Principals();
   const api = new QueryApi({ history, faults, calls, principals, clock, change, underWay, stopping: stopping.signal });
   const metadata = new MetadataService({ history, faults, calls, principals, clock, stopping: stopping.signal });
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {

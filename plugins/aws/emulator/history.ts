@@ -11,16 +11,18 @@ export interface Staleness {
 interface Entry {
   readonly vpc: Vpc;
   readonly atMs: number;
-  missed: number;
+  /** For each action, how many of its reads missed this state. */
+  readonly missed: Map<string, number>;
 }
 
 const KEPT = 200;
+const SEEN = Number.POSITIVE_INFINITY;
 
 export class History {
   private readonly entries: Entry[];
 
   constructor(initial: Vpc) {
-    this.entries = [{ vpc: initial, atMs: Number.NEGATIVE_INFINITY, missed: Number.POSITIVE_INFINITY }];
+    this.entries = [{ vpc: initial, atMs: Number.NEGATIVE_INFINITY, missed: new Map() }];
   }
 
   get now(): Vpc {
@@ -29,16 +31,17 @@ export class History {
 
   add(vpc: Vpc, atMs: number): void {
     if (vpc === this.now) return;
-    this.entries.push({ vpc, atMs, missed: 0 });
+    this.entries.push({ vpc, atMs, missed: new Map() });
     if (this.entries.length > KEPT) this.entries.shift();
   }
 
-  /** What a reader that is so stale sees; counts this read for every change it misses. */
-  seen({ ms = 0, reads = 0 }: Staleness, nowMs: number): Vpc {
-    const hidden = (entry: Entry) => nowMs - entry.atMs < ms || entry.missed < reads;
-    const first = this.entries.findIndex((entry, index) => index > 0 && hidden(entry));
-    if (first === -1) return this.now;
-    for (const entry of this.entries.slice(first)) entry.missed += 1;
-    return this.entries[first - 1]!.vpc;
+  /** What a read by this action sees when it is so stale; counts it for every change it misses. What was seen stays seen. */
+  seen(action: string, { ms = 0, reads = 0 }: Staleness, nowMs: number): Vpc {
+    const missed = (entry: Entry) => entry.missed.get(action) ?? 0;
+    const hidden = (entry: Entry) => missed(entry) !== SEEN && (nowMs - entry.atMs < ms || missed(entry) < reads);
+    const firstHidden = this.entries.findIndex((entry, index) => index > 0 && hidden(entry));
+    const visible = firstHidden === -1 ? this.entries.length : firstHidden;
+    for (const [index, entry] of this.entries.entries()) entry.missed.set(action, index < visible ? SEEN : missed(entry) + 1);
+    return this.entries[visible - 1]!.vpc;
   }
 }

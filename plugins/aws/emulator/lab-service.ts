@@ -24,7 +24,7 @@ export const ec2LabService: LabServiceDefinition = {
       onPower: (instance, on) => context.power(nodeOf.get(instance) ?? instance, on),
     });
     return {
-      config: { aws: { region: regionOf(hosts), endpoint: emulator.url, imdsEndpoint: emulator.url } },
+      config: { aws: { region: regionOf(hosts), endpoint: emulator.url, stsEndpoint: emulator.url, imdsEndpoint: emulator.url } },
       addressResource: (address) => ({
         use: 'overlay-ip',
         address,

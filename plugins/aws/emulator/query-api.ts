@@ -67,7 +67,7 @@ export class QueryApi {
     const action: Action | undefined = ACTIONS[query.action];
     if (action === undefined) throw new ApiError('InvalidAction', `The action ${query.action} is not valid for this web service.`);
     if (query.flag('DryRun')) throw dryRun();
-    if (action.kind === 'read') return action.run(stale ? history.seen(stale, clock.nowMs()) : history.now, query).answer;
+    if (action.kind === 'read') return action.run(history.seen(query.action, stale ?? {}, clock.nowMs()), query).answer;
     const { vpc, answer, transitions = [] } = action.run(history.now, query);
     await change(vpc);
     for (const transition of transitions) if (transition.to !== null) underWay(transition);

@@ -1,0 +1,62 @@
+// How long and how often a call may be made: never longer than the lease allows (SAFETY I6), never faster than AWS bears.
+// The only place of the plugin where calls are repeated.
+import type { ActionContext, Clock, MonitorContext, Random } from 'understudy/plugin';
+import type { CallLimits } from './ec2.js';
+import type { Ec2Failure } from './failures.js';
+
+const CALL_MS = 3_000;
+/** Below this a call is not worth sending. */
+const CALL_MIN_MS = 50;
+
+/** The limits of calls that only read: the monitor's own deadline. */
+export const readLimits = ({ signal, limitMs }: MonitorContext<unknown>, within = CALL_MS): CallLimits => ({ signal, timeoutMs: Math.max(CALL_MIN_MS, Math.min(within, limitMs)) });
+
+/**
+ * The limits of one call made under the lease. It ends so long before the self-fence deadline that the group can still
+ * be stopped in time. Throws REFUSED when the lease has no room for a call.
+ */
+export const leasedLimits = (context: ActionContext<unknown>, signal: AbortSignal): CallLimits => {
+  const reserveMs = context.stopBudgetMs ?? 0;
+  context.checkLease(reserveMs + CALL_MIN_MS);
+  return { signal, timeoutMs: Math.min(CALL_MS, context.leaseRemainingMs() - reserveMs) };
+};
+
+/** Full jitter, so that two nodes or three tables do not ask in step; slower where AWS said "too often". */
+export class Backoff {
+  private inRow = 0;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly random: Random,
+  ) {}
+
+  /** Waits before the next attempt; rejects when the signal fires. */
+  async wait(after: Ec2Failure | 'stale', signal: AbortSignal): Promise<void> {
+    const [baseMs, capMs] = after === 'stale' ? [20, 500] : after.kind === 'throttled' ? [250, 5_000] : [50, 1_000];
+    const ceilingMs = Math.min(capMs, baseMs * 2 ** Math.min(this.inRow, 10));
+    this.inRow += 1;
+    await this.clock.sleep(ceilingMs * (0.1 + 0.9 * this.random.next()), signal);
+  }
+
+  reset(): void {
+    this.inRow = 0;
+  }
+}
+
+/**
+ * Resolves when the lease was renewed by a request sent after this call: by then no other holder can exist that wrote what
+ * was read before (SAFETY a.7b). The deadline rises once with every renewal; the first rise may be of one sent before.
+ */
+export const renewedSince = async (context: ActionContext<unknown>, clock: Clock): Promise<void> => {
+  const deadline = () => clock.nowMs() + context.leaseRemainingMs();
+  let last = deadline();
+  for (let rises = 0; rises < 2; ) {
+    await clock.sleep(20, context.signal);
+    context.checkLease();
+    // Less than the jitter of two clock readings is no rise.
+    if (deadline() > last + 5) {
+      last = deadline();
+      rises += 1;
+    }
+  }
+};
