@@ -15,7 +15,7 @@ export interface ProbeReport {
   readonly sent: number;
   readonly answered: number;
   readonly longestGapMs: number;
-  /** At most 1 000: gaps of `noteGapMs` and more, in order. */
+  /** At most 1 000, in order: gaps of `noteGapMs` and more, and every change of node. */
   readonly gaps: readonly Gap[];
   readonly answersByNode: Readonly<Record<string, number>>;
   /** Since the last good answer, when asked; null before the first. */
@@ -33,7 +33,7 @@ export class GapMeter {
   readonly #gaps: Gap[] = [];
   readonly #byNode = new Map<string, number>();
 
-  /** Gaps shorter than `noteGapMs` are counted into the longest, but not listed. */
+  /** Gaps shorter than `noteGapMs` in which the node did not change are counted into the longest, but not listed. */
   constructor(readonly noteGapMs: number) {}
 
   sent(): void {
@@ -51,7 +51,7 @@ export class GapMeter {
     if (previous === null) return null;
     const gap = { fromMs: previous.atMs, toMs: atMs, ms: atMs - previous.atMs, before: previous.node, after: node };
     this.#longestGapMs = Math.max(this.#longestGapMs, gap.ms);
-    if (gap.ms < this.noteGapMs) return null;
+    if (gap.ms < this.noteGapMs && gap.before === gap.after) return null;
     if (this.#gaps.length < MAX_GAPS) this.#gaps.push(gap);
     return gap;
   }

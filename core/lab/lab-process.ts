@@ -30,7 +30,7 @@ export interface LabProcess {
 const toolPath = (): string => `/usr/sbin:/usr/bin:/sbin:/bin:${process.env['PATH'] ?? ''}`;
 
 /** A short, clean environment: what a shell would need, and the lab's marks. */
-export const baseEnvironment = (): Record<string, string> => ({
+export const baseEnvironment = () => ({
   PATH: toolPath(),
   HOME: process.env['HOME'] ?? '/',
   LANG: process.env['LANG'] ?? 'C.UTF-8',

@@ -12,7 +12,7 @@ import { systemRandom } from '../system/random.js';
 import { isKillable, type LabFault, parseFault } from './faults.js';
 import { commandLineOf, environmentOf, pidsOf, signalPid } from './host-processes.js';
 import { configText, type GroupOptions, labConfig } from './lab-config.js';
-import { type Finished, runProcess, startProcess } from './lab-process.js';
+import { baseEnvironment, type Finished, runProcess, startProcess } from './lab-process.js';
 import { LabServices } from './lab-services.js';
 import { LoopbackSubstrate } from './loopback-substrate.js';
 import { NetnsSubstrate } from './netns-substrate.js';
@@ -20,7 +20,7 @@ import { Observer, type ObserverReport } from './observer.js';
 import { type Probe, startProbe } from './probe.js';
 import type { FromProbe, ProbePlan } from './probe-process.js';
 import type { Cut, HostFacts, Substrate } from './substrate.js';
-import { clientAddress, clusterKey, configFile, dogSocket, type LabHostPlan, type LabTopology } from './topology.js';
+import { clientAddress, clusterKey, configFile, dogSocket, hostOf, type LabHostPlan, type LabTopology } from './topology.js';
 import { type Bite, startWatchdogs, type Watchdogs } from './watchdogs.js';
 
 /** What happens in a lab, told as it happens. */
@@ -71,6 +71,16 @@ export const understudyOn = ({ node, runDir, stateDir, logDir }: LabHostPlan, co
   logDir,
 ];
 
+/** What lets somebody logged in to the host type `understudy status`. */
+const operatorEnvironment = ({ node, runDir, stateDir, logDir }: LabHostPlan, config: string, programs: string): Record<string, string> => ({
+  PATH: `${programs}:${baseEnvironment()['PATH']}`,
+  UNDERSTUDY_NODE: node,
+  UNDERSTUDY_CONFIG: config,
+  UNDERSTUDY_RUN_DIR: runDir,
+  UNDERSTUDY_STATE_DIR: stateDir,
+  UNDERSTUDY_LOG_DIR: logDir,
+});
+
 export const substrateFor = (topology: LabTopology): Substrate => (topology.kind === 'netns' ? new NetnsSubstrate(topology) : new LoopbackSubstrate(topology));
 
 export class Lab {
@@ -104,6 +114,8 @@ export class Lab {
     this.news({ t: 'step', text: topology.kind === 'netns' ? 'router, switches and client as network namespaces' : `addresses of 127.${topology.number}.0.0/16 and a forwarding router` });
     await this.substrate.up();
     mkdirSync(join(topology.directory, 'services'), { recursive: true, mode: 0o700 });
+    mkdirSync(this.#programs, { mode: 0o700 });
+    writeFileSync(join(this.#programs, 'understudy'), `#!/bin/sh\nexec '${process.execPath}' '${UNDERSTUDY}' "$@"\n`, { mode: 0o700 });
     writeFileSync(clusterKey(topology), generateKey(systemRandom), { mode: 0o400 });
     const handles = topology.hosts.map(({ node }) => ({ node, handle: this.substrate.handle(node) }));
     const logFile = join(topology.directory, 'lab.log');
@@ -140,8 +152,14 @@ export class Lab {
     return this.#carryOut(parseFault(words, this.topology, this.#services.names));
   }
 
+  /** Runs a command on a host, where `understudy` is on the PATH and finds that host's daemon by itself. */
   run(node: NodeId, argv: readonly string[], timeoutMs: number): Promise<Finished> {
-    return runProcess(this.substrate.inHost(node, argv), timeoutMs);
+    const command = this.substrate.inHost(node, argv);
+    return runProcess({ ...command, env: { ...command.env, ...operatorEnvironment(hostOf(this.topology, node), this.config, this.#programs) } }, timeoutMs);
+  }
+
+  get #programs(): string {
+    return join(this.topology.directory, 'bin');
   }
 
   probe(plan: Omit<ProbePlan, 'address'>, onMessage?: (message: FromProbe) => void): Probe {

@@ -13,7 +13,7 @@ export interface ProbePlan {
   readonly everyMs: number;
   /** Ends by itself after so long, at the latest. */
   readonly forMs: number;
-  /** Gaps from this length are told one by one. */
+  /** Gaps from this length, and changes of node, are told one by one. */
   readonly noteGapMs: number;
 }
 

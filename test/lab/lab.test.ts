@@ -182,6 +182,9 @@ test('gap: from one good answer to the next, over nodes, noted from its length o
     lastNode: 'b',
   });
   t.is(new GapMeter(50).report(10).silentMs, null);
+  t.is(meter.answered(320, 'b'), null);
+  t.is(meter.answered(325, 'a')?.ms, 5, 'a change of node is always told');
+  t.is(meter.answered(324, 'b'), null, 'an older answer ends no gap');
 });
 
 test('fault words: understood, or refused with what would have been', (t) => {
