@@ -39,7 +39,7 @@ const FOREGROUND = { start: ['/bin/sleep', '60'], mode: 'foreground' };
 
 const MONITORED = { ...FOREGROUND, monitor: sh('test ! -e DIR/broken || exit 127; kill -0 "$(cut -d" " -f1 DIR/run/main)" 2>/dev/null || exit 3') };
 for (const [name, options] of [['app-script fork', { start: FORK.start }], ['app-script monitored', MONITORED], ['app-script pidfile', FORK], ['app-script foreground', FOREGROUND]] as const) {
-  agentContract(test, name, () => {
+  agentContract(test.serial, name, () => {
     const made = appWorld({ killAfter: '1s', ...options });
     const { group, resource, runDir, logFile, run } = made.acting();
     return {
@@ -54,7 +54,7 @@ for (const [name, options] of [['app-script fork', { start: FORK.start }], ['app
   });
 }
 
-test('plugin: one agent, by the public door', async (t) => {
+test.serial('plugin: one agent, by the public door', async (t) => {
   t.deepEqual([app.name, app.api, Object.keys(app.agents)], ['app', 1, ['app-script']]);
   t.is(await (app.agents['app-script'].agent as () => Promise<{ name: string }>)().then(({ name }) => name), 'AppScript');
   t.true(typeof appScript.fencedByEpoch === 'function' && appScript.fencedByEpoch({ ...appScriptOptions.parse({ start: ['/a'] }), lingerSafe: true }));
@@ -95,38 +95,38 @@ for (const [title, options, message] of wrong) {
   });
 }
 
-test('hard-stop lines: unit, cgroup or mark, pidfile, then the given ones', (t) => {
+test.serial('hard-stop lines: unit, cgroup or mark, pidfile, then the given ones', (t) => {
   const options = appScriptOptions.parse({ start: ['/a'], unit: 'pg.service', pidfile: '/run/pg.pid', hardStop: ['mount /data'], monitor: ['/m'] });
   const where = { options, group: 'g', resource: 'r', runDir: '/run', addressLine: () => '' };
   t.deepEqual(appScript.hardStop?.({ ...where, cgroup: '/cg/g/r' }), ['unit pg.service', 'cgroup /cg/g/r', 'pidfile /run/pg.pid', 'mount /data']);
   t.deepEqual(appScript.hardStop?.({ ...where, cgroup: null })[1], 'pids g/r');
 });
 
-test('start leaves nothing: an error that says what to name', async (t) => {
+test.serial('start leaves nothing: an error that says what to name', async (t) => {
   const { agent, acting } = world(t, { start: sh('echo gone; true') });
   const error = await t.throwsAsync(agent.start(acting()));
   t.regex(error?.message ?? '', /left no process with its mark.*name its unit:, pidfile: or hardStop:: gone$/);
 });
 
-test('start fails: status and last words of the command, and nothing is left of it', async (t) => {
+test.serial('start fails: status and last words of the command, and nothing is left of it', async (t) => {
   const { agent, acting, pids } = world(t, { start: sh('sleep 60 & echo starting; echo no licence >&2; exit 5') });
   await t.throwsAsync(agent.start(acting()), { message: '/bin/sh exited with 5: no licence' });
   t.deepEqual(pids(), []);
 });
 
-test('start hangs: ended at the deadline with everything it began', async (t) => {
+test.serial('start hangs: ended at the deadline with everything it began', async (t) => {
   const { agent, acting, pids } = world(t, { start: sh('setsid sleep 60 & sleep 60') });
   await t.throwsAsync(agent.start(acting({ limitMs: 300 })), { message: /was still starting after/ });
   t.deepEqual(pids(), []);
 });
 
-test('start without a lease: nothing is begun', async (t) => {
+test.serial('start without a lease: nothing is begun', async (t) => {
   const { agent, acting, pids } = world(t, FOREGROUND);
   await t.throwsAsync(agent.start(acting({ lease: { held: false, remainingMs: 0 } })), { code: 'REFUSED' });
   t.deepEqual(pids(), []);
 });
 
-test('foreground: ends while starting, told with its words; serving is what monitor says', async (t) => {
+test.serial('foreground: ends while starting, told with its words; serving is what monitor says', async (t) => {
   const dying = world(t, { mode: 'foreground', start: sh('echo port in use >&2; exit 3'), settle: '5s' });
   await t.throwsAsync(dying.agent.start(dying.acting()), { message: '/bin/sh exited with 3 instead of serving: port in use' });
   const slow = world(t, { mode: 'foreground', start: sh('sleep 0.2; touch DIR/ready; exec sleep 60'), monitor: sh('test -e DIR/ready || exit 3') });
@@ -137,7 +137,7 @@ test('foreground: ends while starting, told with its words; serving is what moni
   t.is((await monitorOnce(slow.agent, slow.monitoring())).state, 'online');
 });
 
-test('environment, working directory and log: as given, the mark cannot be overridden', async (t) => {
+test.serial('environment, working directory and log: as given, the mark cannot be overridden', async (t) => {
   const { agent, acting, read } = world(t, {
     mode: 'foreground', cwd: 'DIR', env: { PORT: '80', UNDERSTUDY_RESOURCE: 'else/where' },
     start: sh('echo words; echo "$PWD $PORT $UNDERSTUDY_RESOURCE $UNDERSTUDY_EPOCH" >DIR/env; exec sleep 60'),
@@ -149,7 +149,7 @@ test('environment, working directory and log: as given, the mark cannot be overr
   t.is(read('log/app.log'), 'words\n');
 });
 
-test('stop: the script first, then TERM to the main process, KILL to what ignores it, clean last', async (t) => {
+test.serial('stop: the script first, then TERM to the main process, KILL to what ignores it, clean last', async (t) => {
   const made = world(t, {
     mode: 'foreground', killAfter: '300ms',
     start: sh('trap "" TERM; sleep 60 & setsid sleep 60 & wait; sleep 60'),
@@ -163,7 +163,7 @@ test('stop: the script first, then TERM to the main process, KILL to what ignore
   t.deepEqual(report.detail, { notes: ['stop: /bin/sh exited with 1'] });
 });
 
-test('stop: a well-behaved application gets the time to finish, and not a moment more', async (t) => {
+test.serial('stop: a well-behaved application gets the time to finish, and not a moment more', async (t) => {
   const made = world(t, { mode: 'foreground', killAfter: '30s', start: sh('trap "sleep 0.1; echo saved >DIR/saved; exit 0" TERM; while :; do sleep 0.02; done') });
   await made.agent.start(made.acting());
   const beganMs = systemClock.nowMs();
@@ -172,20 +172,20 @@ test('stop: a well-behaved application gets the time to finish, and not a moment
   t.true(systemClock.nowMs() - beganMs < 10_000);
 });
 
-test('stop: a stop script that hangs leaves time for the kill', async (t) => {
+test.serial('stop: a stop script that hangs leaves time for the kill', async (t) => {
   const made = world(t, { ...FOREGROUND, stop: sh('sleep 60'), killAfter: '100ms' });
   await made.agent.start(made.acting());
   await made.agent.stop(made.acting({ limitMs: 800 }));
   t.deepEqual(made.pids(), []);
 });
 
-test('stop: not seen by its processes and its monitor still says online: not stopped', async (t) => {
+test.serial('stop: not seen by its processes and its monitor still says online: not stopped', async (t) => {
   const made = world(t, { start: sh('true'), hardStop: ['cgroup /none'], monitor: sh('exit 0') });
   await made.agent.start(made.acting());
   await t.throwsAsync(made.agent.stop(made.acting()), { message: /was stopped, but its monitor says online/ });
 });
 
-test('adoption: another controller sees it, watches it and ends it; a start again begins nothing', async (t) => {
+test.serial('adoption: another controller sees it, watches it and ends it; a start again begins nothing', async (t) => {
   for (const options of [FORK, FOREGROUND]) {
     const made = world(t, options);
     await made.agent.start(made.acting());
@@ -195,19 +195,19 @@ test('adoption: another controller sees it, watches it and ends it; a start agai
     t.deepEqual(await next.start(made.acting()), { detail: { found: 'already running' } });
     t.deepEqual(made.pids(), before);
     const delayMs = await told(t, (changed) => next.watch(made.monitoring(), changed), () => before.forEach((pid) => process.kill(pid, 'SIGKILL')));
-    t.true(delayMs < 1000, `${delayMs} ms`);
+    t.true(delayMs < 4000, `${delayMs} ms`);
     t.is((await monitorOnce(next, made.monitoring())).state, 'offline');
     await next.stop(made.acting());
   }
 });
 
-test('death of a child: told by its exit', async (t) => {
+test.serial('death of a child: told by its exit', async (t) => {
   const made = world(t, FOREGROUND);
   await made.agent.start(made.acting());
-  t.true((await told(t, (changed) => made.agent.watch(made.monitoring(), changed), () => process.kill(made.pids()[0] ?? 0, 'SIGKILL'))) < 1000);
+  t.true((await told(t, (changed) => made.agent.watch(made.monitoring(), changed), () => process.kill(made.pids()[0] ?? 0, 'SIGKILL'))) < 4000);
 });
 
-test('the main process dies, others are left: faulted, and the next start ends them first', async (t) => {
+test.serial('the main process dies, others are left: faulted, and the next start ends them first', async (t) => {
   const made = world(t, { mode: 'foreground', start: sh('setsid sleep 61 & exec sleep 60') });
   await made.agent.start(made.acting());
   t.true(await until(() => made.pids().length === 2));
@@ -220,7 +220,7 @@ test('the main process dies, others are left: faulted, and the next start ends t
   t.false(made.pids().includes(other ?? 0));
 });
 
-test('pidfile names a stranger: unknown, and stop leaves the stranger alone', async (t) => {
+test.serial('pidfile names a stranger: unknown, and stop leaves the stranger alone', async (t) => {
   const made = world(t, { start: FORK.start, pidfile: 'DIR/pid' });
   writeFileSync(join(made.directory, 'pid'), `${process.pid}\n`);
   t.is((await monitorOnce(made.agent, made.monitoring())).state, 'unknown');
@@ -228,7 +228,7 @@ test('pidfile names a stranger: unknown, and stop leaves the stranger alone', as
   t.truthy(processes.identify(process.pid));
 });
 
-test('monitor command and processes must both be well', async (t) => {
+test.serial('monitor command and processes must both be well', async (t) => {
   const made = world(t, { ...FOREGROUND, monitor: sh('exit $(cat DIR/code)') });
   const monitor = (code: string) => {
     writeFileSync(join(made.directory, 'code'), code);
@@ -244,7 +244,7 @@ test('monitor command and processes must both be well', async (t) => {
   t.is((await monitorOnce(late.agent, late.monitoring({ limitMs: 200 }))).state, 'unknown');
 });
 
-test('plan: every command, and who is ended', async (t) => {
+test.serial('plan: every command, and who is ended', async (t) => {
   const { agent, monitoring } = world(t, { start: ['/a', 'x'], stop: ['/b'], clean: ['/c'], unit: 'u.service', user: 'games' });
   const text = async (op: 'start' | 'stop') => (await agent.plan(op, monitoring({ group: 'g', resource: 'r' }))).map(({ kind, what, on }) => `${kind}: ${what}${on ? ` (${on})` : ''}`);
   t.deepEqual(await text('start'), ['command: /a x (as games)']);
@@ -253,7 +253,7 @@ test('plan: every command, and who is ended', async (t) => {
   ]);
 });
 
-test('script rules: what others can change is not run as root', (t) => {
+test.serial('script rules: what others can change is not run as root', (t) => {
   if (process.geteuid?.() !== 0) return t.notThrows(() => checkScript('anything', { uids: [], gids: [] }));
   const { directory } = world(t, FOREGROUND);
   const script = join(directory, 'bin/x');
@@ -272,7 +272,7 @@ test('script rules: what others can change is not run as root', (t) => {
   t.deepEqual(trustOf({ SUDO_UID: '1000', SUDO_GID: 'x' }), { uids: [1000], gids: [] });
 });
 
-test('unit: the words of systemctl; stopped by force when asking takes too long', async (t) => {
+test.serial('unit: the words of systemctl; stopped by force when asking takes too long', async (t) => {
   const words = ['active', 'active', 'failed', 'inactive'];
   const asked: string[] = [];
   const run = (async (file: string, args: readonly string[]) => {
