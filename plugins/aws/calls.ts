@@ -9,7 +9,10 @@ const CALL_MS = 3_000;
 const CALL_MIN_MS = 50;
 
 /** The limits of calls that only read: the monitor's own deadline. */
-export const readLimits = ({ signal, limitMs }: MonitorContext<unknown>, within = CALL_MS): CallLimits => ({ signal, timeoutMs: Math.max(CALL_MIN_MS, Math.min(within, limitMs)) });
+export const readLimits = ({ signal, limitMs }: MonitorContext<unknown>, within = CALL_MS): CallLimits => ({
+  signal,
+  timeoutMs: Math.max(CALL_MIN_MS, Math.min(within, limitMs)),
+});
 
 /**
  * The limits of one call made under the lease. It ends so long before the self-fence deadline that the group can still

@@ -63,14 +63,29 @@ export class Ec2Clients {
     const credentials =
       assumeRole === null
         ? own
-        : sdk.fromTemporaryCredentials({ masterCredentials: own, params: { RoleArn: assumeRole, RoleSessionName: 'understudy' }, clientConfig });
-    return new sdk.EC2Client({ ...shared, ...(endpoint !== undefined && { endpoint }), credentials, maxAttempts: 1, customUserAgent: [['understudy']] });
+        : sdk.fromTemporaryCredentials({
+            masterCredentials: own,
+            params: { RoleArn: assumeRole, RoleSessionName: 'understudy' },
+            clientConfig,
+          });
+    return new sdk.EC2Client({
+      ...shared,
+      ...(endpoint !== undefined && { endpoint }),
+      credentials,
+      maxAttempts: 1,
+      customUserAgent: [['understudy']],
+    });
   }
 
   /** From the instance role at the metadata endpoint that is configured, else AWS's usual chain without IMDSv1. */
   private credentials(sdk: Sdk) {
     const { imdsEndpoint, profile } = this.settings;
     if (profile === undefined && imdsEndpoint !== undefined) return () => this.imds.credentials(AbortSignal.timeout(CREDENTIALS_LIMIT_MS));
-    return sdk.fromNodeProviderChain({ ...(profile !== undefined && { profile }), ec2MetadataV1Disabled: true, timeout: 1_000, maxRetries: 3 });
+    return sdk.fromNodeProviderChain({
+      ...(profile !== undefined && { profile }),
+      ec2MetadataV1Disabled: true,
+      timeout: 1_000,
+      maxRetries: 3,
+    });
   }
 }

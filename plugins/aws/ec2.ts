@@ -63,9 +63,14 @@ type Client = InstanceType<Sdk['EC2Client']>;
 type RouteTableAnswer = NonNullable<Awaited<ReturnType<typeof describeRouteTables>>['RouteTables']>[number];
 type InterfaceAnswer = NonNullable<Awaited<ReturnType<typeof describeInterfaces>>['NetworkInterfaces']>[number];
 
-const describeRouteTables = (client: Client, sdk: Sdk, RouteTableIds: string[], abortSignal: AbortSignal) => client.send(new sdk.DescribeRouteTablesCommand({ RouteTableIds }), { abortSignal });
-const describeInterfaces = (client: Client, sdk: Sdk, input: NonNullable<ConstructorParameters<Sdk['DescribeNetworkInterfacesCommand']>[0]>, abortSignal: AbortSignal) =>
-  client.send(new sdk.DescribeNetworkInterfacesCommand(input), { abortSignal });
+const describeRouteTables = (client: Client, sdk: Sdk, RouteTableIds: string[], abortSignal: AbortSignal) =>
+  client.send(new sdk.DescribeRouteTablesCommand({ RouteTableIds }), { abortSignal });
+const describeInterfaces = (
+  client: Client,
+  sdk: Sdk,
+  input: NonNullable<ConstructorParameters<Sdk['DescribeNetworkInterfacesCommand']>[0]>,
+  abortSignal: AbortSignal,
+) => client.send(new sdk.DescribeNetworkInterfacesCommand(input), { abortSignal });
 
 export class AwsEc2 implements Ec2 {
   constructor(
@@ -74,45 +79,67 @@ export class AwsEc2 implements Ec2 {
   ) {}
 
   async routeTables(ids: readonly string[], access: Access, limits: CallLimits): Promise<readonly RouteTableView[]> {
-    const { RouteTables = [] } = await this.call('DescribeRouteTables', access, limits, (client, sdk, signal) => describeRouteTables(client, sdk, [...ids], signal));
+    const { RouteTables = [] } = await this.call('DescribeRouteTables', access, limits, (client, sdk, signal) =>
+      describeRouteTables(client, sdk, [...ids], signal),
+    );
     return RouteTables.map(routeTableView);
   }
 
   async replaceRoute(route: Route, eni: string, access: Access, limits: CallLimits): Promise<void> {
-    await this.call('ReplaceRoute', access, limits, (client, sdk, abortSignal) => client.send(new sdk.ReplaceRouteCommand({ ...routeInput(route), NetworkInterfaceId: eni }), { abortSignal }));
+    await this.call('ReplaceRoute', access, limits, (client, sdk, abortSignal) =>
+      client.send(new sdk.ReplaceRouteCommand({ ...routeInput(route), NetworkInterfaceId: eni }), { abortSignal }),
+    );
   }
 
   async createRoute(route: Route, eni: string, access: Access, limits: CallLimits): Promise<void> {
-    await this.call('CreateRoute', access, limits, (client, sdk, abortSignal) => client.send(new sdk.CreateRouteCommand({ ...routeInput(route), NetworkInterfaceId: eni }), { abortSignal }));
+    await this.call('CreateRoute', access, limits, (client, sdk, abortSignal) =>
+      client.send(new sdk.CreateRouteCommand({ ...routeInput(route), NetworkInterfaceId: eni }), { abortSignal }),
+    );
   }
 
   async deleteRoute(route: Route, access: Access, limits: CallLimits): Promise<void> {
-    await this.call('DeleteRoute', access, limits, (client, sdk, abortSignal) => client.send(new sdk.DeleteRouteCommand(routeInput(route)), { abortSignal }));
+    await this.call('DeleteRoute', access, limits, (client, sdk, abortSignal) =>
+      client.send(new sdk.DeleteRouteCommand(routeInput(route)), { abortSignal }),
+    );
   }
 
   async interface(id: string, access: Access, limits: CallLimits): Promise<InterfaceView> {
     const { NetworkInterfaces: [found] = [] } = await this.call('DescribeNetworkInterfaces', access, limits, (client, sdk, signal) =>
       describeInterfaces(client, sdk, { NetworkInterfaceIds: [id] }, signal),
     );
-    if (found === undefined) throw new Ec2Failure('absent', 'DescribeNetworkInterfaces', 'InvalidNetworkInterfaceID.NotFound', `${id} was not in the answer`, false);
+    if (found === undefined)
+      throw new Ec2Failure(
+        'absent',
+        'DescribeNetworkInterfaces',
+        'InvalidNetworkInterfaceID.NotFound',
+        `${id} was not in the answer`,
+        false,
+      );
     return interfaceView(found);
   }
 
   async interfaceWith(address: string, access: Access, limits: CallLimits): Promise<InterfaceView | null> {
     const Filters = [{ Name: 'addresses.private-ip-address', Values: [address] }];
-    const { NetworkInterfaces: [found] = [] } = await this.call('DescribeNetworkInterfaces', access, limits, (client, sdk, signal) => describeInterfaces(client, sdk, { Filters }, signal));
+    const { NetworkInterfaces: [found] = [] } = await this.call('DescribeNetworkInterfaces', access, limits, (client, sdk, signal) =>
+      describeInterfaces(client, sdk, { Filters }, signal),
+    );
     return found === undefined ? null : interfaceView(found);
   }
 
   async setSourceDestCheck(eni: string, on: boolean, access: Access, limits: CallLimits): Promise<void> {
     await this.call('ModifyNetworkInterfaceAttribute', access, limits, (client, sdk, abortSignal) =>
-      client.send(new sdk.ModifyNetworkInterfaceAttributeCommand({ NetworkInterfaceId: eni, SourceDestCheck: { Value: on } }), { abortSignal }),
+      client.send(new sdk.ModifyNetworkInterfaceAttributeCommand({ NetworkInterfaceId: eni, SourceDestCheck: { Value: on } }), {
+        abortSignal,
+      }),
     );
   }
 
   async assignAddress(eni: string, address: string, access: Access, limits: CallLimits): Promise<void> {
     await this.call('AssignPrivateIpAddresses', access, limits, (client, sdk, abortSignal) =>
-      client.send(new sdk.AssignPrivateIpAddressesCommand({ NetworkInterfaceId: eni, PrivateIpAddresses: [address], AllowReassignment: true }), { abortSignal }),
+      client.send(
+        new sdk.AssignPrivateIpAddressesCommand({ NetworkInterfaceId: eni, PrivateIpAddresses: [address], AllowReassignment: true }),
+        { abortSignal },
+      ),
     );
   }
 
@@ -134,7 +161,12 @@ export class AwsEc2 implements Ec2 {
   }
 
   /** One call, ended at its time even where the SDK waits without listening to the signal (credentials). */
-  private async call<Answer>(action: string, access: Access, { signal, timeoutMs }: CallLimits, send: (client: Client, sdk: Sdk, signal: AbortSignal) => Promise<Answer>): Promise<Answer> {
+  private async call<Answer>(
+    action: string,
+    access: Access,
+    { signal, timeoutMs }: CallLimits,
+    send: (client: Client, sdk: Sdk, signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer> {
     const late = new AbortController();
     const timer = this.clock.after(timeoutMs, () => late.abort(timedOut(timeoutMs)), { idle: true });
     const stop = AbortSignal.any([signal, late.signal]);
@@ -150,14 +182,17 @@ export class AwsEc2 implements Ec2 {
     } catch (thrown) {
       const failure = failureOf(action, stop.aborted ? stop.reason : thrown);
       if (sent || !failure.mayHaveHappened) throw failure;
-      throw new Ec2Failure(thrown instanceof UnderstudyError ? 'credentials' : failure.kind, action, failure.code, 'not sent', false, { cause: thrown });
+      throw new Ec2Failure(thrown instanceof UnderstudyError ? 'credentials' : failure.kind, action, failure.code, 'not sent', false, {
+        cause: thrown,
+      });
     } finally {
       timer.cancel();
     }
   }
 }
 
-const timedOut = (timeoutMs: number): Error => Object.assign(new Error(`no answer within ${Math.round(timeoutMs)} ms`), { name: 'TimeoutError' });
+const timedOut = (timeoutMs: number): Error =>
+  Object.assign(new Error(`no answer within ${Math.round(timeoutMs)} ms`), { name: 'TimeoutError' });
 
 const untilAborted = <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> =>
   new Promise<T>((resolve, reject) => {
@@ -176,15 +211,29 @@ const routeTableView = ({ RouteTableId, Routes = [] }: RouteTableAnswer): RouteT
   routes: Routes.map((route) => ({
     destination: route.DestinationIpv6CidrBlock ?? route.DestinationCidrBlock ?? route.DestinationPrefixListId ?? '',
     interface: route.NetworkInterfaceId ?? null,
-    target: route.NetworkInterfaceId ?? route.GatewayId ?? route.NatGatewayId ?? route.TransitGatewayId ?? route.VpcPeeringConnectionId ?? 'another target',
+    target:
+      route.NetworkInterfaceId ??
+      route.GatewayId ??
+      route.NatGatewayId ??
+      route.TransitGatewayId ??
+      route.VpcPeeringConnectionId ??
+      'another target',
     state: route.State ?? 'unknown',
   })),
 });
 
-const interfaceView = ({ NetworkInterfaceId, Attachment, PrivateIpAddress, PrivateIpAddresses = [], SourceDestCheck }: InterfaceAnswer): InterfaceView => ({
+const interfaceView = ({
+  NetworkInterfaceId,
+  Attachment,
+  PrivateIpAddress,
+  PrivateIpAddresses = [],
+  SourceDestCheck,
+}: InterfaceAnswer): InterfaceView => ({
   id: NetworkInterfaceId ?? '',
   instance: Attachment?.InstanceId ?? null,
   primary: PrivateIpAddress ?? '',
-  secondary: PrivateIpAddresses.flatMap((one) => (one.Primary === true || one.PrivateIpAddress === undefined ? [] : [one.PrivateIpAddress])),
+  secondary: PrivateIpAddresses.flatMap((one) =>
+    one.Primary === true || one.PrivateIpAddress === undefined ? [] : [one.PrivateIpAddress],
+  ),
   sourceDestCheck: SourceDestCheck ?? true,
 });

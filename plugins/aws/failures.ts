@@ -38,10 +38,13 @@ const WORDS: Readonly<Record<FailureKind, string>> = {
   transient: 'no answer',
 };
 
-const THROTTLED = /^(Request)?(RequestLimitExceeded|Throttl\w*|TooManyRequests\w*|SlowDown|BandwidthLimitExceeded|LimitExceededException|PriorRequestNotComplete)$/;
+const THROTTLED =
+  /^(Request)?(RequestLimitExceeded|Throttl\w*|TooManyRequests\w*|SlowDown|BandwidthLimitExceeded|LimitExceededException|PriorRequestNotComplete)$/;
 const DENIED = /^(UnauthorizedOperation|AccessDenied\w*|OptInRequired|Blocked|OperationNotPermitted)$/;
-const CREDENTIALS = /^(ExpiredToken\w*|RequestExpired|AuthFailure|InvalidClientTokenId|UnrecognizedClientException|SignatureDoesNotMatch|InvalidSignature\w*|MissingAuthenticationToken|CredentialsProviderError|TokenProviderError|PendingVerification)$/;
-const LATER = /^(InternalError|InternalFailure|Unavailable|ServiceUnavailable|ServiceUnavailableException|RequestTimeout\w*|TimeoutError|AbortError|InsufficientAddressCapacity|IncorrectState|ConcurrentModification\w*|ECONN\w+|E(PIPE|HOSTUNREACH|NETUNREACH|AI_AGAIN|NOTFOUND|TIMEDOUT))$/;
+const CREDENTIALS =
+  /^(ExpiredToken\w*|RequestExpired|AuthFailure|InvalidClientTokenId|UnrecognizedClientException|SignatureDoesNotMatch|InvalidSignature\w*|MissingAuthenticationToken|CredentialsProviderError|TokenProviderError|PendingVerification)$/;
+const LATER =
+  /^(InternalError|InternalFailure|Unavailable|ServiceUnavailable|ServiceUnavailableException|RequestTimeout\w*|TimeoutError|AbortError|InsufficientAddressCapacity|IncorrectState|ConcurrentModification\w*|ECONN\w+|E(PIPE|HOSTUNREACH|NETUNREACH|AI_AGAIN|NOTFOUND|TIMEDOUT))$/;
 
 /** EC2 names a missing route in two ways: by code to DeleteRoute, by these words to ReplaceRoute. */
 const NO_SUCH_ROUTE = /There is no route defined/;
@@ -66,13 +69,14 @@ const kindOf = (name: string, code: string, status: number, message: string, ans
   if (THROTTLED.test(name)) return 'throttled';
   if (DENIED.test(name)) return 'denied';
   if (CREDENTIALS.test(name)) return 'credentials';
-  if (/\.NotFound$/.test(name) || NO_SUCH_ROUTE.test(message)) return 'absent';
+  if (name.endsWith('.NotFound') || NO_SUCH_ROUTE.test(message)) return 'absent';
   if (LATER.test(name) || LATER.test(code) || status >= 500) return 'transient';
   return answered && status >= 400 ? 'refused' : 'transient';
 };
 
 /** Whether a route is what is missing, rather than its table or the interface. */
-export const isNoSuchRoute = (failure: Ec2Failure): boolean => failure.code === 'InvalidRoute.NotFound' || NO_SUCH_ROUTE.test(failure.message);
+export const isNoSuchRoute = (failure: Ec2Failure): boolean =>
+  failure.code === 'InvalidRoute.NotFound' || NO_SUCH_ROUTE.test(failure.message);
 
 interface SdkError {
   readonly name?: string;

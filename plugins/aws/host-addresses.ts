@@ -1,7 +1,6 @@
 // The OS half of an address agent: are the addresses on their interface, put them there, take them away from wherever they
 // are. The only door is Addresses; no API in here.
-import { isIP } from 'node:net';
-import { reasonOf, UnderstudyError, type Addresses } from 'understudy/plugin';
+import { reasonOf, sameAddress, UnderstudyError, type Addresses } from 'understudy/plugin';
 
 export interface WantedAddresses {
   readonly interface: string;
@@ -20,11 +19,15 @@ export interface Presence {
 
 export const presenceOf = async (host: Addresses, wanted: WantedAddresses, signal: AbortSignal): Promise<Presence> => {
   const held = await host.list(signal);
-  const here = (address: string) => held.filter((one) => canonical(one.address) === canonical(address));
+  const here = (address: string) => held.filter((one) => sameAddress(one.address, address));
   const all = wanted.addresses.map(({ address }) => address);
   return {
     missing: all.filter((address) => !here(address).some((one) => one.interface === wanted.interface)),
-    elsewhere: all.flatMap((address) => here(address).filter((one) => one.interface !== wanted.interface).map((one) => ({ address, interface: one.interface }))),
+    elsewhere: all.flatMap((address) =>
+      here(address)
+        .filter((one) => one.interface !== wanted.interface)
+        .map((one) => ({ address, interface: one.interface })),
+    ),
     any: all.some((address) => here(address).length > 0),
   };
 };
@@ -40,8 +43,8 @@ export const addAddresses = async (host: Addresses, wanted: WantedAddresses, sig
 /** Takes away every one that can be, and only then says which could not. */
 export const removeAddresses = async (host: Addresses, wanted: WantedAddresses, signal: AbortSignal): Promise<void> => {
   const ended = await Promise.allSettled(wanted.addresses.map(({ address }) => host.remove(address, signal)));
-  const failed = ended.flatMap((one, index) => (one.status === 'rejected' ? [`${wanted.addresses[index]!.address}: ${reasonOf(one.reason)}`] : []));
+  const failed = ended.flatMap((one, index) =>
+    one.status === 'rejected' ? [`${wanted.addresses[index]!.address}: ${reasonOf(one.reason)}`] : [],
+  );
   if (failed.length > 0) throw new UnderstudyError('AGENT_FAILED', `Could not take the address from this host: ${failed.join('; ')}`);
 };
-
-const canonical = (address: string): string => (isIP(address) === 6 ? new URL(`http://[${address}]/`).hostname : address);

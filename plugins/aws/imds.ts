@@ -72,7 +72,10 @@ export class HttpImds implements Imds {
     });
   }
 
-  private async attempt(path: string, signal: AbortSignal): Promise<{ kind: 'told'; text: string } | { kind: 'again' | 'final'; why: string }> {
+  private async attempt(
+    path: string,
+    signal: AbortSignal,
+  ): Promise<{ kind: 'told'; text: string } | { kind: 'again' | 'final'; why: string }> {
     try {
       const token = await (this.token ??= this.newToken(signal));
       const { status, text } = await this.http('GET', `/latest/${path}`, { 'x-aws-ec2-metadata-token': token }, signal);
@@ -86,12 +89,22 @@ export class HttpImds implements Imds {
   }
 
   private async newToken(signal: AbortSignal): Promise<string> {
-    const { status, text } = await this.http('PUT', '/latest/api/token', { 'x-aws-ec2-metadata-token-ttl-seconds': String(TOKEN_TTL_SECONDS) }, signal);
+    const { status, text } = await this.http(
+      'PUT',
+      '/latest/api/token',
+      { 'x-aws-ec2-metadata-token-ttl-seconds': String(TOKEN_TTL_SECONDS) },
+      signal,
+    );
     if (status !== 200) throw new Error(`it answered ${status} to the request for a token`);
     return text;
   }
 
-  private http(method: 'GET' | 'PUT', path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<{ status: number; text: string }> {
+  private http(
+    method: 'GET' | 'PUT',
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<{ status: number; text: string }> {
     const { clock, endpoint } = this.parts;
     const late = new AbortController();
     const timer = clock.after(ATTEMPT_MS, () => late.abort(new Error(`no answer within ${ATTEMPT_MS} ms`)), { idle: true });

@@ -12,7 +12,11 @@ export default definePlugin({
   commands: { emulator: async () => (await import('./emulator/command.js')).emulatorCommand },
   labServices: { ec2: async () => (await import('./emulator/lab-service.js')).ec2LabService },
   provide: async (register, settings) => {
-    const [{ AwsEc2, Ec2 }, { Ec2Clients }, { HttpImds, Imds }] = await Promise.all([import('./ec2.js'), import('./ec2-clients.js'), import('./imds.js')]);
+    const [{ AwsEc2, Ec2 }, { Ec2Clients }, { HttpImds, Imds }] = await Promise.all([
+      import('./ec2.js'),
+      import('./ec2-clients.js'),
+      import('./imds.js'),
+    ]);
     const parsed = SETTINGS.parse(settings ?? {});
     const endpoint = parsed.imdsEndpoint ?? process.env['AWS_EC2_METADATA_SERVICE_ENDPOINT'] ?? 'http://169.254.169.254';
     const imds = new HttpImds({ endpoint, clock: systemClock, random: systemRandom });

@@ -3,8 +3,18 @@
 // writes a route; what it may do is keep its client warm, so that a failover pays neither import, credentials nor handshake.
 import { inject, injectable } from 'tsyringe';
 import {
-  Addresses, Clock, Random, reasonOf, UnderstudyError,
-  type ActionContext, type ActionReport, type Agent, type MonitorContext, type MonitorResult, type Operation, type SideEffect,
+  Addresses,
+  Clock,
+  Random,
+  reasonOf,
+  UnderstudyError,
+  type ActionContext,
+  type ActionReport,
+  type Agent,
+  type MonitorContext,
+  type MonitorResult,
+  type Operation,
+  type SideEffect,
 } from 'understudy/plugin';
 import { leasedLimits, readLimits, renewedSince } from './calls.js';
 import { Ec2, type Access, type Route } from './ec2.js';
@@ -46,7 +56,9 @@ export class OverlayIpAgent implements Agent<OverlayIpOptions> {
     const { missing, any } = await presenceOf(this.addresses, wantedAddresses(options), signal);
     if (!active) {
       const detail = { api: this.standby.ready(context, (limits) => this.warm(context, limits)) };
-      return any ? { state: 'online', reason: 'the address is on this node, which does not hold the group', detail } : { state: 'offline', detail };
+      return any
+        ? { state: 'online', reason: 'the address is on this node, which does not hold the group', detail }
+        : { state: 'offline', detail };
     }
     if (missing.length > 0) {
       const reason = `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing on ${options.interface}`;
@@ -62,14 +74,20 @@ export class OverlayIpAgent implements Agent<OverlayIpOptions> {
     const eni = await this.eni(context);
     context.checkLease();
     if (!routeFirst) await addAddresses(this.addresses, wantedAddresses(options), context.signal);
-    const [check, moved] = await Promise.all([this.sourceDestCheck(context, eni), this.moveAll(context, eni, wantedRoutes(options.routeTables, destinationsOf(options)))]);
+    const [check, moved] = await Promise.all([
+      this.sourceDestCheck(context, eni),
+      this.moveAll(context, eni, wantedRoutes(options.routeTables, destinationsOf(options))),
+    ]);
     refuseStart(options, moved, check);
     context.checkLease();
     if (routeFirst) await addAddresses(this.addresses, wantedAddresses(options), context.signal);
     this.memory.moved(context, moved, check);
     this.memory.watchClosely(context);
     const degraded = words([...moved.map(({ what }) => what), check]);
-    log.info('overlay IP moved', { eni, tables: moved.map(({ table, state, elapsedMs }) => `${table} ${state} ${Math.round(elapsedMs)} ms`) });
+    log.info('overlay IP moved', {
+      eni,
+      tables: moved.map(({ table, state, elapsedMs }) => `${table} ${state} ${Math.round(elapsedMs)} ms`),
+    });
     return { ...(degraded !== '' && { degraded }), detail: { eni, routes: moved } };
   }
 
@@ -87,7 +105,10 @@ export class OverlayIpAgent implements Agent<OverlayIpOptions> {
     const eni = await this.eni(context);
     // An old holder may have written it: only a renewal sent after the look proves that this node is the one to correct it.
     if (options.requireAllTables) await renewedSince(context, this.clock);
-    const [check, moved] = await Promise.all([wrong.check === '' ? '' : this.sourceDestCheck(context, eni), this.moveAll(context, eni, wrong.routes, REASSERT_MS)]);
+    const [check, moved] = await Promise.all([
+      wrong.check === '' ? '' : this.sourceDestCheck(context, eni),
+      this.moveAll(context, eni, wrong.routes, REASSERT_MS),
+    ]);
     this.memory.moved(context, moved, check);
     const degraded = words([...moved.map(({ what }) => what), check]);
     return { ...(degraded !== '' && { degraded }), detail: { eni, routes: moved } };
@@ -115,7 +136,10 @@ export class OverlayIpAgent implements Agent<OverlayIpOptions> {
   }
 
   private async warm(context: Monitoring, limits: { readonly signal: AbortSignal; readonly timeoutMs: number }): Promise<void> {
-    await Promise.all([this.eni({ ...context, signal: limits.signal }), this.ec2.warm(context.options.routeTables, accessOf(context.options), limits)]);
+    await Promise.all([
+      this.eni({ ...context, signal: limits.signal }),
+      this.ec2.warm(context.options.routeTables, accessOf(context.options), limits),
+    ]);
   }
 
   /** One read of all tables, and one of the ENI where its check matters. */
@@ -125,7 +149,9 @@ export class OverlayIpAgent implements Agent<OverlayIpOptions> {
     const limits = readLimits(context);
     const [tables, check] = await Promise.all([
       this.ec2.routeTables(options.routeTables, accessOf(options), limits),
-      options.sourceDestCheck === 'off' ? '' : this.ec2.interface(eni, accessOf(options), limits).then(({ sourceDestCheck }) => (sourceDestCheck ? checkIsOn(eni) : '')),
+      options.sourceDestCheck === 'off'
+        ? ''
+        : this.ec2.interface(eni, accessOf(options), limits).then(({ sourceDestCheck }) => (sourceDestCheck ? checkIsOn(eni) : '')),
     ]);
     return { routes: findingsOf(wantedRoutes(options.routeTables, destinationsOf(options)), tables, eni), check };
   }
@@ -136,10 +162,17 @@ export class OverlayIpAgent implements Agent<OverlayIpOptions> {
     const enough = new AbortController();
     const signal = AbortSignal.any([context.signal, enough.signal]);
     const timers = [this.clock.after(withinMs ?? deadlineOf(context), () => enough.abort(new Error('its time is over')))];
-    const move = { eni, access: accessOf(options), createIfMissing: options.createIfMissing, signal, limits: () => leasedLimits(context, signal) };
+    const move = {
+      eni,
+      access: accessOf(options),
+      createIfMissing: options.createIfMissing,
+      signal,
+      limits: () => leasedLimits(context, signal),
+    };
     const one = async (route: Route): Promise<Moved> => {
       const moved = await moveRoute({ ec2: this.ec2, clock: this.clock, random: this.random }, { ...route, ...move });
-      if (moved.state === 'verified' && !options.requireAllTables) timers.push(this.clock.after(STRAGGLERS_MS, () => enough.abort(new Error('the others are late'))));
+      if (moved.state === 'verified' && !options.requireAllTables)
+        timers.push(this.clock.after(STRAGGLERS_MS, () => enough.abort(new Error('the others are late'))));
       return moved;
     };
     try {
@@ -171,7 +204,9 @@ export class OverlayIpAgent implements Agent<OverlayIpOptions> {
     try {
       const { routes } = await this.inspect(context);
       const ours = routes.filter((route) => route.ours);
-      const ended = await Promise.allSettled(ours.map((route) => this.ec2.deleteRoute(route, accessOf(context.options), readLimits(context))));
+      const ended = await Promise.allSettled(
+        ours.map((route) => this.ec2.deleteRoute(route, accessOf(context.options), readLimits(context))),
+      );
       return words(ended.map((end, index) => (end.status === 'rejected' ? `${ours[index]!.table}: ${reasonOf(end.reason)}` : '')));
     } catch (thrown) {
       return `the routes were left as they are: ${reasonOf(thrown)}`;

@@ -1,5 +1,5 @@
 // What the route tables say, judged against what is wanted. Pure: no call, no clock.
-import { isIPv6 } from 'node:net';
+import { canonicalAddress } from 'understudy/plugin';
 import type { Route, RouteTableView } from './ec2.js';
 
 /** One address in one table: ours, or what stands there instead. */
@@ -12,7 +12,7 @@ export interface RouteFinding extends Route {
 /** EC2's spelling of a block: shortest lower-case IPv6. */
 export const normalCidr = (cidr: string): string => {
   const [address = '', prefix = ''] = cidr.split('/');
-  return isIPv6(address) ? `${new URL(`http://[${address}]/`).hostname.slice(1, -1)}/${prefix}` : cidr;
+  return `${canonicalAddress(address) ?? address}/${prefix}`;
 };
 
 /** Every wanted route, found or not. A table that was not in the answer has none of its routes. */
@@ -24,7 +24,12 @@ export const findingsOf = (wanted: readonly Route[], tables: readonly RouteTable
     return { table, destination, ours, what: ours ? '' : wrong({ table, destination }, view, route, eni) };
   });
 
-const wrong = ({ table, destination }: Route, view: RouteTableView | undefined, route: RouteTableView['routes'][number] | undefined, eni: string): string => {
+const wrong = (
+  { table, destination }: Route,
+  view: RouteTableView | undefined,
+  route: RouteTableView['routes'][number] | undefined,
+  eni: string,
+): string => {
   if (view === undefined) return `${table} was not found`;
   if (route === undefined) return `${table} has no route to ${destination}`;
   if (route.interface === eni) return `${table}: the route to ${destination} is a ${route.state}`;

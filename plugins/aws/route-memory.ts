@@ -69,7 +69,11 @@ export class RouteMemory {
     const ageMs = kept.seenMs === null ? null : Math.round(this.clock.nowMs() - kept.seenMs);
     const detail = { routesAgeMs: ageMs, routesWrong: wrong.length };
     if (kept.failure !== null && (ageMs === null || ageMs > PATIENCE * everyMs)) {
-      return { state: 'unknown', reason: `the routes were ${ageMs === null ? 'never' : `not for ${Math.round(ageMs / 1000)} s`} seen: ${kept.failure}`, detail };
+      return {
+        state: 'unknown',
+        reason: `the routes were ${ageMs === null ? 'never' : `not for ${Math.round(ageMs / 1000)} s`} seen: ${kept.failure}`,
+        detail,
+      };
     }
     const degraded = [...wrong.map(({ what }) => what), kept.check].filter((what) => what !== '').join('; ');
     const hopeless = wrong.length > 0 && wrong.length === kept.routes.length && wrong.every(({ refused }) => refused === true);
@@ -80,7 +84,13 @@ export class RouteMemory {
   /** What a start or a reassert found out about the routes it moved. */
   moved(key: Key, moved: readonly Moved[], check: string): void {
     const kept = this.of(key);
-    const news = moved.map(({ table, destination, state, what }) => ({ table, destination, ours: state === 'verified', what, refused: state === 'refused' }));
+    const news = moved.map(({ table, destination, state, what }) => ({
+      table,
+      destination,
+      ours: state === 'verified',
+      what,
+      refused: state === 'refused',
+    }));
     const same = (a: Route, b: Route) => a.table === b.table && a.destination === b.destination;
     kept.routes = [...kept.routes.filter((route) => !news.some((one) => same(one, route))), ...news];
     kept.check = check;
@@ -103,7 +113,14 @@ export class RouteMemory {
   }
 
   private of(key: Key): Kept {
-    const known = this.kept.get(nameOf(key)) ?? { routes: [], check: '', seenMs: null, askedMs: Number.NEGATIVE_INFINITY, failure: null, closelyUntilMs: Number.NEGATIVE_INFINITY };
+    const known = this.kept.get(nameOf(key)) ?? {
+      routes: [],
+      check: '',
+      seenMs: null,
+      askedMs: Number.NEGATIVE_INFINITY,
+      failure: null,
+      closelyUntilMs: Number.NEGATIVE_INFINITY,
+    };
     this.kept.set(nameOf(key), known);
     return known;
   }

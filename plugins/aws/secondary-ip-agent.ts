@@ -2,23 +2,30 @@
 // from the host and never from the peer: EC2 is asked to unassign only at this node's own ENI, and only while that has it.
 import { inject, injectable } from 'tsyringe';
 import {
-  Addresses, Clock, Random, reasonOf, UnderstudyError,
-  type ActionContext, type ActionReport, type Agent, type MonitorContext, type MonitorResult, type Operation, type SideEffect,
+  Addresses,
+  Clock,
+  Random,
+  reasonOf,
+  UnderstudyError,
+  type ActionContext,
+  type ActionReport,
+  type Agent,
+  type MonitorContext,
+  type MonitorResult,
+  type Operation,
+  type SideEffect,
 } from 'understudy/plugin';
-import { Backoff, leasedLimits, readLimits } from './calls.js';
+import { leasedLimits, readLimits } from './calls.js';
 import { Ec2, type Access } from './ec2.js';
-import { Ec2Failure, failureOf } from './failures.js';
 import { addAddresses, presenceOf, removeAddresses, type WantedAddresses } from './host-addresses.js';
 import { Imds } from './imds.js';
+import { makeTrue } from './make-true.js';
 import { RouteMemory, type Inspection } from './route-memory.js';
 import type { SecondaryIpOptions } from './secondary-ip.js';
 import { Standby } from './standby.js';
 
 type Monitoring = MonitorContext<SecondaryIpOptions>;
 type Acting = ActionContext<SecondaryIpOptions>;
-
-const STALE_READS = 6;
-const MAX_CALLS = 1_000;
 
 @injectable()
 export class SecondaryIpAgent implements Agent<SecondaryIpOptions> {
@@ -40,9 +47,21 @@ export class SecondaryIpAgent implements Agent<SecondaryIpOptions> {
     const { options, signal, active } = context;
     const { missing, any } = await presenceOf(this.addresses, wantedAddress(options), signal);
     if (!active) {
-      const detail = { api: this.standby.ready(context, async (limits) => void (await this.ec2.interface(await this.eni({ ...context, signal: limits.signal }), accessOf(options), limits))) };
+      const detail = {
+        api: this.standby.ready(
+          context,
+          async (limits) =>
+            void (await this.ec2.interface(await this.eni({ ...context, signal: limits.signal }), accessOf(options), limits)),
+        ),
+      };
       // amazon-ec2-net-utils puts every secondary address of the ENI on the host by itself.
-      return any ? { state: 'online', reason: `${options.address} is on this node, which does not hold the group; does amazon-ec2-net-utils add it?`, detail } : { state: 'offline', detail };
+      return any
+        ? {
+            state: 'online',
+            reason: `${options.address} is on this node, which does not hold the group; does amazon-ec2-net-utils add it?`,
+            detail,
+          }
+        : { state: 'offline', detail };
     }
     if (missing.length > 0) return { state: any ? 'faulted' : 'offline', reason: `${options.address} is missing on ${options.interface}` };
     await this.memory.refresh(context, options.checkEvery, () => this.inspect(context));
@@ -79,12 +98,32 @@ export class SecondaryIpAgent implements Agent<SecondaryIpOptions> {
 
   async plan(op: Operation, { options }: Monitoring): Promise<readonly SideEffect[]> {
     const { address, prefixLength, interface: name, eni = `the ENI of ${options.interface} (instance metadata)` } = options;
-    const host = (what: 'add' | 'remove' | 'announce'): SideEffect => ({ kind: 'address', what: this.addresses.describe(what, name, address, prefixLength), on: name });
-    const api = (action: string, parameters: string): SideEffect => ({ kind: 'api', what: `${action} ${parameters}`, on: eni, permission: `ec2:${action}` });
+    const host = (what: 'add' | 'remove' | 'announce'): SideEffect => ({
+      kind: 'address',
+      what: this.addresses.describe(what, name, address, prefixLength),
+      on: name,
+    });
+    const api = (action: string, parameters: string): SideEffect => ({
+      kind: 'api',
+      what: `${action} ${parameters}`,
+      on: eni,
+      permission: `ec2:${action}`,
+    });
     const read = api('DescribeNetworkInterfaces', `Filter addresses.private-ip-address=${address}`);
-    if (op === 'start') return [api('AssignPrivateIpAddresses', `NetworkInterfaceId=${eni} PrivateIpAddresses=${address} AllowReassignment=true`), read, host('add'), host('announce')];
+    if (op === 'start')
+      return [
+        api('AssignPrivateIpAddresses', `NetworkInterfaceId=${eni} PrivateIpAddresses=${address} AllowReassignment=true`),
+        read,
+        host('add'),
+        host('announce'),
+      ];
     if (op !== 'stop') return [];
-    return [host('remove'), ...(options.onStop === 'unassign' ? [read, api('UnassignPrivateIpAddresses', `NetworkInterfaceId=${eni} PrivateIpAddresses=${address} (only if that ENI has it)`)] : [])];
+    return [
+      host('remove'),
+      ...(options.onStop === 'unassign'
+        ? [read, api('UnassignPrivateIpAddresses', `NetworkInterfaceId=${eni} PrivateIpAddresses=${address} (only if that ENI has it)`)]
+        : []),
+    ];
   }
 
   watch(_context: Monitoring, changed: () => void): () => void {
@@ -114,33 +153,23 @@ export class SecondaryIpAgent implements Agent<SecondaryIpOptions> {
   /** Returns the number of calls it took. Rejects when EC2 refuses, when time is over or the lease is gone. */
   private async assign(context: Acting, eni: string): Promise<number> {
     const { options, signal } = context;
-    const backoff = new Backoff(this.clock, this.random);
-    let last: Ec2Failure | 'stale' = 'stale';
-    let written = false;
-    let stale = 0;
-    for (let calls = 1; calls <= MAX_CALLS && !signal.aborted; calls += 1) {
-      const limits = leasedLimits(context, signal);
-      try {
-        if (written) {
-          if ((await this.ec2.interfaceWith(options.address, accessOf(options), limits))?.id === eni) return calls;
-          last = 'stale';
-          stale += 1;
-          if (stale >= STALE_READS) written = false;
-        } else {
-          await this.ec2.assignAddress(eni, options.address, accessOf(options), limits);
-          [written, stale] = [true, 0];
-          continue;
-        }
-      } catch (thrown) {
-        last = failureOf(written ? 'DescribeNetworkInterfaces' : 'AssignPrivateIpAddresses', thrown);
-        if (last.final) break;
-        if (last.mayHaveHappened) written = true;
-      }
-      await backoff.wait(last, signal).catch(() => undefined); // Aborted: the loop's condition ends it.
-    }
-    throw new UnderstudyError('AGENT_FAILED', `${options.address} could not be taken over by ${eni}: ${last === 'stale' ? 'no read shows it there' : last.message}`, {
-      ...(last !== 'stale' && { cause: last }),
-    });
+    const access = accessOf(options);
+    const { state, failure, calls } = await makeTrue(
+      {
+        write: (limits) => this.ec2.assignAddress(eni, options.address, access, limits),
+        shown: async (limits) => (await this.ec2.interfaceWith(options.address, access, limits))?.id === eni,
+        limits: () => leasedLimits(context, signal),
+        signal,
+      },
+      this.clock,
+      this.random,
+    );
+    if (state === 'shown') return calls;
+    throw new UnderstudyError(
+      'AGENT_FAILED',
+      `${options.address} could not be taken over by ${eni}: ${failure?.message ?? 'no read shows it there'}`,
+      { ...(failure !== null && { cause: failure }) },
+    );
   }
 
   private async unassign(context: Acting): Promise<ActionReport> {
@@ -159,4 +188,8 @@ export class SecondaryIpAgent implements Agent<SecondaryIpOptions> {
 
 const accessOf = ({ assumeRole }: SecondaryIpOptions): Access => ({ assumeRole: assumeRole ?? null });
 
-const wantedAddress = ({ interface: name, address, prefixLength, label }: SecondaryIpOptions): WantedAddresses => ({ interface: name, addresses: [{ address, prefixLength }], label });
+const wantedAddress = ({ interface: name, address, prefixLength, label }: SecondaryIpOptions): WantedAddresses => ({
+  interface: name,
+  addresses: [{ address, prefixLength }],
+  label,
+});

@@ -17,7 +17,12 @@ export const SECONDARY_IP_OPTIONS = options({
 }).check((context) => {
   const { label, interface: name } = context.value;
   if (label === undefined || `${name}:${label}`.length <= 15) return;
-  context.issues.push({ code: 'custom', path: ['label'], message: `"${name}:${label}" is longer than the 15 characters an interface label may have`, input: context.value });
+  context.issues.push({
+    code: 'custom',
+    path: ['label'],
+    message: `"${name}:${label}" is longer than the 15 characters an interface label may have`,
+    input: context.value,
+  });
 });
 export type SecondaryIpOptions = z.output<typeof SECONDARY_IP_OPTIONS>;
 
@@ -28,7 +33,9 @@ export const secondaryIpPermissions = ({ eni, assumeRole, onStop }: SecondaryIpO
     { actions: ['ec2:DescribeNetworkInterfaces'], resources: ['*'], why: 'see who has the address; EC2 has no narrower right to read' },
     { actions: ['ec2:AssignPrivateIpAddresses'], resources: interfaces, why: 'take the address over' },
     ...(onStop === 'unassign' ? [{ actions: ['ec2:UnassignPrivateIpAddresses'], resources: interfaces, why: 'onStop: unassign' }] : []),
-    ...(assumeRole === undefined ? [] : [{ actions: ['sts:AssumeRole'], resources: [assumeRole], why: 'the statements above belong to this role' }]),
+    ...(assumeRole === undefined
+      ? []
+      : [{ actions: ['sts:AssumeRole'], resources: [assumeRole], why: 'the statements above belong to this role' }]),
   ];
 };
 

@@ -16,7 +16,10 @@ export class MemoryAddresses implements Addresses {
   async add(interfaceName: string, address: string, prefixLength: number, { label }: { label?: string } = {}): Promise<void> {
     if (this.broken) throw this.broken;
     if (this.held.some((one) => one.interface === interfaceName && one.address === address)) return;
-    this.change([...this.held, { interface: interfaceName, address, prefixLength, label: label ?? null }], `add ${address}/${prefixLength} ${interfaceName}`);
+    this.change(
+      [...this.held, { interface: interfaceName, address, prefixLength, label: label ?? null }],
+      `add ${address}/${prefixLength} ${interfaceName}`,
+    );
   }
 
   async remove(address: string): Promise<void> {

@@ -6,10 +6,35 @@ import { startInstance, stopInstance, type Transition } from './instances.js';
 import type { Query } from './query.js';
 import { createRoute, deleteRoute, replaceRoute, type AskedTarget } from './routes.js';
 import {
-  elasticFilters, elasticView, filtered, instanceFilters, instanceView, interfaceFilters, interfaceView, items, networkFilters, networkView,
-  routeTableFilters, routeTableView, stateView, statusView, subnetFilters, subnetView, type View,
+  elasticFilters,
+  elasticView,
+  filtered,
+  instanceFilters,
+  instanceView,
+  interfaceFilters,
+  interfaceView,
+  items,
+  networkFilters,
+  networkView,
+  routeTableFilters,
+  routeTableView,
+  stateView,
+  statusView,
+  subnetFilters,
+  subnetView,
+  type View,
 } from './views.js';
-import { instanceOf, interfaceOf, onlyInterfaceOf, routeTableOf, setSourceDestCheck, subnetOf, withTags, type Tags, type Vpc } from './vpc.js';
+import {
+  instanceOf,
+  interfaceOf,
+  onlyInterfaceOf,
+  routeTableOf,
+  setSourceDestCheck,
+  subnetOf,
+  withTags,
+  type Tags,
+  type Vpc,
+} from './vpc.js';
 
 export interface Outcome {
   readonly vpc: Vpc;
@@ -52,7 +77,11 @@ const describe = <T extends { readonly tags: Tags }>(shape: {
     return { [shape.set]: items(page.map((entry) => shape.view(entry, vpc))), ...(nextToken !== undefined && { nextToken }) };
   });
 
-const paged = <T>(entries: readonly T[], query: Query, limits?: { readonly min: number; readonly max: number }): { page: readonly T[]; nextToken?: string } => {
+const paged = <T>(
+  entries: readonly T[],
+  query: Query,
+  limits?: { readonly min: number; readonly max: number },
+): { page: readonly T[]; nextToken?: string } => {
   const size = query.number('MaxResults');
   const token = query.text('NextToken');
   if (limits === undefined || (size === undefined && token === undefined)) return { page: entries };
@@ -62,7 +91,10 @@ const paged = <T>(entries: readonly T[], query: Query, limits?: { readonly min: 
   const from = token === undefined ? 0 : Number(Buffer.from(token, 'base64url').toString());
   if (!Number.isInteger(from) || from < 0) throw invalid(`Value ( ${token ?? ''} ) for parameter nextToken is invalid.`);
   const until = from + (size ?? limits.max);
-  return { page: entries.slice(from, until), ...(until < entries.length && { nextToken: Buffer.from(String(until)).toString('base64url') }) };
+  return {
+    page: entries.slice(from, until),
+    ...(until < entries.length && { nextToken: Buffer.from(String(until)).toString('base64url') }),
+  };
 };
 
 const askedTarget = (query: Query): AskedTarget => ({
@@ -99,27 +131,56 @@ const sourceDestCheckOf = (query: Query): boolean => {
 
 export const ACTIONS: Readonly<Record<string, Action>> = {
   DescribeVpcs: describe({
-    set: 'vpcSet', ids: 'VpcId', all: ({ networks }) => networks, filters: networkFilters, view: networkView, pages: { min: 5, max: 1000 },
+    set: 'vpcSet',
+    ids: 'VpcId',
+    all: ({ networks }) => networks,
+    filters: networkFilters,
+    view: networkView,
+    pages: { min: 5, max: 1000 },
     byId: ({ networks }, id) => {
       const network = networks[id];
       if (network === undefined) throw new ApiError('InvalidVpcID.NotFound', `The vpc ID '${id}' does not exist`);
       return network;
     },
   }),
-  DescribeSubnets: describe({ set: 'subnetSet', ids: 'SubnetId', all: ({ subnets }) => subnets, byId: subnetOf, filters: subnetFilters, view: subnetView, pages: { min: 5, max: 1000 } }),
+  DescribeSubnets: describe({
+    set: 'subnetSet',
+    ids: 'SubnetId',
+    all: ({ subnets }) => subnets,
+    byId: subnetOf,
+    filters: subnetFilters,
+    view: subnetView,
+    pages: { min: 5, max: 1000 },
+  }),
   DescribeRouteTables: describe({
-    set: 'routeTableSet', ids: 'RouteTableId', all: ({ routeTables }) => routeTables, byId: routeTableOf, filters: routeTableFilters, view: routeTableView, pages: { min: 5, max: 100 },
+    set: 'routeTableSet',
+    ids: 'RouteTableId',
+    all: ({ routeTables }) => routeTables,
+    byId: routeTableOf,
+    filters: routeTableFilters,
+    view: routeTableView,
+    pages: { min: 5, max: 100 },
   }),
   DescribeNetworkInterfaces: describe({
-    set: 'networkInterfaceSet', ids: 'NetworkInterfaceId', all: ({ interfaces }) => interfaces, byId: interfaceOf, filters: interfaceFilters, view: interfaceView, pages: { min: 5, max: 1000 },
+    set: 'networkInterfaceSet',
+    ids: 'NetworkInterfaceId',
+    all: ({ interfaces }) => interfaces,
+    byId: interfaceOf,
+    filters: interfaceFilters,
+    view: interfaceView,
+    pages: { min: 5, max: 1000 },
   }),
   DescribeAddresses: read((vpc, query) => {
     const ids = query.list('AllocationId');
     const publicIps = query.list('PublicIp');
     const all = Object.values(vpc.elastic);
-    for (const id of ids) if (vpc.elastic[id] === undefined) throw new ApiError('InvalidAllocationID.NotFound', `The allocation ID '${id}' does not exist`);
-    for (const ip of publicIps) if (!all.some(({ publicIp }) => publicIp === ip)) throw new ApiError('InvalidAddress.NotFound', `Address '${ip}' not found.`);
-    const named = all.filter(({ id, publicIp }) => (ids.length === 0 || ids.includes(id)) && (publicIps.length === 0 || publicIps.includes(publicIp)));
+    for (const id of ids)
+      if (vpc.elastic[id] === undefined) throw new ApiError('InvalidAllocationID.NotFound', `The allocation ID '${id}' does not exist`);
+    for (const ip of publicIps)
+      if (!all.some(({ publicIp }) => publicIp === ip)) throw new ApiError('InvalidAddress.NotFound', `Address '${ip}' not found.`);
+    const named = all.filter(
+      ({ id, publicIp }) => (ids.length === 0 || ids.includes(id)) && (publicIps.length === 0 || publicIps.includes(publicIp)),
+    );
     return { addressesSet: items(filtered(named, query.filters(), elasticFilters, vpc).map((address) => elasticView(address, vpc))) };
   }),
   DescribeInstances: read((vpc, query) => {
@@ -147,24 +208,34 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
   ReplaceRoute: write((vpc, query) => replaceRoute(vpc, query.need('RouteTableId'), destination(query), askedTarget(query))),
   DeleteRoute: write((vpc, query) => deleteRoute(vpc, query.need('RouteTableId'), destination(query))),
   AssignPrivateIpAddresses: write(
-    (vpc, query) => assignPrivate(vpc, query.need('NetworkInterfaceId'), someOf(query, 'PrivateIpAddress'), query.flag('AllowReassignment')),
+    (vpc, query) =>
+      assignPrivate(vpc, query.need('NetworkInterfaceId'), someOf(query, 'PrivateIpAddress'), query.flag('AllowReassignment')),
     (_vpc, query) => ({
       networkInterfaceId: query.need('NetworkInterfaceId'),
       assignedPrivateIpAddressesSet: items(query.list('PrivateIpAddress').map((privateIpAddress) => ({ privateIpAddress }))),
       return: true,
     }),
   ),
-  UnassignPrivateIpAddresses: write((vpc, query) => unassignPrivate(vpc, query.need('NetworkInterfaceId'), someOf(query, 'PrivateIpAddress'))),
+  UnassignPrivateIpAddresses: write((vpc, query) =>
+    unassignPrivate(vpc, query.need('NetworkInterfaceId'), someOf(query, 'PrivateIpAddress')),
+  ),
   AssignIpv6Addresses: write(
     (vpc, query) => assignIpv6(vpc, query.need('NetworkInterfaceId'), someOf(query, 'Ipv6Addresses')),
     (_vpc, query) => ({ networkInterfaceId: query.need('NetworkInterfaceId'), assignedIpv6Addresses: items(query.list('Ipv6Addresses')) }),
   ),
   UnassignIpv6Addresses: write(
     (vpc, query) => unassignIpv6(vpc, query.need('NetworkInterfaceId'), someOf(query, 'Ipv6Addresses')),
-    (_vpc, query) => ({ networkInterfaceId: query.need('NetworkInterfaceId'), unassignedIpv6Addresses: items(query.list('Ipv6Addresses')) }),
+    (_vpc, query) => ({
+      networkInterfaceId: query.need('NetworkInterfaceId'),
+      unassignedIpv6Addresses: items(query.list('Ipv6Addresses')),
+    }),
   ),
-  ModifyNetworkInterfaceAttribute: write((vpc, query) => setSourceDestCheck(vpc, query.need('NetworkInterfaceId'), sourceDestCheckOf(query))),
-  ModifyInstanceAttribute: write((vpc, query) => setSourceDestCheck(vpc, onlyInterfaceOf(vpc, query.need('InstanceId')).id, sourceDestCheckOf(query))),
+  ModifyNetworkInterfaceAttribute: write((vpc, query) =>
+    setSourceDestCheck(vpc, query.need('NetworkInterfaceId'), sourceDestCheckOf(query)),
+  ),
+  ModifyInstanceAttribute: write((vpc, query) =>
+    setSourceDestCheck(vpc, onlyInterfaceOf(vpc, query.need('InstanceId')).id, sourceDestCheckOf(query)),
+  ),
   StopInstances: instancesUnderWay(stopInstance, (query) => !query.flag('SkipOsShutdown')),
   StartInstances: instancesUnderWay(startInstance, () => true),
   AssociateAddress: {

@@ -14,8 +14,13 @@ export const assignPrivate = (vpc: Vpc, eniId: string, addresses: readonly strin
     if (owner.primary === address) throw invalid(`[${address}] is the primary address of ${owner.id} and cannot be moved.`);
     if (!allowReassignment) throw invalid(`[${address}] assigned, but move is not allowed.`);
   }
-  const others = Object.values(vpc.interfaces).filter((other) => other.id !== eniId && other.secondary.some((address) => addresses.includes(address)));
-  const freed = others.reduce((state, other) => withInterface(state, { ...other, secondary: other.secondary.filter((address) => !addresses.includes(address)) }), vpc);
+  const others = Object.values(vpc.interfaces).filter(
+    (other) => other.id !== eniId && other.secondary.some((address) => addresses.includes(address)),
+  );
+  const freed = others.reduce(
+    (state, other) => withInterface(state, { ...other, secondary: other.secondary.filter((address) => !addresses.includes(address)) }),
+    vpc,
+  );
   const added = addresses.filter((address) => address !== eni.primary && !eni.secondary.includes(address));
   return withInterface(freed, { ...eni, secondary: [...eni.secondary, ...added] });
 };
@@ -33,7 +38,8 @@ export const assignIpv6 = (vpc: Vpc, eniId: string, asked: readonly string[]): V
   const subnet = subnetOf(vpc, eni.subnet);
   const addresses = asked.map(normalAddress);
   for (const address of addresses) {
-    if (subnet.ipv6Cidr === null || !contains(subnet.ipv6Cidr, address)) throw invalid(`Address ${address} does not fall within the subnet's IPv6 address range`);
+    if (subnet.ipv6Cidr === null || !contains(subnet.ipv6Cidr, address))
+      throw invalid(`Address ${address} does not fall within the subnet's IPv6 address range`);
     const owner = ownerOf(vpc, address);
     if (owner !== undefined && owner.id !== eniId) throw invalid(`[${address}] is already assigned to ${owner.id}.`);
   }
@@ -62,11 +68,15 @@ export const associate = (vpc: Vpc, asked: Association): { readonly vpc: Vpc; re
   const address = elasticOf(vpc, asked);
   const eni = asked.interface !== undefined ? interfaceOf(vpc, asked.interface) : onlyInterfaceOf(vpc, asked.instance ?? '');
   const privateIp = asked.privateIp ?? eni.primary;
-  if (privateIp !== eni.primary && !eni.secondary.includes(privateIp)) throw invalid(`The private address ${privateIp} is not assigned to ${eni.id}`);
+  if (privateIp !== eni.primary && !eni.secondary.includes(privateIp))
+    throw invalid(`The private address ${privateIp} is not assigned to ${eni.id}`);
   const same = address.association?.interface === eni.id && address.association.privateIp === privateIp;
   if (address.association !== null && same) return { vpc, id: address.association.id };
   if (address.association !== null && !asked.allowReassociation) {
-    throw new ApiError('Resource.AlreadyAssociated', `resource ${address.id} is already associated with associate-id ${address.association.id}`);
+    throw new ApiError(
+      'Resource.AlreadyAssociated',
+      `resource ${address.id} is already associated with associate-id ${address.association.id}`,
+    );
   }
   const associations = vpc.associations + 1;
   const id = `eipassoc-${associations.toString(16).padStart(8, '0')}`;

@@ -32,7 +32,13 @@ export class CallLog {
   /** Notes the beginning; the function it returns notes the end. */
   begin(call: Pick<Call, 'action' | 'parameters' | 'userAgent' | 'principal'>): (outcome: string) => void {
     this.count += 1;
-    const entry = { ...call, number: this.count, fromMs: this.clock.nowMs(), untilMs: null as number | null, outcome: null as string | null };
+    const entry = {
+      ...call,
+      number: this.count,
+      fromMs: this.clock.nowMs(),
+      untilMs: null as number | null,
+      outcome: null as string | null,
+    };
     this.kept.push(entry);
     if (this.kept.length > KEPT) this.kept.shift();
     return (outcome) => {

@@ -14,7 +14,10 @@ export const emulatorCommand: CommandDefinition = {
   options: [
     { flags: '--vpc <file>', help: 'the VPC, YAML or JSON' },
     { flags: '--listen <address>', help: 'ADDRESS:PORT', default: '127.0.0.1:4474' },
-    { flags: '--on-route <command>', help: 'run for each change of where packets for an address go; told by UNDERSTUDY_ADDRESS, _ENI, _INSTANCE' },
+    {
+      flags: '--on-route <command>',
+      help: 'run for each change of where packets for an address go; told by UNDERSTUDY_ADDRESS, _ENI, _INSTANCE',
+    },
   ],
   example: 'understudy emulator --vpc vpc.yaml --on-route ./route.sh',
   async run(options) {
@@ -28,7 +31,9 @@ export const emulatorCommand: CommandDefinition = {
       ...(onRoute && { onRoute }),
       log: { debug: () => {}, info: print, warn: print, error: print },
     });
-    process.stdout.write(`EC2 API and IMDSv2 at ${emulator.url}\nTry: AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws ec2 describe-route-tables --region ${emulator.vpc.region} --endpoint-url ${emulator.url}\n`);
+    process.stdout.write(
+      `EC2 API and IMDSv2 at ${emulator.url}\nTry: AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws ec2 describe-route-tables --region ${emulator.vpc.region} --endpoint-url ${emulator.url}\n`,
+    );
     await new Promise<void>((resolve) => {
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
     });
@@ -42,7 +47,12 @@ export const routeCommand = (command: string): OnRoute => {
   const exec = systemExec();
   const [file = '', ...args] = command.split(/\s+/).filter((word) => word !== '');
   return async ({ address, interface: eni, instance, because }: RouteChange) => {
-    const addEnv = { UNDERSTUDY_ADDRESS: address, UNDERSTUDY_ENI: eni ?? '', UNDERSTUDY_INSTANCE: instance ?? '', UNDERSTUDY_BECAUSE: because };
+    const addEnv = {
+      UNDERSTUDY_ADDRESS: address,
+      UNDERSTUDY_ENI: eni ?? '',
+      UNDERSTUDY_INSTANCE: instance ?? '',
+      UNDERSTUDY_BECAUSE: because,
+    };
     const { exitCode, timedOut, stderr } = await exec.run(file, args, { timeoutMs: COMMAND_LIMIT_MS, addEnv });
     if (exitCode === 0) return;
     const how = timedOut ? `did not end within ${COMMAND_LIMIT_MS / 1000} s` : `ended with ${exitCode}: ${stderr.trim()}`;

@@ -35,7 +35,10 @@ export const control = ({ faults, calls, history }: Parts, { method, path, body 
         replyJson(response, 200, { faults: faults.list });
       });
     default:
-      return replyJson(response, 404, { error: `no such control: ${method} ${path}`, controls: ['GET calls', 'GET state', 'GET faults', 'POST fault', 'POST clear'] });
+      return replyJson(response, 404, {
+        error: `no such control: ${method} ${path}`,
+        controls: ['GET calls', 'GET state', 'GET faults', 'POST fault', 'POST clear'],
+      });
   }
 };
 

@@ -71,7 +71,8 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   };
   const underWay = (transition: Transition & { readonly graceful: boolean }): void => {
     settle(transition).catch((thrown: unknown) => {
-      if (!stopping.signal.aborted) log.error('an instance did not come to rest', { instance: transition.instance, reason: reasonOf(thrown) });
+      if (!stopping.signal.aborted)
+        log.error('an instance did not come to rest', { instance: transition.instance, reason: reasonOf(thrown) });
     });
   };
 
@@ -81,7 +82,8 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = new URL(request.url ?? '/', 'http://emulator').pathname;
     const body = await bodyOf(request);
-    if (path.startsWith('/_control/')) return control({ faults, calls, history }, { method: request.method ?? 'GET', path, body }, response);
+    if (path.startsWith('/_control/'))
+      return control({ faults, calls, history }, { method: request.method ?? 'GET', path, body }, response);
     if (request.method === 'POST') return api.answer(request, body, response);
     return metadata.answer(request, path, response);
   };

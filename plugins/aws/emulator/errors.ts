@@ -19,15 +19,22 @@ export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly status: number;
 
-  constructor(readonly code: string, message: string) {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
     super(message);
     this.status = STATUS[code] ?? 400;
   }
 }
 
-export const missing = (parameter: string): ApiError => new ApiError('MissingParameter', `The request must contain the parameter ${parameter}`);
+export const missing = (parameter: string): ApiError =>
+  new ApiError('MissingParameter', `The request must contain the parameter ${parameter}`);
 export const invalid = (message: string): ApiError => new ApiError('InvalidParameterValue', message);
 export const unauthorized = (action: string): ApiError =>
-  new ApiError('UnauthorizedOperation', `You are not authorized to perform this operation. No identity-based policy allows the ec2:${action} action. Encoded authorization failure message: emulated`);
+  new ApiError(
+    'UnauthorizedOperation',
+    `You are not authorized to perform this operation. No identity-based policy allows the ec2:${action} action. Encoded authorization failure message: emulated`,
+  );
 export const throttled = (): ApiError => new ApiError('RequestLimitExceeded', 'Request limit exceeded.');
 export const dryRun = (): ApiError => new ApiError('DryRunOperation', 'Request would have succeeded, but DryRun flag is set.');

@@ -26,7 +26,8 @@ export const faultFrom = (words: readonly string[]): LabFault => {
     if (word === 'reads' || word === 'times') continue;
     if (/^\d+$/.test(word) && (next === 'reads' || next === 'times')) fault[next] = Number(word);
     else if (/^\d/.test(word) && durationMs('').safeParse(word).success) fault['ms'] = durationMs('').parse(word);
-    else if (/^(\*|IMDS|[A-Z][A-Za-z]+[a-z0-9])$/.test(word)) fault[kind === 'error' && fault['action'] !== undefined ? 'code' : 'action'] = word;
+    else if (/^(\*|IMDS|[A-Z][A-Za-z]+[a-z0-9])$/.test(word))
+      fault[kind === 'error' && fault['action'] !== undefined ? 'code' : 'action'] = word;
     else if (word === 'applied') fault['applied'] = true;
     else fault['resource'] = word;
   }
@@ -35,4 +36,5 @@ export const faultFrom = (words: readonly string[]): LabFault => {
   return { kind: 'fault', fault: parsed.data };
 };
 
-const unknown = (words: readonly string[]): UnderstudyError => new UnderstudyError('USAGE', `"${words.join(' ')}" is no fault this service can show. ${HELP}`);
+const unknown = (words: readonly string[]): UnderstudyError =>
+  new UnderstudyError('USAGE', `"${words.join(' ')}" is no fault this service can show. ${HELP}`);

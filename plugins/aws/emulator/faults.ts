@@ -51,7 +51,8 @@ export class Faults {
 
   /** Without an id: all. */
   clear(id?: number): void {
-    for (let index = this.kept.length - 1; index >= 0; index -= 1) if (id === undefined || this.kept[index]!.id === id) this.kept.splice(index, 1);
+    for (let index = this.kept.length - 1; index >= 0; index -= 1)
+      if (id === undefined || this.kept[index]!.id === id) this.kept.splice(index, 1);
   }
 
   get list(): readonly (Fault & { readonly id: number })[] {

@@ -30,7 +30,10 @@ export class RouteFollower {
 
   private inTurn(address: string, current: () => Vpc): Promise<void> {
     const before = this.queues.get(address) ?? Promise.resolve();
-    const turn = before.then(() => this.tell(address, current()), () => this.tell(address, current()));
+    const turn = before.then(
+      () => this.tell(address, current()),
+      () => this.tell(address, current()),
+    );
     this.queues.set(address, turn);
     const forget = () => this.queues.get(address) === turn && this.queues.delete(address);
     turn.then(forget, forget);

@@ -4,7 +4,14 @@ import { ApiError } from './errors.js';
 import { instanceOf, withInstance, type InstanceState, type Vpc } from './vpc.js';
 
 /** EC2's numbers for the states, as the API shows them. */
-export const STATE_CODES: Readonly<Record<InstanceState, number>> = { pending: 0, running: 16, 'shutting-down': 32, terminated: 48, stopping: 64, stopped: 80 };
+export const STATE_CODES: Readonly<Record<InstanceState, number>> = {
+  pending: 0,
+  running: 16,
+  'shutting-down': 32,
+  terminated: 48,
+  stopping: 64,
+  stopped: 80,
+};
 
 /** An instance that a request put under way, with the state it will come to rest in. */
 export interface Transition {

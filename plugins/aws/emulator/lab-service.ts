@@ -34,12 +34,18 @@ export const ec2LabService: LabServiceDefinition = {
         on: Object.fromEntries(hosts.map(({ node }) => [node, { eni: interfaceId(node) }])),
       }),
       powered: (node, on) => {
-        emulator.powered(instanceId(node), on).catch((thrown: unknown) => log.error('the routes did not follow the power', { node, on, reason: reasonOf(thrown) }));
+        emulator
+          .powered(instanceId(node), on)
+          .catch((thrown: unknown) => log.error('the routes did not follow the power', { node, on, reason: reasonOf(thrown) }));
       },
       fault: async (words) => {
         const asked = faultFrom(words);
         if (asked.kind === 'source-dest-check') {
-          if (!nodeOf.has(instanceId(asked.node))) throw new UnderstudyError('NOT_FOUND', `The lab has no host ${asked.node}; it has ${hosts.map(({ node }) => node).join(', ')}.`);
+          if (!nodeOf.has(instanceId(asked.node)))
+            throw new UnderstudyError(
+              'NOT_FOUND',
+              `The lab has no host ${asked.node}; it has ${hosts.map(({ node }) => node).join(', ')}.`,
+            );
           await emulator.setSourceDestCheck(interfaceId(asked.node), asked.on);
           return `source/destination check of ${interfaceId(asked.node)}: ${asked.on ? 'on' : 'off'}`;
         }
@@ -71,15 +77,24 @@ export const labVpc = (hosts: readonly LabHost[], floating: readonly string[]): 
     interfaces: Object.fromEntries(
       hosts.map((host) => [
         interfaceId(host.node),
-        { subnet: subnetId(host), address: host.serviceAddress, instance: instanceId(host.node), sourceDestCheck: false, tags: { Name: host.node } },
+        {
+          subnet: subnetId(host),
+          address: host.serviceAddress,
+          instance: instanceId(host.node),
+          sourceDestCheck: false,
+          tags: { Name: host.node },
+        },
       ]),
     ),
-    routeTables: Object.fromEntries(LAB_ROUTE_TABLES.map((id) => [id, { vpc: 'vpc-lab', routes, tags: { Name: id === 'rtb-lab-1' ? 'clients' : id } }])),
+    routeTables: Object.fromEntries(
+      LAB_ROUTE_TABLES.map((id) => [id, { vpc: 'vpc-lab', routes, tags: { Name: id === 'rtb-lab-1' ? 'clients' : id } }]),
+    ),
     clientTable: LAB_ROUTE_TABLES[0],
   };
 };
 
-const regionOf = (hosts: readonly LabHost[]): string => /^([a-z]+(?:-[a-z]+)+-\d+)[a-z]$/.exec(hosts[0]?.zone ?? '')?.[1] ?? 'ap-northeast-2';
+const regionOf = (hosts: readonly LabHost[]): string =>
+  /^([a-z]+(?:-[a-z]+)+-\d+)[a-z]$/.exec(hosts[0]?.zone ?? '')?.[1] ?? 'ap-northeast-2';
 
 /** The /16 or, where hosts lie further apart, the /8 that holds every address. */
 const blockAround = (addresses: readonly string[]): string => {

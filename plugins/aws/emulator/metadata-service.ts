@@ -31,7 +31,12 @@ export class MetadataService {
   async answer(request: IncomingMessage, fullPath: string, response: ServerResponse): Promise<void> {
     const { calls, faults, clock, stopping } = this.parts;
     const [, named = null, path = fullPath] = /^\/_host\/([^/]+)(\/.*)$/.exec(fullPath) ?? [];
-    const ended = calls.begin({ action: 'IMDS', parameters: { method: request.method ?? 'GET', path }, userAgent: request.headers['user-agent'] ?? '', principal: null });
+    const ended = calls.begin({
+      action: 'IMDS',
+      parameters: { method: request.method ?? 'GET', path },
+      userAgent: request.headers['user-agent'] ?? '',
+      principal: null,
+    });
     const met = faults.matching({ action: 'IMDS', values: [path], principal: null });
     const say = (status: number, text = '', headers = {}) => {
       ended(status === 200 ? 'ok' : String(status));

@@ -50,13 +50,16 @@ export class QueryApi {
     try {
       refuseBy(met, query.action);
       if (principal === null) throw missing('AWSAccessKeyId');
-      const xml = sts ? stsAnswerXml(query.action, requestId, sts(this.parts, query, principal)) : answerXml(query.action, requestId, await this.run(query, has('stale')));
+      const xml = sts
+        ? stsAnswerXml(query.action, requestId, sts(this.parts, query, principal))
+        : answerXml(query.action, requestId, await this.run(query, has('stale')));
       if (hang) return ended('hang');
       if (has('lost-answer')) return cut(response, ended, 'lost-answer');
       ended('ok');
       reply(response, 200, XML, xml, { 'x-amzn-requestid': requestId });
     } catch (thrown) {
-      const error = thrown instanceof ApiError ? thrown : new ApiError('InternalError', `An internal error has occurred: ${reasonOf(thrown)}`);
+      const error =
+        thrown instanceof ApiError ? thrown : new ApiError('InternalError', `An internal error has occurred: ${reasonOf(thrown)}`);
       ended(error.code);
       reply(response, error.status, XML, (sts ? stsErrorXml : errorXml)(error, requestId), { 'x-amzn-requestid': requestId });
     }
@@ -95,7 +98,10 @@ const STS: Readonly<Record<string, (parts: QueryApiParts, query: Query, principa
     const { accessKeyId, secretAccessKey, sessionToken, expiration } = principals.issue(role);
     return {
       Credentials: { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, SessionToken: sessionToken, Expiration: expiration },
-      AssumedRoleUser: { AssumedRoleId: `AROAEMULATED:${session}`, Arn: `${role.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/${session}` },
+      AssumedRoleUser: {
+        AssumedRoleId: `AROAEMULATED:${session}`,
+        Arn: `${role.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/${session}`,
+      },
     };
   },
   GetCallerIdentity: ({ history }, _query, principal) => ({ Arn: principal, UserId: principal, Account: history.now.account }),

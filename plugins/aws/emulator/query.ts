@@ -60,7 +60,9 @@ export class Query {
   }
 
   private indexes(name: string): readonly number[] {
-    const found = [...this.parameters.keys()].filter((key) => key.startsWith(`${name}.`)).map((key) => Number(key.slice(name.length + 1).split('.')[0]));
+    const found = [...this.parameters.keys()]
+      .filter((key) => key.startsWith(`${name}.`))
+      .map((key) => Number(key.slice(name.length + 1).split('.')[0]));
     return [...new Set(found)].filter((index) => Number.isInteger(index)).toSorted((a, b) => a - b);
   }
 }

@@ -15,9 +15,16 @@ export const bodyOf = async (request: IncomingMessage): Promise<string> => {
   return Buffer.concat(chunks).toString();
 };
 
-export const reply = (response: ServerResponse, status: number, type: string, text: string, headers: Readonly<Record<string, string>> = {}): void => {
+export const reply = (
+  response: ServerResponse,
+  status: number,
+  type: string,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): void => {
   response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text), ...headers });
   response.end(text);
 };
 
-export const replyJson = (response: ServerResponse, status: number, value: unknown): void => reply(response, status, 'application/json', `${JSON.stringify(value, null, 2)}\n`);
+export const replyJson = (response: ServerResponse, status: number, value: unknown): void =>
+  reply(response, status, 'application/json', `${JSON.stringify(value, null, 2)}\n`);

@@ -1,8 +1,19 @@
 // Routes of the emulated VPC: create, replace, delete, and the question every route answers: where do packets for an
 // address go now? Pure. ReplaceRoute has no compare-and-swap, here as there: the last writer wins.
 import { isIPv6 } from 'node:net';
+import { canonicalAddress } from 'understudy/plugin';
 import { ApiError, invalid } from './errors.js';
-import { contains, interfaceOf, onlyInterfaceOf, routeTableOf, withRouteTable, type Interface, type Route, type RouteTarget, type Vpc } from './vpc.js';
+import {
+  contains,
+  interfaceOf,
+  onlyInterfaceOf,
+  routeTableOf,
+  withRouteTable,
+  type Interface,
+  type Route,
+  type RouteTarget,
+  type Vpc,
+} from './vpc.js';
 
 /** Where packets for an address end, and why nowhere when nowhere. */
 export interface Destination {
@@ -29,12 +40,13 @@ export const normalCidr = (cidr: string): string => {
   return six ? `${normalAddress(address)}/${length}` : cidr;
 };
 
-export const normalAddress = (address: string): string => (isIPv6(address) ? new URL(`http://[${address}]/`).hostname.slice(1, -1) : address);
+export const normalAddress = (address: string): string => canonicalAddress(address) ?? address;
 
 export const createRoute = (vpc: Vpc, table: string, destination: string, asked: AskedTarget): Vpc => {
   const { routes, ...rest } = routeTableOf(vpc, table);
   const cidr = normalCidr(destination);
-  if (routes.some((route) => route.destination === cidr)) throw new ApiError('RouteAlreadyExists', `The route identified by ${cidr} already exists.`);
+  if (routes.some((route) => route.destination === cidr))
+    throw new ApiError('RouteAlreadyExists', `The route identified by ${cidr} already exists.`);
   const route: Route = { destination: cidr, target: targetFrom(vpc, asked), origin: 'CreateRoute' };
   return withRouteTable(vpc, { ...rest, routes: [...routes, route] });
 };
@@ -43,7 +55,8 @@ export const replaceRoute = (vpc: Vpc, table: string, destination: string, asked
   const { routes, ...rest } = routeTableOf(vpc, table);
   const old = routes.find((route) => route.destination === normalCidr(destination));
   // Not InvalidRoute.NotFound: EC2 answers that to DeleteRoute only.
-  if (old === undefined) throw invalid(`There is no route defined for '${normalCidr(destination)}' in the route table. Use CreateRoute instead.`);
+  if (old === undefined)
+    throw invalid(`There is no route defined for '${normalCidr(destination)}' in the route table. Use CreateRoute instead.`);
   const target = targetFrom(vpc, asked);
   return withRouteTable(vpc, { ...rest, routes: routes.map((route) => (route === old ? { ...route, target } : route)) });
 };
@@ -52,7 +65,8 @@ export const deleteRoute = (vpc: Vpc, table: string, destination: string): Vpc =
   const { routes, ...rest } = routeTableOf(vpc, table);
   const cidr = normalCidr(destination);
   const old = routes.find((route) => route.destination === cidr);
-  if (old === undefined) throw new ApiError('InvalidRoute.NotFound', `no route with destination-cidr-block ${cidr} in route table ${table}`);
+  if (old === undefined)
+    throw new ApiError('InvalidRoute.NotFound', `no route with destination-cidr-block ${cidr} in route table ${table}`);
   if (old.target.kind === 'local') throw invalid(`cannot remove local route ${old.destination} in route table ${table}`);
   return withRouteTable(vpc, { ...rest, routes: routes.filter((route) => route !== old) });
 };
@@ -79,7 +93,8 @@ export const destinationOf = (vpc: Vpc, table: string, address: string): Destina
 export const ownerOf = (vpc: Vpc, address: string): Interface | undefined =>
   Object.values(vpc.interfaces).find((eni) => owns(eni, address));
 
-const owns = (eni: Interface, address: string): boolean => eni.primary === address || eni.secondary.includes(address) || eni.ipv6.includes(normalAddress(address));
+const owns = (eni: Interface, address: string): boolean =>
+  eni.primary === address || eni.secondary.includes(address) || eni.ipv6.includes(normalAddress(address));
 
 const arrival = (vpc: Vpc, eni: Interface, address: string): Destination => {
   const instance = vpc.instances[eni.instance ?? ''];
@@ -94,7 +109,10 @@ const nowhere = (because: string): Destination => ({ interface: null, instance: 
 const targetFrom = (vpc: Vpc, asked: AskedTarget): RouteTarget => {
   const named = [asked.interface, asked.instance, asked.gateway].filter((id) => id !== undefined);
   if (named.length !== 1) {
-    throw new ApiError(named.length === 0 ? 'MissingParameter' : 'InvalidParameterCombination', 'The request must contain exactly one of gatewayId, instanceId, networkInterfaceId');
+    throw new ApiError(
+      named.length === 0 ? 'MissingParameter' : 'InvalidParameterCombination',
+      'The request must contain exactly one of gatewayId, instanceId, networkInterfaceId',
+    );
   }
   if (asked.gateway !== undefined) return asked.gateway === 'local' ? { kind: 'local' } : { kind: 'gateway', id: asked.gateway };
   const eni = asked.interface !== undefined ? interfaceOf(vpc, asked.interface) : onlyInterfaceOf(vpc, asked.instance ?? '');

@@ -4,7 +4,18 @@ import { invalid } from './errors.js';
 import { STATE_CODES } from './instances.js';
 import type { Filter } from './query.js';
 import { routeState } from './routes.js';
-import { interfacesOf, type ElasticAddress, type Instance, type Interface, type Network, type Route, type RouteTable, type Subnet, type Tags, type Vpc } from './vpc.js';
+import {
+  interfacesOf,
+  type ElasticAddress,
+  type Instance,
+  type Interface,
+  type Network,
+  type Route,
+  type RouteTable,
+  type Subnet,
+  type Tags,
+  type Vpc,
+} from './vpc.js';
 
 export type View = { readonly [name: string]: unknown };
 type FilterTable<T> = Readonly<Record<string, (entry: T, vpc: Vpc) => readonly (string | null | undefined)[]>>;
@@ -12,7 +23,12 @@ type FilterTable<T> = Readonly<Record<string, (entry: T, vpc: Vpc) => readonly (
 export const items = (entries: readonly unknown[]): View => (entries.length === 0 ? {} : { item: entries });
 
 /** Those entries that every filter lets through; `*` and `?` in a value stand for anything. */
-export const filtered = <T extends { readonly tags: Tags }>(entries: readonly T[], filters: readonly Filter[], known: FilterTable<T>, vpc: Vpc): readonly T[] =>
+export const filtered = <T extends { readonly tags: Tags }>(
+  entries: readonly T[],
+  filters: readonly Filter[],
+  known: FilterTable<T>,
+  vpc: Vpc,
+): readonly T[] =>
   filters.reduce((left, { name, values }) => {
     const patterns = values.map(pattern);
     const ask = valuesOf(name, known);
@@ -28,7 +44,12 @@ const valuesOf = <T extends { readonly tags: Tags }>(name: string, known: Filter
 };
 
 const pattern = (value: string): RegExp =>
-  new RegExp(`^${value.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')}$`);
+  new RegExp(
+    `^${value
+      .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+      .replaceAll('*', '.*')
+      .replaceAll('?', '.')}$`,
+  );
 
 const tagSet = (tags: Tags): View => items(Object.entries(tags).map(([key, value]) => ({ key, value })));
 const publicIpOf = (vpc: Vpc, eni: Interface, address: string): ElasticAddress | undefined =>
@@ -71,10 +92,14 @@ export const routeTableFilters: FilterTable<RouteTable> = {
   'vpc-id': ({ vpc }) => [vpc],
   'owner-id': (_table, vpc) => [vpc.account],
   'association.subnet-id': ({ subnets }) => subnets,
-  'route.destination-cidr-block': ({ routes }) => routes.map(({ destination }) => destination).filter((destination) => !destination.includes(':')),
-  'route.destination-ipv6-cidr-block': ({ routes }) => routes.map(({ destination }) => destination).filter((destination) => destination.includes(':')),
-  'route.instance-id': ({ routes }, vpc) => routes.map(({ target }) => (target.kind === 'interface' ? vpc.interfaces[target.id]?.instance : null)),
-  'route.gateway-id': ({ routes }) => routes.map(({ target }) => (target.kind === 'local' ? 'local' : target.kind === 'gateway' ? target.id : null)),
+  'route.destination-cidr-block': ({ routes }) =>
+    routes.map(({ destination }) => destination).filter((destination) => !destination.includes(':')),
+  'route.destination-ipv6-cidr-block': ({ routes }) =>
+    routes.map(({ destination }) => destination).filter((destination) => destination.includes(':')),
+  'route.instance-id': ({ routes }, vpc) =>
+    routes.map(({ target }) => (target.kind === 'interface' ? vpc.interfaces[target.id]?.instance : null)),
+  'route.gateway-id': ({ routes }) =>
+    routes.map(({ target }) => (target.kind === 'local' ? 'local' : target.kind === 'gateway' ? target.id : null)),
   'route.state': ({ routes }, vpc) => routes.map((route) => routeState(vpc, route)),
   'route.origin': ({ routes }) => routes.map(({ origin }) => origin),
 };
@@ -113,7 +138,12 @@ const addressesView = (eni: Interface, vpc: Vpc): View =>
   items(
     [eni.primary, ...eni.secondary].map((address) => {
       const elastic = publicIpOf(vpc, eni, address);
-      const association = elastic && { publicIp: elastic.publicIp, ipOwnerId: vpc.account, allocationId: elastic.id, associationId: elastic.association?.id };
+      const association = elastic && {
+        publicIp: elastic.publicIp,
+        ipOwnerId: vpc.account,
+        allocationId: elastic.id,
+        associationId: elastic.association?.id,
+      };
       return { privateIpAddress: address, primary: address === eni.primary, ...(association && { association }) };
     }),
   );
@@ -144,8 +174,15 @@ export const instanceView = (instance: Instance, vpc: Vpc): View => {
     instanceType: instance.type,
     hypervisor: 'nitro',
     placement: { availabilityZone: instance.zone, tenancy: 'default' },
-    ...(first && { subnetId: first.subnet, vpcId: vpc.subnets[first.subnet]?.vpc, privateIpAddress: first.primary, sourceDestCheck: first.sourceDestCheck }),
-    ...(instance.state === 'stopped' && { stateReason: { code: 'Client.UserInitiatedShutdown', message: 'Client.UserInitiatedShutdown: User initiated shutdown' } }),
+    ...(first && {
+      subnetId: first.subnet,
+      vpcId: vpc.subnets[first.subnet]?.vpc,
+      privateIpAddress: first.primary,
+      sourceDestCheck: first.sourceDestCheck,
+    }),
+    ...(instance.state === 'stopped' && {
+      stateReason: { code: 'Client.UserInitiatedShutdown', message: 'Client.UserInitiatedShutdown: User initiated shutdown' },
+    }),
     networkInterfaceSet: items(enis.map((eni) => ({ ...interfaceView(eni, vpc), attachment: attachmentView(eni) }))),
     tagSet: tagSet(instance.tags),
   };
@@ -166,7 +203,13 @@ export const instanceFilters: FilterTable<Instance> = {
 
 export const statusView = (instance: Instance): View => {
   const status = instance.reachable ? 'ok' : 'impaired';
-  return { instanceId: instance.id, availabilityZone: instance.zone, instanceState: stateView(instance.state), systemStatus: { status: 'ok' }, instanceStatus: { status } };
+  return {
+    instanceId: instance.id,
+    availabilityZone: instance.zone,
+    instanceState: stateView(instance.state),
+    systemStatus: { status: 'ok' },
+    instanceStatus: { status },
+  };
 };
 
 export const subnetView = (subnet: Subnet, vpc: Vpc): View => ({
@@ -182,7 +225,9 @@ export const subnetView = (subnet: Subnet, vpc: Vpc): View => ({
 });
 
 const ipv6Association = ({ id, ipv6Cidr }: Network): View =>
-  items(ipv6Cidr === null ? [] : [{ associationId: `${id}-cidr-assoc`, ipv6CidrBlock: ipv6Cidr, ipv6CidrBlockState: { state: 'associated' } }]);
+  items(
+    ipv6Cidr === null ? [] : [{ associationId: `${id}-cidr-assoc`, ipv6CidrBlock: ipv6Cidr, ipv6CidrBlockState: { state: 'associated' } }],
+  );
 
 export const subnetFilters: FilterTable<Subnet> = {
   'subnet-id': ({ id }) => [id],
@@ -197,7 +242,9 @@ export const networkView = (network: Network, vpc: Vpc): View => ({
   ownerId: vpc.account,
   state: 'available',
   cidrBlock: network.cidr,
-  cidrBlockAssociationSet: items([{ associationId: `${network.id}-cidr-assoc`, cidrBlock: network.cidr, cidrBlockState: { state: 'associated' } }]),
+  cidrBlockAssociationSet: items([
+    { associationId: `${network.id}-cidr-assoc`, cidrBlock: network.cidr, cidrBlockState: { state: 'associated' } },
+  ]),
   ipv6CidrBlockAssociationSet: ipv6Association(network),
   instanceTenancy: 'default',
   isDefault: false,

@@ -10,8 +10,25 @@ export const VPC_FILE = options({
   region: text('Region').default('ap-northeast-2'),
   account: text('Account id').default('111122223333'),
   vpcs: table('VPCs by id', options({ cidr: text('IPv4 block'), ipv6Cidr: text('IPv6 block').optional(), tags })),
-  subnets: table('Subnets by id', options({ vpc: text('VPC id'), cidr: text('IPv4 block'), ipv6Cidr: text('IPv6 block').optional(), zone: text('Availability zone'), tags })),
-  instances: table('Instances by id', options({ zone: text('Availability zone'), type: text('Instance type').default('m7i.large'), state: choice('State', ['running', 'stopped']).default('running'), tags })).default({}),
+  subnets: table(
+    'Subnets by id',
+    options({
+      vpc: text('VPC id'),
+      cidr: text('IPv4 block'),
+      ipv6Cidr: text('IPv6 block').optional(),
+      zone: text('Availability zone'),
+      tags,
+    }),
+  ),
+  instances: table(
+    'Instances by id',
+    options({
+      zone: text('Availability zone'),
+      type: text('Instance type').default('m7i.large'),
+      state: choice('State', ['running', 'stopped']).default('running'),
+      tags,
+    }),
+  ).default({}),
   interfaces: table(
     'Network interfaces by id',
     options({
@@ -31,7 +48,14 @@ export const VPC_FILE = options({
     options({
       vpc: text('VPC id'),
       subnets: list('Subnets it is associated with', text('Subnet id')).default([]),
-      routes: list('Routes beside the local one', options({ to: text('Destination block'), interface: text('Target interface').optional(), gateway: text('Target gateway').optional() })).default([]),
+      routes: list(
+        'Routes beside the local one',
+        options({
+          to: text('Destination block'),
+          interface: text('Target interface').optional(),
+          gateway: text('Target gateway').optional(),
+        }),
+      ).default([]),
       tags,
     }),
   ).default({}),
@@ -48,7 +72,8 @@ export const vpcFrom = (file: unknown): { readonly vpc: Vpc; readonly clientTabl
   const refuse = (what: string): never => {
     throw new UnderstudyError('CONFIG_INVALID', `The VPC description is not usable: ${what}`);
   };
-  const expect = (known: Readonly<Record<string, unknown>>, id: string, by: string) => known[id] ?? refuse(`${by} names ${id}, which it does not describe`);
+  const expect = (known: Readonly<Record<string, unknown>>, id: string, by: string) =>
+    known[id] ?? refuse(`${by} names ${id}, which it does not describe`);
   for (const [id, { vpc }] of Object.entries(subnets)) expect(vpcs, vpc, id);
   for (const [id, { subnet, instance }] of Object.entries(interfaces)) {
     expect(subnets, subnet, id);
@@ -67,28 +92,58 @@ export const vpcFrom = (file: unknown): { readonly vpc: Vpc; readonly clientTabl
       networks: mapped(vpcs, (id, entry) => ({ ...entry, id, ipv6Cidr: entry.ipv6Cidr ?? null })),
       subnets: mapped(subnets, (id, entry) => ({ ...entry, id, ipv6Cidr: entry.ipv6Cidr ?? null })),
       instances: mapped(instances, (id, entry) => ({ ...entry, id, reachable: entry.state === 'running' })),
-      interfaces: mapped(interfaces, (id, { address, instance, mac, ...rest }, index): Interface => ({
-        ...rest, id, primary: address, instance: instance ?? null, mac: mac ?? `02:00:00:00:${hex(index >> 8)}:${hex(index & 255)}`,
-      })),
-      routeTables: mapped(routeTables, (id, { routes, ...rest }): RouteTable => ({ ...rest, id, routes: [...localRoutes(vpcs[rest.vpc]!), ...routes.map((route) => routeFrom(id, route))] })),
+      interfaces: mapped(
+        interfaces,
+        (id, { address, instance, mac, ...rest }, index): Interface => ({
+          ...rest,
+          id,
+          primary: address,
+          instance: instance ?? null,
+          mac: mac ?? `02:00:00:00:${hex(index >> 8)}:${hex(index & 255)}`,
+        }),
+      ),
+      routeTables: mapped(
+        routeTables,
+        (id, { routes, ...rest }): RouteTable => ({
+          ...rest,
+          id,
+          routes: [...localRoutes(vpcs[rest.vpc]!), ...routes.map((route) => routeFrom(id, route))],
+        }),
+      ),
       elastic: mapped(elastic, (id, entry) => ({ ...entry, id, association: null })),
       associations: 0,
     },
   };
 };
 
-const mapped = <From, To>(entries: Readonly<Record<string, From>>, make: (id: string, entry: From, index: number) => To): Readonly<Record<string, To>> =>
+const mapped = <From, To>(
+  entries: Readonly<Record<string, From>>,
+  make: (id: string, entry: From, index: number) => To,
+): Readonly<Record<string, To>> =>
   Object.fromEntries(Object.entries(entries).map(([id, entry], index) => [id, make(id, entry, index + 1)]));
 
 const hex = (byte: number): string => byte.toString(16).padStart(2, '0');
 
 const localRoutes = ({ cidr, ipv6Cidr }: { readonly cidr: string; readonly ipv6Cidr?: string | undefined }): readonly Route[] =>
-  [cidr, ...(ipv6Cidr === undefined ? [] : [ipv6Cidr])].map((destination) => ({ destination: normalCidr(destination), target: { kind: 'local' }, origin: 'CreateRouteTable' }));
+  [cidr, ...(ipv6Cidr === undefined ? [] : [ipv6Cidr])].map((destination) => ({
+    destination: normalCidr(destination),
+    target: { kind: 'local' },
+    origin: 'CreateRouteTable',
+  }));
 
-const routeFrom = (id: string, route: { readonly to: string; readonly interface?: string | undefined; readonly gateway?: string | undefined }): Route => {
+const routeFrom = (
+  id: string,
+  route: { readonly to: string; readonly interface?: string | undefined; readonly gateway?: string | undefined },
+): Route => {
   if ((route.interface === undefined) === (route.gateway === undefined)) {
-    throw new UnderstudyError('CONFIG_INVALID', `The VPC description is not usable: the route to ${route.to} of ${id} needs either an interface or a gateway`);
+    throw new UnderstudyError(
+      'CONFIG_INVALID',
+      `The VPC description is not usable: the route to ${route.to} of ${id} needs either an interface or a gateway`,
+    );
   }
-  const target = route.interface === undefined ? ({ kind: 'gateway', id: route.gateway! } as const) : ({ kind: 'interface', id: route.interface } as const);
+  const target =
+    route.interface === undefined
+      ? ({ kind: 'gateway', id: route.gateway! } as const)
+      : ({ kind: 'interface', id: route.interface } as const);
   return { destination: normalCidr(route.to), target, origin: 'CreateRoute' };
 };

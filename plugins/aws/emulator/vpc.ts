@@ -45,7 +45,10 @@ export interface Interface {
   readonly tags: Tags;
 }
 
-export type RouteTarget = { readonly kind: 'local' } | { readonly kind: 'interface'; readonly id: string } | { readonly kind: 'gateway'; readonly id: string };
+export type RouteTarget =
+  | { readonly kind: 'local' }
+  | { readonly kind: 'interface'; readonly id: string }
+  | { readonly kind: 'gateway'; readonly id: string };
 
 export interface Route {
   readonly destination: string;
@@ -103,14 +106,20 @@ export const onlyInterfaceOf = (vpc: Vpc, instance: string): Interface => {
   const [eni, second] = interfacesOf(vpc, instance);
   if (eni === undefined) throw new ApiError('InvalidInstanceID', `There are no interfaces attached to instance '${instance}'`);
   if (second !== undefined) {
-    throw new ApiError('InvalidInstanceID', `There are multiple interfaces attached to instance '${instance}'. Please specify an interface ID for the operation instead.`);
+    throw new ApiError(
+      'InvalidInstanceID',
+      `There are multiple interfaces attached to instance '${instance}'. Please specify an interface ID for the operation instead.`,
+    );
   }
   return eni;
 };
 
 export const withInterface = (vpc: Vpc, eni: Interface): Vpc => ({ ...vpc, interfaces: { ...vpc.interfaces, [eni.id]: eni } });
 export const withInstance = (vpc: Vpc, instance: Instance): Vpc => ({ ...vpc, instances: { ...vpc.instances, [instance.id]: instance } });
-export const withRouteTable = (vpc: Vpc, routeTable: RouteTable): Vpc => ({ ...vpc, routeTables: { ...vpc.routeTables, [routeTable.id]: routeTable } });
+export const withRouteTable = (vpc: Vpc, routeTable: RouteTable): Vpc => ({
+  ...vpc,
+  routeTables: { ...vpc.routeTables, [routeTable.id]: routeTable },
+});
 
 /** Adds tags to whatever bears the id. */
 export const withTags = (vpc: Vpc, id: string, tags: Tags): Vpc => {
@@ -121,7 +130,8 @@ export const withTags = (vpc: Vpc, id: string, tags: Tags): Vpc => {
   throw new ApiError('InvalidID', `The ID '${id}' is not valid`);
 };
 
-export const setSourceDestCheck = (vpc: Vpc, eni: string, on: boolean): Vpc => withInterface(vpc, { ...interfaceOf(vpc, eni), sourceDestCheck: on });
+export const setSourceDestCheck = (vpc: Vpc, eni: string, on: boolean): Vpc =>
+  withInterface(vpc, { ...interfaceOf(vpc, eni), sourceDestCheck: on });
 
 /** Whether the address lies in the block. */
 export const contains = (cidr: string, address: string): boolean => {

@@ -16,9 +16,19 @@ export const errorXml = ({ code, message }: ApiError, requestId: string): string
 export const stsAnswerXml = (action: string, requestId: string, result: View): string =>
   HEAD +
   builder.build({
-    [`${action}Response`]: { '@xmlns': 'https://sts.amazonaws.com/doc/2011-06-15/', [`${action}Result`]: result, ResponseMetadata: { RequestId: requestId } },
+    [`${action}Response`]: {
+      '@xmlns': 'https://sts.amazonaws.com/doc/2011-06-15/',
+      [`${action}Result`]: result,
+      ResponseMetadata: { RequestId: requestId },
+    },
   });
 
 export const stsErrorXml = ({ code, message }: ApiError, requestId: string): string =>
   HEAD +
-  builder.build({ ErrorResponse: { '@xmlns': 'https://sts.amazonaws.com/doc/2011-06-15/', Error: { Type: 'Sender', Code: code, Message: message }, RequestId: requestId } });
+  builder.build({
+    ErrorResponse: {
+      '@xmlns': 'https://sts.amazonaws.com/doc/2011-06-15/',
+      Error: { Type: 'Sender', Code: code, Message: message },
+      RequestId: requestId,
+    },
+  });

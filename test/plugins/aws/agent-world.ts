@@ -28,7 +28,10 @@ export interface ContextOptions {
 }
 
 /** A context around parsed options. */
-export const contextOf = <Options>(options: Options, { active = true, limitMs = 10_000, signal = AbortSignal.timeout(20_000), stopBudgetMs = 0, lease = new Lease() }: ContextOptions = {}): ActionContext<Options> => ({
+export const contextOf = <Options>(
+  options: Options,
+  { active = true, limitMs = 10_000, signal = AbortSignal.timeout(20_000), stopBudgetMs = 0, lease = new Lease() }: ContextOptions = {},
+): ActionContext<Options> => ({
   ...makeActionContext({ options, active, limitMs, signal, lease, group: 'db', resource: 'vip', epoch: 7 }),
   stopBudgetMs,
 });
@@ -42,10 +45,20 @@ export interface World {
   readonly calls: () => readonly string[];
 }
 
-export const startWorld = async (teardown: (end: () => Promise<void>) => void, { clientClock = systemClock, settings = {}, ...emulated }: Partial<EmulatorOptions> & { readonly clientClock?: Clock; readonly settings?: Partial<Settings> } = {}): Promise<World> => {
+export const startWorld = async (
+  teardown: (end: () => Promise<void>) => void,
+  {
+    clientClock = systemClock,
+    settings = {},
+    ...emulated
+  }: Partial<EmulatorOptions> & { readonly clientClock?: Clock; readonly settings?: Partial<Settings> } = {},
+): Promise<World> => {
   const emulator = await startEmulator({ vpc: twoZones(), ...emulated });
   const imds = new HttpImds({ endpoint: `${emulator.url}/_host/a`, clock: systemClock, random: middle, macOf: () => null });
-  const clients = new Ec2Clients({ region: 'ap-northeast-2', endpoint: emulator.url, stsEndpoint: emulator.url, imdsEndpoint: emulator.url, ...settings }, imds);
+  const clients = new Ec2Clients(
+    { region: 'ap-northeast-2', endpoint: emulator.url, stsEndpoint: emulator.url, imdsEndpoint: emulator.url, ...settings },
+    imds,
+  );
   teardown(async () => {
     clients.destroy();
     await emulator.stop();

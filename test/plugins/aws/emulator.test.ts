@@ -1,9 +1,27 @@
 // The emulator against the real SDK: what a client sees, what it may not do, and every fault it can be told to show.
 import {
-  AssignIpv6AddressesCommand, AssignPrivateIpAddressesCommand, AssociateAddressCommand, CreateRouteCommand, CreateTagsCommand, DeleteRouteCommand, DescribeAddressesCommand,
-  DescribeInstancesCommand, DescribeInstanceStatusCommand, DescribeNetworkInterfacesCommand, DescribeRouteTablesCommand, DescribeSubnetsCommand, DescribeVpcsCommand,
-  DisassociateAddressCommand, EC2Client, ModifyInstanceAttributeCommand, ModifyNetworkInterfaceAttributeCommand, paginateDescribeRouteTables, ReplaceRouteCommand,
-  StartInstancesCommand, StopInstancesCommand, UnassignPrivateIpAddressesCommand,
+  AssignIpv6AddressesCommand,
+  AssignPrivateIpAddressesCommand,
+  AssociateAddressCommand,
+  CreateRouteCommand,
+  CreateTagsCommand,
+  DeleteRouteCommand,
+  DescribeAddressesCommand,
+  DescribeInstancesCommand,
+  DescribeInstanceStatusCommand,
+  DescribeNetworkInterfacesCommand,
+  DescribeRouteTablesCommand,
+  DescribeSubnetsCommand,
+  DescribeVpcsCommand,
+  DisassociateAddressCommand,
+  EC2Client,
+  ModifyInstanceAttributeCommand,
+  ModifyNetworkInterfaceAttributeCommand,
+  paginateDescribeRouteTables,
+  ReplaceRouteCommand,
+  StartInstancesCommand,
+  StopInstancesCommand,
+  UnassignPrivateIpAddressesCommand,
 } from '@aws-sdk/client-ec2';
 import test, { type ExecutionContext } from 'ava';
 import { type Emulator, type EmulatorOptions, startEmulator } from '../../../plugins/aws/emulator/emulator.js';
@@ -13,7 +31,13 @@ import type { RouteChange } from '../../../plugins/aws/emulator/follow.js';
 import { twoZones, VIP, VIP6 } from './vpcs.js';
 
 const clientOf = ({ url }: Emulator, settings = {}) =>
-  new EC2Client({ region: 'ap-northeast-2', endpoint: url, credentials: { accessKeyId: 'test', secretAccessKey: 'test' }, maxAttempts: 1, ...settings });
+  new EC2Client({
+    region: 'ap-northeast-2',
+    endpoint: url,
+    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+    maxAttempts: 1,
+    ...settings,
+  });
 
 const set = async (t: ExecutionContext, options: Partial<EmulatorOptions> = {}) => {
   const emulator = await startEmulator({ vpc: twoZones(), ...options });
@@ -30,29 +54,89 @@ const vip = (client: EC2Client, table = 'rtb-1') =>
     .send(new DescribeRouteTablesCommand({ RouteTableIds: [table] }))
     .then(({ RouteTables }) => RouteTables?.[0]?.Routes?.find((route) => route.DestinationCidrBlock === `${VIP}/32`));
 
-const move = (eni: string, table = 'rtb-1') => new ReplaceRouteCommand({ RouteTableId: table, DestinationCidrBlock: `${VIP}/32`, NetworkInterfaceId: eni });
+const move = (eni: string, table = 'rtb-1') =>
+  new ReplaceRouteCommand({ RouteTableId: table, DestinationCidrBlock: `${VIP}/32`, NetworkInterfaceId: eni });
 const nameOf = (error: unknown) => (error as Error).name;
 
 test('a replaced route: seen by the next read, with interface, instance, state and origin', async (t) => {
   const { client } = await set(t);
   await client.send(move('eni-b'));
-  t.like(await vip(client), { NetworkInterfaceId: 'eni-b', InstanceId: 'i-b', State: 'active', Origin: 'CreateRoute', InstanceOwnerId: '111122223333' });
+  t.like(await vip(client), {
+    NetworkInterfaceId: 'eni-b',
+    InstanceId: 'i-b',
+    State: 'active',
+    Origin: 'CreateRoute',
+    InstanceOwnerId: '111122223333',
+  });
 });
 
 const refusals: readonly [what: string, code: string, status: number, send: (client: EC2Client) => Promise<unknown>][] = [
   ['an unknown route table', 'InvalidRouteTableID.NotFound', 400, (c) => c.send(move('eni-a', 'rtb-9'))],
   ['an unknown interface', 'InvalidNetworkInterfaceID.NotFound', 400, (c) => c.send(move('eni-9'))],
-  ['replacing a route that is not there', 'InvalidParameterValue', 400, (c) => c.send(new ReplaceRouteCommand({ RouteTableId: 'rtb-1', DestinationCidrBlock: '192.168.9.9/32', NetworkInterfaceId: 'eni-a' }))],
-  ['deleting a route that is not there', 'InvalidRoute.NotFound', 400, (c) => c.send(new DeleteRouteCommand({ RouteTableId: 'rtb-1', DestinationCidrBlock: '192.168.9.9/32' }))],
-  ['creating a route that is there', 'RouteAlreadyExists', 400, (c) => c.send(new CreateRouteCommand({ RouteTableId: 'rtb-1', DestinationCidrBlock: `${VIP}/32`, NetworkInterfaceId: 'eni-a' }))],
-  ['a route to an instance with two interfaces', 'InvalidInstanceID', 400, (c) => c.send(new ReplaceRouteCommand({ RouteTableId: 'rtb-1', DestinationCidrBlock: `${VIP}/32`, InstanceId: 'i-b' }))],
-  ['the check of an instance with two interfaces', 'InvalidInstanceID', 400, (c) => c.send(new ModifyInstanceAttributeCommand({ InstanceId: 'i-b', SourceDestCheck: { Value: false } }))],
-  ['a taken private address', 'InvalidParameterValue', 400, (c) => c.send(new AssignPrivateIpAddressesCommand({ NetworkInterfaceId: 'eni-a', PrivateIpAddresses: ['10.0.2.50'] }))],
-  ['the primary address of another', 'InvalidParameterValue', 400, (c) => c.send(new AssignPrivateIpAddressesCommand({ NetworkInterfaceId: 'eni-b2', PrivateIpAddresses: ['10.0.2.10'], AllowReassignment: true }))],
-  ['giving back an address of another', 'InvalidParameterValue', 400, (c) => c.send(new UnassignPrivateIpAddressesCommand({ NetworkInterfaceId: 'eni-a', PrivateIpAddresses: ['10.0.2.50'] }))],
-  ['an unknown filter', 'InvalidParameterValue', 400, (c) => c.send(new DescribeRouteTablesCommand({ Filters: [{ Name: 'colour', Values: ['red'] }] }))],
+  [
+    'replacing a route that is not there',
+    'InvalidParameterValue',
+    400,
+    (c) => c.send(new ReplaceRouteCommand({ RouteTableId: 'rtb-1', DestinationCidrBlock: '192.168.9.9/32', NetworkInterfaceId: 'eni-a' })),
+  ],
+  [
+    'deleting a route that is not there',
+    'InvalidRoute.NotFound',
+    400,
+    (c) => c.send(new DeleteRouteCommand({ RouteTableId: 'rtb-1', DestinationCidrBlock: '192.168.9.9/32' })),
+  ],
+  [
+    'creating a route that is there',
+    'RouteAlreadyExists',
+    400,
+    (c) => c.send(new CreateRouteCommand({ RouteTableId: 'rtb-1', DestinationCidrBlock: `${VIP}/32`, NetworkInterfaceId: 'eni-a' })),
+  ],
+  [
+    'a route to an instance with two interfaces',
+    'InvalidInstanceID',
+    400,
+    (c) => c.send(new ReplaceRouteCommand({ RouteTableId: 'rtb-1', DestinationCidrBlock: `${VIP}/32`, InstanceId: 'i-b' })),
+  ],
+  [
+    'the check of an instance with two interfaces',
+    'InvalidInstanceID',
+    400,
+    (c) => c.send(new ModifyInstanceAttributeCommand({ InstanceId: 'i-b', SourceDestCheck: { Value: false } })),
+  ],
+  [
+    'a taken private address',
+    'InvalidParameterValue',
+    400,
+    (c) => c.send(new AssignPrivateIpAddressesCommand({ NetworkInterfaceId: 'eni-a', PrivateIpAddresses: ['10.0.2.50'] })),
+  ],
+  [
+    'the primary address of another',
+    'InvalidParameterValue',
+    400,
+    (c) =>
+      c.send(
+        new AssignPrivateIpAddressesCommand({ NetworkInterfaceId: 'eni-b2', PrivateIpAddresses: ['10.0.2.10'], AllowReassignment: true }),
+      ),
+  ],
+  [
+    'giving back an address of another',
+    'InvalidParameterValue',
+    400,
+    (c) => c.send(new UnassignPrivateIpAddressesCommand({ NetworkInterfaceId: 'eni-a', PrivateIpAddresses: ['10.0.2.50'] })),
+  ],
+  [
+    'an unknown filter',
+    'InvalidParameterValue',
+    400,
+    (c) => c.send(new DescribeRouteTablesCommand({ Filters: [{ Name: 'colour', Values: ['red'] }] })),
+  ],
   ['an unknown instance', 'InvalidInstanceID.NotFound', 400, (c) => c.send(new StopInstancesCommand({ InstanceIds: ['i-9'] }))],
-  ['an unknown elastic address', 'InvalidAllocationID.NotFound', 400, (c) => c.send(new AssociateAddressCommand({ AllocationId: 'eipalloc-9', NetworkInterfaceId: 'eni-a' }))],
+  [
+    'an unknown elastic address',
+    'InvalidAllocationID.NotFound',
+    400,
+    (c) => c.send(new AssociateAddressCommand({ AllocationId: 'eipalloc-9', NetworkInterfaceId: 'eni-a' })),
+  ],
   ['a dry run', 'DryRunOperation', 412, (c) => c.send(new ReplaceRouteCommand({ ...move('eni-b').input, DryRun: true }))],
 ];
 for (const [what, code, status, send] of refusals) {
@@ -69,7 +153,10 @@ for (const [what, code, status, send] of refusals) {
 test('a dry run without the right: UnauthorizedOperation instead of DryRunOperation', async (t) => {
   const { client, emulator } = await set(t);
   emulator.fault({ kind: 'deny', action: 'ReplaceRoute' });
-  t.is(nameOf(await t.throwsAsync(client.send(new ReplaceRouteCommand({ ...move('eni-b').input, DryRun: true })))), 'UnauthorizedOperation');
+  t.is(
+    nameOf(await t.throwsAsync(client.send(new ReplaceRouteCommand({ ...move('eni-b').input, DryRun: true })))),
+    'UnauthorizedOperation',
+  );
 });
 
 test('filters: by destination, VPC, tag and wildcard; several filters are an AND', async (t) => {
@@ -85,25 +172,43 @@ test('pages: every table once, by MaxResults and NextToken', async (t) => {
   const routeTables = Object.fromEntries(Array.from({ length: 12 }, (_, n) => [`rtb-${n}`, { vpc: 'vpc-1' }]));
   const { client, emulator } = await set(t, { vpc: { ...twoZones(), routeTables } });
   const seen: string[] = [];
-  for await (const { RouteTables = [] } of paginateDescribeRouteTables({ client, pageSize: 5 }, {})) seen.push(...RouteTables.map(({ RouteTableId }) => RouteTableId!));
+  for await (const { RouteTables = [] } of paginateDescribeRouteTables({ client, pageSize: 5 }, {}))
+    seen.push(...RouteTables.map(({ RouteTableId }) => RouteTableId!));
   t.deepEqual(seen, Object.keys(routeTables));
   t.is(emulator.calls.length, 3);
 });
 
 test('secondary address: moved with AllowReassignment, seen at the new interface only', async (t) => {
   const { client } = await set(t);
-  await client.send(new AssignPrivateIpAddressesCommand({ NetworkInterfaceId: 'eni-b2', PrivateIpAddresses: ['10.0.2.50'], AllowReassignment: true }));
-  const { NetworkInterfaces } = await client.send(new DescribeNetworkInterfacesCommand({ Filters: [{ Name: 'addresses.private-ip-address', Values: ['10.0.2.50'] }] }));
-  t.deepEqual(NetworkInterfaces?.map(({ NetworkInterfaceId }) => NetworkInterfaceId), ['eni-b2']);
+  await client.send(
+    new AssignPrivateIpAddressesCommand({ NetworkInterfaceId: 'eni-b2', PrivateIpAddresses: ['10.0.2.50'], AllowReassignment: true }),
+  );
+  const { NetworkInterfaces } = await client.send(
+    new DescribeNetworkInterfacesCommand({ Filters: [{ Name: 'addresses.private-ip-address', Values: ['10.0.2.50'] }] }),
+  );
+  t.deepEqual(
+    NetworkInterfaces?.map(({ NetworkInterfaceId }) => NetworkInterfaceId),
+    ['eni-b2'],
+  );
   await client.send(new UnassignPrivateIpAddressesCommand({ NetworkInterfaceId: 'eni-b2', PrivateIpAddresses: ['10.0.2.50'] }));
   await client.send(new AssignIpv6AddressesCommand({ NetworkInterfaceId: 'eni-b2', Ipv6Addresses: ['fd00:2::50'] }));
-  t.like((await client.send(new DescribeNetworkInterfacesCommand({ NetworkInterfaceIds: ['eni-b2'] }))).NetworkInterfaces?.[0], { PrivateIpAddress: '10.0.2.11', Ipv6Addresses: [{ Ipv6Address: 'fd00:2::50' }] });
+  t.like((await client.send(new DescribeNetworkInterfacesCommand({ NetworkInterfaceIds: ['eni-b2'] }))).NetworkInterfaces?.[0], {
+    PrivateIpAddress: '10.0.2.11',
+    Ipv6Addresses: [{ Ipv6Address: 'fd00:2::50' }],
+  });
 });
 
 test('elastic address: reassociated unless that is forbidden, then given free', async (t) => {
   const { client } = await set(t);
   await client.send(new AssociateAddressCommand({ AllocationId: 'eipalloc-1', NetworkInterfaceId: 'eni-a' }));
-  t.is(nameOf(await t.throwsAsync(client.send(new AssociateAddressCommand({ AllocationId: 'eipalloc-1', NetworkInterfaceId: 'eni-b', AllowReassociation: false })))), 'Resource.AlreadyAssociated');
+  t.is(
+    nameOf(
+      await t.throwsAsync(
+        client.send(new AssociateAddressCommand({ AllocationId: 'eipalloc-1', NetworkInterfaceId: 'eni-b', AllowReassociation: false })),
+      ),
+    ),
+    'Resource.AlreadyAssociated',
+  );
   await client.send(new AssociateAddressCommand({ AllocationId: 'eipalloc-1', NetworkInterfaceId: 'eni-b', AllowReassociation: true }));
   const { Addresses } = await client.send(new DescribeAddressesCommand({ PublicIps: ['203.0.113.10'] }));
   t.like(Addresses?.[0], { NetworkInterfaceId: 'eni-b', InstanceId: 'i-b', PrivateIpAddress: '10.0.2.10' });
@@ -120,7 +225,8 @@ test('instances: stopping until the power is off, then stopped and its route a b
       return on ? Promise.resolve() : new Promise((resolve) => (off = resolve));
     },
   });
-  const state = async () => (await client.send(new DescribeInstancesCommand({ InstanceIds: ['i-a'] }))).Reservations?.[0]?.Instances?.[0]?.State?.Name;
+  const state = async () =>
+    (await client.send(new DescribeInstancesCommand({ InstanceIds: ['i-a'] }))).Reservations?.[0]?.Instances?.[0]?.State?.Name;
   const { StoppingInstances } = await client.send(new StopInstancesCommand({ InstanceIds: ['i-a'], Force: true, SkipOsShutdown: true }));
   t.like(StoppingInstances?.[0], { PreviousState: { Name: 'running', Code: 16 }, CurrentState: { Name: 'stopping', Code: 64 } });
   t.is(await state(), 'stopping');
@@ -130,7 +236,10 @@ test('instances: stopping until the power is off, then stopped and its route a b
   t.is((await vip(client))?.State, 'blackhole');
   await client.send(new StartInstancesCommand({ InstanceIds: ['i-a'] }));
   t.is(await state(), 'running');
-  t.deepEqual(powered, [['i-a', false], ['i-a', true]]);
+  t.deepEqual(powered, [
+    ['i-a', false],
+    ['i-a', true],
+  ]);
 });
 
 test('power lost from inside: EC2 goes on saying running, only the status check fails', async (t) => {
@@ -143,7 +252,12 @@ test('power lost from inside: EC2 goes on saying running, only the status check 
 test('subnets, VPCs and tags: as described, and as changed', async (t) => {
   const { client } = await set(t);
   await client.send(new CreateTagsCommand({ Resources: ['subnet-a', 'i-a'], Tags: [{ Key: 'owner', Value: 'db & <co>' }] }));
-  t.like((await client.send(new DescribeSubnetsCommand({ Filters: [{ Name: 'tag:owner', Values: ['*'] }] }))).Subnets?.[0], { SubnetId: 'subnet-a', CidrBlock: '10.0.1.0/24', AvailabilityZone: 'ap-northeast-2a', Tags: [{ Key: 'owner', Value: 'db & <co>' }] });
+  t.like((await client.send(new DescribeSubnetsCommand({ Filters: [{ Name: 'tag:owner', Values: ['*'] }] }))).Subnets?.[0], {
+    SubnetId: 'subnet-a',
+    CidrBlock: '10.0.1.0/24',
+    AvailabilityZone: 'ap-northeast-2a',
+    Tags: [{ Key: 'owner', Value: 'db & <co>' }],
+  });
   t.like((await client.send(new DescribeVpcsCommand({}))).Vpcs?.[0], { VpcId: 'vpc-1', CidrBlock: '10.0.0.0/16' });
 });
 
@@ -151,7 +265,9 @@ test('subnets, VPCs and tags: as described, and as changed', async (t) => {
 
 test('packets: every effective change is told before the answer arrives, and nothing else', async (t) => {
   const told: string[] = [];
-  const { client, emulator } = await set(t, { onRoute: async ({ address, interface: eni }: RouteChange) => void told.push(`${address} ${eni}`) });
+  const { client, emulator } = await set(t, {
+    onRoute: async ({ address, interface: eni }: RouteChange) => void told.push(`${address} ${eni}`),
+  });
   const after = async (send: Promise<unknown>) => {
     await send;
     return told.splice(0);
@@ -160,8 +276,17 @@ test('packets: every effective change is told before the answer arrives, and not
   t.deepEqual(await after(client.send(move('eni-b'))), [`${VIP} eni-b`]);
   t.deepEqual(await after(client.send(move('eni-b'))), [], 'the same target again');
   t.deepEqual(await after(client.send(move('eni-a', 'rtb-2'))), [], 'a table that the clients do not meet');
-  t.deepEqual(await after(client.send(new ModifyNetworkInterfaceAttributeCommand({ NetworkInterfaceId: 'eni-b', SourceDestCheck: { Value: true } }))), [`${VIP} null`], 'foreign packets are dropped, own ones are not');
-  t.deepEqual(await after(client.send(new ModifyNetworkInterfaceAttributeCommand({ NetworkInterfaceId: 'eni-b', SourceDestCheck: { Value: false } }))), [`${VIP} eni-b`]);
+  t.deepEqual(
+    await after(client.send(new ModifyNetworkInterfaceAttributeCommand({ NetworkInterfaceId: 'eni-b', SourceDestCheck: { Value: true } }))),
+    [`${VIP} null`],
+    'foreign packets are dropped, own ones are not',
+  );
+  t.deepEqual(
+    await after(
+      client.send(new ModifyNetworkInterfaceAttributeCommand({ NetworkInterfaceId: 'eni-b', SourceDestCheck: { Value: false } })),
+    ),
+    [`${VIP} eni-b`],
+  );
   t.deepEqual((await after(client.send(new StopInstancesCommand({ InstanceIds: ['i-b'] })))).toSorted(), ['10.0.2.50 null', `${VIP} null`]);
   t.deepEqual(await after(emulator.change((vpc) => ({ ...vpc, routeTables: {} }))), [`${VIP6} null`], 'the others are nowhere already');
 });
@@ -198,7 +323,10 @@ test('throttle: 503 RequestLimitExceeded, which the SDK knows as throttling', as
   const patient = clientOf(emulator, { maxAttempts: 3 });
   await patient.send(move('eni-b'));
   patient.destroy();
-  t.deepEqual(emulator.calls.map(({ outcome }) => outcome), ['RequestLimitExceeded', 'RequestLimitExceeded', 'ok']);
+  t.deepEqual(
+    emulator.calls.map(({ outcome }) => outcome),
+    ['RequestLimitExceeded', 'RequestLimitExceeded', 'ok'],
+  );
 });
 
 test('deny by resource: only that table', async (t) => {
@@ -224,7 +352,8 @@ test('hang: no answer, with or without the effect', async (t) => {
   const { client, emulator } = await set(t);
   emulator.fault({ kind: 'hang', action: 'ReplaceRoute', resource: 'rtb-1' });
   emulator.fault({ kind: 'hang', action: 'ReplaceRoute', resource: 'rtb-2', applied: true });
-  for (const table of ['rtb-1', 'rtb-2']) await t.throwsAsync(client.send(move('eni-b', table), { abortSignal: AbortSignal.timeout(200) }), { name: 'AbortError' });
+  for (const table of ['rtb-1', 'rtb-2'])
+    await t.throwsAsync(client.send(move('eni-b', table), { abortSignal: AbortSignal.timeout(200) }), { name: 'AbortError' });
   t.is((await vip(client, 'rtb-1'))?.NetworkInterfaceId, 'eni-a');
   t.is((await vip(client, 'rtb-2'))?.NetworkInterfaceId, 'eni-b');
 });
@@ -253,9 +382,12 @@ test('control: faults by HTTP, all problems named, and the call log', async (t) 
   t.is((await post('fault', { kind: 'trottle' })).status, 400);
   await post('clear', { id: 1 });
   await client.send(new DescribeVpcsCommand({}));
-  const calls = (await (await fetch(`${emulator.url}/_control/calls`)).json()) as Record<string, unknown>[];
-  t.deepEqual(calls.map(({ action, outcome }) => `${action} ${outcome}`), ['DescribeVpcs RequestLimitExceeded', 'DescribeVpcs ok']);
-  t.regex(String(calls[0]!['userAgent']), /aws-sdk-js/);
+  const calls = (await (await fetch(`${emulator.url}/_control/calls`)).json()) as Record<string, string>[];
+  t.deepEqual(
+    calls.map(({ action, outcome }) => `${action} ${outcome}`),
+    ['DescribeVpcs RequestLimitExceeded', 'DescribeVpcs ok'],
+  );
+  t.regex(calls[0]!['userAgent']!, /aws-sdk-js/);
 });
 
 // ---- IMDSv2
@@ -264,7 +396,8 @@ const imds = async (url: string, path: string, token?: string) => {
   const answer = await fetch(`${url}${path}`, { headers: token === undefined ? {} : { 'x-aws-ec2-metadata-token': token } });
   return { status: answer.status, text: await answer.text() };
 };
-const tokenFrom = async (url: string) => (await fetch(`${url}/latest/api/token`, { method: 'PUT', headers: { 'x-aws-ec2-metadata-token-ttl-seconds': '60' } })).text();
+const tokenFrom = async (url: string) =>
+  (await fetch(`${url}/latest/api/token`, { method: 'PUT', headers: { 'x-aws-ec2-metadata-token-ttl-seconds': '60' } })).text();
 
 test('IMDS: no token, no answer; with one, what the asking host may know', async (t) => {
   const { emulator } = await set(t, { vpc: twoZones({ a: '127.0.0.1', aSubnet: '127.0.0.0/24' }) });
@@ -301,8 +434,15 @@ test('lab service: hosts as instances, three tables with the address, routes and
   const switched = new Promise<string>((resolve) => (powered = resolve));
   const log = { debug: () => {}, info: () => {}, warn: () => {}, error: (message: string) => t.fail(message) };
   const service = await ec2LabService.start({
-    hosts: [{ node: 'a', serviceAddress: '10.0.1.10', zone: 'ap-northeast-2a' }, { node: 'b', serviceAddress: '10.0.2.10', zone: 'ap-northeast-2c' }],
-    floating: [VIP], listenAddress: '127.0.0.1', directory: '', keyFile: '', log,
+    hosts: [
+      { node: 'a', serviceAddress: '10.0.1.10', zone: 'ap-northeast-2a' },
+      { node: 'b', serviceAddress: '10.0.2.10', zone: 'ap-northeast-2c' },
+    ],
+    floating: [VIP],
+    listenAddress: '127.0.0.1',
+    directory: '',
+    keyFile: '',
+    log,
     route: async (address, node) => void routed.push(`${address} ${node}`),
     power: async (node, on) => powered(`${node} ${on}`),
   });
@@ -311,7 +451,11 @@ test('lab service: hosts as instances, three tables with the address, routes and
   const client = new EC2Client({ ...aws, credentials: { accessKeyId: 'x', secretAccessKey: 'x' }, maxAttempts: 1 });
   t.teardown(() => client.destroy());
   t.deepEqual(routed, [`${VIP} a`]);
-  t.like(service.addressResource!(VIP), { use: 'overlay-ip', routeTables: ['rtb-lab-1', 'rtb-lab-2', 'rtb-lab-3'], on: { a: { eni: 'eni-lab-a' }, b: { eni: 'eni-lab-b' } } });
+  t.like(service.addressResource!(VIP), {
+    use: 'overlay-ip',
+    routeTables: ['rtb-lab-1', 'rtb-lab-2', 'rtb-lab-3'],
+    on: { a: { eni: 'eni-lab-a' }, b: { eni: 'eni-lab-b' } },
+  });
   await client.send(move('eni-lab-b', 'rtb-lab-1'));
   t.is(routed.at(-1), `${VIP} b`);
   t.regex(await service.fault!(['source-dest-check', 'b', 'on']), /on$/);
@@ -326,7 +470,13 @@ test('lab service: hosts as instances, three tables with the address, routes and
 test('fault words: read into faults', (t) => {
   const read = (words: string) => faultFrom(words.split(' '));
   t.deepEqual(read('latency 100ms'), { kind: 'fault', fault: { kind: 'latency', action: '*', ms: 100 } });
-  t.deepEqual(read('stale DescribeRouteTables 2 reads'), { kind: 'fault', fault: { kind: 'stale', action: 'DescribeRouteTables', reads: 2 } });
-  t.deepEqual(read('lost-answer ReplaceRoute rtb-lab-1 3 times'), { kind: 'fault', fault: { kind: 'lost-answer', action: 'ReplaceRoute', resource: 'rtb-lab-1', times: 3 } });
+  t.deepEqual(read('stale DescribeRouteTables 2 reads'), {
+    kind: 'fault',
+    fault: { kind: 'stale', action: 'DescribeRouteTables', reads: 2 },
+  });
+  t.deepEqual(read('lost-answer ReplaceRoute rtb-lab-1 3 times'), {
+    kind: 'fault',
+    fault: { kind: 'lost-answer', action: 'ReplaceRoute', resource: 'rtb-lab-1', times: 3 },
+  });
   t.deepEqual(read('clear'), { kind: 'clear' });
 });

@@ -6,6 +6,7 @@ import { FakeClock } from 'understudy/testkit';
 import { createRoute, deleteRoute, replaceRoute, routeState } from '../../../plugins/aws/emulator/routes.js';
 import { OverlayIpAgent } from '../../../plugins/aws/overlay-ip-agent.js';
 import { OVERLAY_IP_OPTIONS, overlayIp, overlayIpPermissions } from '../../../plugins/aws/overlay-ip.js';
+import { until } from '../../support/until.js';
 import { type ContextOptions, contextOf, Lease, middle, startWorld } from './agent-world.js';
 import { twoZones, VIP, VIP6 } from './vpcs.js';
 
@@ -19,7 +20,14 @@ const set = async (t: ExecutionContext, raw: Record<string, unknown> = {}, emula
   const world = await startWorld((end) => t.teardown(end), { vpc: twoZones(), ...emulated });
   /** An agent that remembers nothing, as after a restart of the controller. */
   const anew = () => new OverlayIpAgent(world.ec2, world.imds, world.addresses, systemClock, middle);
-  const options = OVERLAY_IP_OPTIONS.parse({ address: VIP, routeTables: TABLES, interface: 'eth0', eni: 'eni-b', routeCheckEvery: '1s', ...raw });
+  const options = OVERLAY_IP_OPTIONS.parse({
+    address: VIP,
+    routeTables: TABLES,
+    interface: 'eth0',
+    eni: 'eni-b',
+    routeCheckEvery: '1s',
+    ...raw,
+  });
   const target = (table: string, destination = `${VIP}/32`) => {
     const found = world.emulator.vpc.routeTables[table]?.routes.find((route) => route.destination === destination);
     return found?.target.kind === 'interface' ? found.target.id : undefined;
@@ -28,16 +36,8 @@ const set = async (t: ExecutionContext, raw: Record<string, unknown> = {}, emula
   const writes = () => world.calls().filter((call) => !call.startsWith('Describe'));
   return { ...world, agent: anew(), anew, options, context, target, targets: () => TABLES.map((table) => target(table)), writes };
 };
-const asResult = (found: MonitorResult | string): MonitorResult => (typeof found === 'string' ? { state: found as MonitorResult['state'] } : found);
-
-/** Waits for what other code does in its own time; at most 5 s. */
-const until = async (done: () => boolean): Promise<void> => {
-  const endMs = systemClock.nowMs() + 5_000;
-  while (!done()) {
-    if (systemClock.nowMs() > endMs) throw new Error('it did not come to pass within 5 s');
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-};
+const asResult = (found: MonitorResult | string): MonitorResult =>
+  typeof found === 'string' ? { state: found as MonitorResult['state'] } : found;
 
 // ---- the known defects of aws-vpc-move-ip
 
@@ -71,7 +71,10 @@ test('defect 3: tables move at the same time, and one that is denied stops no ot
   emulator.fault({ kind: 'latency', action: 'ReplaceRoute', ms: 100 });
   emulator.fault({ kind: 'deny', action: 'ReplaceRoute', resource: 'rtb-2' });
   const starting = agent.start(context());
-  await until(() => emulator.calls.filter(({ action, outcome }) => action === 'ReplaceRoute' && outcome === null).length === 3);
+  await until(
+    'the call is seen',
+    () => emulator.calls.filter(({ action, outcome }) => action === 'ReplaceRoute' && outcome === null).length === 3,
+  );
   clock.advance(100);
   const report = await starting;
   t.deepEqual(targets(), ['eni-b', 'eni-a', 'eni-b']);
@@ -86,7 +89,10 @@ test('defect 4: a table without the route: made if allowed, else said what to do
   t.deepEqual(allowed.targets(), ['eni-b', 'eni-b', 'eni-b']);
   const not = await set(t);
   await not.emulator.change(without);
-  t.regex((await not.agent.start(not.context())).degraded ?? '', /rtb-3: .*no route to 192\.168\.0\.10\/32: make it, or set createIfMissing: true/);
+  t.regex(
+    (await not.agent.start(not.context())).degraded ?? '',
+    /rtb-3: .*no route to 192\.168\.0\.10\/32: make it, or set createIfMissing: true/,
+  );
 });
 
 test('defect 5: an assumed role is really used, and its refusal comes through', async (t) => {
@@ -122,14 +128,19 @@ test('defect 7: a label that the kernel would cut is refused by the check', (t) 
 test('defect 8: IPv6 moves too, as /128', async (t) => {
   const { agent, context, target, addresses } = await set(t, { address: undefined, addresses: [VIP, 'FD00:FFFF:0::10'] });
   await agent.start(context());
-  t.deepEqual(TABLES.map((table) => target(table, `${VIP6}/128`)), ['eni-b', 'eni-b', 'eni-b']);
+  t.deepEqual(
+    TABLES.map((table) => target(table, `${VIP6}/128`)),
+    ['eni-b', 'eni-b', 'eni-b'],
+  );
   t.deepEqual(addresses.all, [`eth0 ${VIP}/32`, 'eth0 FD00:FFFF:0::10/128']);
 });
 
 test('defect 9: the source/destination check: verify refuses, enforce switches it off, off does not look', async (t) => {
   const vpc = twoZones({ check: true });
   const verify = await set(t, {}, { vpc });
-  await t.throwsAsync(verify.agent.start(verify.context()), { message: /eni-b has its source\/destination check on.*aws ec2 modify-network-interface-attribute/ });
+  await t.throwsAsync(verify.agent.start(verify.context()), {
+    message: /eni-b has its source\/destination check on.*aws ec2 modify-network-interface-attribute/,
+  });
   const enforce = await set(t, { sourceDestCheck: 'enforce' }, { vpc });
   t.is((await enforce.agent.start(enforce.context())).degraded, undefined);
   t.false(enforce.emulator.vpc.interfaces['eni-b']!.sourceDestCheck);
@@ -144,7 +155,9 @@ test('defect 10: one client, one set of credentials for every call of the life o
     await agent.start(context());
     await agent.monitor(context());
   }
-  const asked = emulator.calls.filter(({ action, parameters }) => action === 'IMDS' && parameters['path']?.includes('security-credentials/understudy'));
+  const asked = emulator.calls.filter(
+    ({ action, parameters }) => action === 'IMDS' && parameters['path']?.includes('security-credentials/understudy'),
+  );
   t.is(asked.length, 1);
 });
 
@@ -221,7 +234,7 @@ test('the route made by somebody else between the two calls: replaced', async (t
   await emulator.change((vpc) => deleteRoute(vpc, 'rtb-1', `${VIP}/32`));
   emulator.fault({ kind: 'latency', action: 'CreateRoute', ms: 100 });
   const starting = agent.start(context());
-  await until(() => emulator.calls.some(({ action }) => action === 'CreateRoute'));
+  await until('the call is seen', () => emulator.calls.some(({ action }) => action === 'CreateRoute'));
   await emulator.change((vpc) => createRoute(vpc, 'rtb-1', `${VIP}/32`, { interface: 'eni-a' }));
   await starting;
   t.is(target('rtb-1'), 'eni-b');
@@ -261,10 +274,13 @@ test('monitor changes nothing, on no node, in no state', async (t) => {
 test('standby: the address alone is looked at; the API is kept warm in the background, by a dry run', async (t) => {
   const { agent, context, emulator } = await set(t);
   t.is(asResult(await agent.monitor(context({ active: false }))).state, 'offline');
-  await until(() => emulator.calls.some(({ action, outcome }) => action === 'DescribeRouteTables' && outcome !== null));
+  await until('the call is seen', () => emulator.calls.some(({ action, outcome }) => action === 'DescribeRouteTables' && outcome !== null));
   t.is(emulator.calls.find(({ action }) => action === 'DescribeRouteTables')?.parameters['DryRun'], 'true');
   let told: unknown;
-  while ((told = asResult(await agent.monitor(context({ active: false }))).detail?.['api']) === 'not asked yet') await new Promise((resolve) => setImmediate(resolve));
+  await until(
+    'the warming has ended',
+    async () => (told = asResult(await agent.monitor(context({ active: false }))).detail?.['api']) !== 'not asked yet',
+  );
   t.is(told, 'ready');
 });
 
@@ -313,7 +329,7 @@ test('the lease lost while tables are still asked for: nothing more is written, 
   emulator.fault({ kind: 'throttle', action: 'ReplaceRoute' });
   const lease = new Lease();
   const starting = agent.start(context({ lease }));
-  await until(() => emulator.calls.some(({ outcome }) => outcome === 'RequestLimitExceeded'));
+  await until('the call is seen', () => emulator.calls.some(({ outcome }) => outcome === 'RequestLimitExceeded'));
   lease.held = false;
   await t.throwsAsync(starting, { code: 'REFUSED' });
   const count = emulator.calls.length;
@@ -333,7 +349,7 @@ test('no call is allowed to outlast the lease less the time the group needs to s
   emulator.fault({ kind: 'hang', action: 'ReplaceRoute' });
   const starting = agent.start(context({ lease, stopBudgetMs: 450, limitMs: 20_000 }));
   const news = () => emulator.calls.slice(warmed);
-  await until(() => news().some(({ action }) => action === 'DescribeRouteTables'));
+  await until('the call is seen', () => news().some(({ action }) => action === 'DescribeRouteTables'));
   const [replace, look] = ['ReplaceRoute', 'DescribeRouteTables'].map((name) => news().find(({ action }) => action === name)!.fromMs);
   t.true(look! - replace! < 1_500, 'given up after 150 ms, not after the usual three seconds');
   emulator.clearFaults();
@@ -348,7 +364,7 @@ test('requireAllTables: a foreign route is corrected only after two renewals, so
   let deadline = systemClock.nowMs() + 1_000;
   Object.defineProperty(lease, 'remainingMs', { get: () => deadline - systemClock.nowMs() });
   // The route check is due a second after the start.
-  while (asResult(await agent.monitor(context({ lease }))).degraded === undefined) await systemClock.sleep(50);
+  await until('the route check is due', async () => asResult(await agent.monitor(context({ lease }))).degraded !== undefined);
   deadline = systemClock.nowMs() + 1_000;
   const reasserting = agent.reassert(context({ lease }));
   await systemClock.sleep(60);
@@ -367,7 +383,10 @@ test('onStop delete: only routes that still lead here go', async (t) => {
   await agent.start(context());
   await emulator.change((vpc) => replaceRoute(vpc, 'rtb-2', `${VIP}/32`, { interface: 'eni-a' }));
   t.is((await agent.stop(context())).degraded, undefined);
-  t.deepEqual(TABLES.map((table) => target(table)), [undefined, 'eni-a', undefined]);
+  t.deepEqual(
+    TABLES.map((table) => target(table)),
+    [undefined, 'eni-a', undefined],
+  );
 });
 
 test('onStop delete with the API away: stopped, and said that the routes stay', async (t) => {
@@ -418,7 +437,12 @@ test('metadata that never answers: the start ends with words, bounded', async (t
 });
 
 test('plan: every call and every change of address, in order; touches nothing', async (t) => {
-  const { agent, context, calls } = await set(t, { routeTables: ['rtb-1'], createIfMissing: true, sourceDestCheck: 'enforce', onStop: 'delete' });
+  const { agent, context, calls } = await set(t, {
+    routeTables: ['rtb-1'],
+    createIfMissing: true,
+    sourceDestCheck: 'enforce',
+    onStop: 'delete',
+  });
   const lines = async (op: 'start' | 'stop') => (await agent.plan(op, context())).map(({ what }) => what);
   t.deepEqual(await lines('start'), [
     `ip addr add ${VIP}/32 dev eth0`,
@@ -437,10 +461,14 @@ test('plan: every call and every change of address, in order; touches nothing', 
 });
 
 test('permissions: no more than the options need, narrowed to the tables and the role’s account', (t) => {
-  const actions = (raw: object) => overlayIpPermissions(OVERLAY_IP_OPTIONS.parse({ address: VIP, routeTables: ['rtb-1'], ...raw })).flatMap(({ actions: some, resources }) => some.map((action) => `${action} ${resources}`));
+  const actions = (raw: object) =>
+    overlayIpPermissions(OVERLAY_IP_OPTIONS.parse({ address: VIP, routeTables: ['rtb-1'], ...raw })).flatMap(
+      ({ actions: some, resources }) => some.map((action) => `${action} ${resources.join(' ')}`),
+    );
   t.deepEqual(actions({ sourceDestCheck: 'off' }), ['ec2:DescribeRouteTables *', 'ec2:ReplaceRoute arn:aws:ec2:*:*:route-table/rtb-1']);
   t.deepEqual(actions({ assumeRole: ROLE, createIfMissing: true, onStop: 'delete', sourceDestCheck: 'enforce', eni: 'eni-b' }), [
-    'ec2:DescribeRouteTables *', 'ec2:DescribeNetworkInterfaces *',
+    'ec2:DescribeRouteTables *',
+    'ec2:DescribeNetworkInterfaces *',
     'ec2:ReplaceRoute arn:aws:ec2:*:444455556666:route-table/rtb-1',
     'ec2:CreateRoute arn:aws:ec2:*:444455556666:route-table/rtb-1',
     'ec2:DeleteRoute arn:aws:ec2:*:444455556666:route-table/rtb-1',
@@ -451,7 +479,14 @@ test('permissions: no more than the options need, narrowed to the tables and the
 
 test('hard-stop: one line for each address', (t) => {
   const options = OVERLAY_IP_OPTIONS.parse({ addresses: [VIP, VIP6], routeTables: ['rtb-1'] });
-  const lines = overlayIp.hardStop!({ options, group: 'db', resource: 'vip', cgroup: null, runDir: '', addressLine: (name, address, length) => `addr ${name} ${address}/${length}` });
+  const lines = overlayIp.hardStop!({
+    options,
+    group: 'db',
+    resource: 'vip',
+    cgroup: null,
+    runDir: '',
+    addressLine: (name, address, length) => `addr ${name} ${address}/${length}`,
+  });
   t.deepEqual(lines, [`addr lo ${VIP}/32`, `addr lo ${VIP6}/128`]);
 });
 
@@ -461,10 +496,20 @@ const wrongOptions: readonly [what: string, raw: object, words: RegExp][] = [
   ['no table', { address: VIP, routeTables: [] }, /at least one route table/],
   ['a table twice', { address: VIP, routeTables: ['rtb-1', 'rtb-1'] }, /named twice/],
   ['an instance for an ENI', { address: VIP, routeTables: ['rtb-1'], eni: 'i-1' }, /an ENI id begins with eni-/],
-  ['address-first with requireAllTables', { address: VIP, routeTables: ['rtb-1'], requireAllTables: true, order: 'address-first' }, /verifies the routes before/],
+  [
+    'address-first with requireAllTables',
+    { address: VIP, routeTables: ['rtb-1'], requireAllTables: true, order: 'address-first' },
+    /verifies the routes before/,
+  ],
 ];
 for (const [what, raw, words] of wrongOptions) {
-  test(`options: ${what}: refused with words`, (t) => t.regex(OVERLAY_IP_OPTIONS.safeParse(raw).error?.issues.map(({ message }) => message).join() ?? '', words));
+  test(`options: ${what}: refused with words`, (t) =>
+    t.regex(
+      OVERLAY_IP_OPTIONS.safeParse(raw)
+        .error?.issues.map(({ message }) => message)
+        .join() ?? '',
+      words,
+    ));
 }
 
 test('emulator: a route to the ENI of a running instance is active', async (t) => {

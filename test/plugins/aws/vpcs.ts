@@ -6,7 +6,10 @@ export const VIP = '192.168.0.10';
 export const VIP6 = 'fd00:ffff::10';
 
 export const twoZones = ({ a = '10.0.1.10', aSubnet = '10.0.1.0/24', check = false } = {}): VpcFile => {
-  const routes = [{ to: `${VIP}/32`, interface: 'eni-a' }, { to: `${VIP6}/128`, interface: 'eni-a' }];
+  const routes = [
+    { to: `${VIP}/32`, interface: 'eni-a' },
+    { to: `${VIP6}/128`, interface: 'eni-a' },
+  ];
   return {
     vpcs: { 'vpc-1': { cidr: '10.0.0.0/16', ipv6Cidr: 'fd00::/16' } },
     subnets: {
