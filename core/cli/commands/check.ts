@@ -1,0 +1,80 @@
+// understudy check: every problem of the config at once; then the timing proof and the worst-case takeover times. With --print
+// it runs a config written as code and prints it as YAML: the one place where such a file is executed.
+import type { Command } from 'commander';
+import type { ClusterConfig } from '../../config/cluster-config.js';
+import { printConfig } from '../../config/print.js';
+import { formatProblem } from '../../config/problem.js';
+import { configJsonSchema } from '../../config/schema.js';
+import { proveTiming, type TimingProof, type TimingTerm } from '../../config/timing.js';
+import { catalogueOf } from '../../plugin/catalogue-of.js';
+import { loadPlugins } from '../../plugin/load.js';
+import { systemExec } from '../../system/exec-system.js';
+import { loadConfig } from '../load-config.js';
+import { durationText, print, printJson, printTable, styled } from '../output.js';
+
+interface CheckOptions {
+  readonly config?: string;
+  readonly print?: string;
+  readonly schema?: boolean;
+  readonly json?: boolean;
+}
+
+const showTerms = (title: string, totalMs: number, terms: readonly TimingTerm[]): void => {
+  print(`${styled('bold', title)}: ${durationText(totalMs)}`);
+  for (const term of terms) print(`  ${durationText(term.ms).padStart(9)}  ${term.what}`);
+};
+
+const showProof = (proof: TimingProof, config: ClusterConfig): void => {
+  printTable(
+    ['', 'INEQUALITY', 'LEFT', 'RIGHT', 'MEANS'],
+    proof.inequalities.map((row) => [
+      row.holds ? styled('green', 'ok') : row.required ? styled('red', 'violated') : styled('gray', 'not asked'),
+      `${row.id}  ${row.text}`,
+      `${row.left} ms`,
+      `${row.right} ms`,
+      row.means,
+    ]),
+  );
+  print();
+  showTerms('Power loss until the record is taken, at worst (takeover: lease)', proof.takeoverWorstMs, proof.takeoverTerms);
+  const preempting = config.groups.filter((group) => group.takeover === 'preempt');
+  for (const confirm of ['renewal', 'none'] as const) {
+    if (!preempting.some((group) => group.confirm === confirm)) continue;
+    showTerms(`Power loss until the record is taken, at worst (takeover: preempt, confirm: ${confirm})`, proof.preemptWorstMs[confirm], proof.preemptTerms[confirm]);
+  }
+  showTerms('Planned move, from "all is stopped" until the record is taken, at worst', proof.plannedWorstMs, proof.plannedTerms);
+  for (const group of preempting) {
+    print(styled('yellow', `${group.id}: takeover: preempt does not promise one application at a time. Until it has stopped, the old node may answer stale reads to whoever still reaches it (docs/adr/0007).`));
+  }
+};
+
+export const define = (command: Command): void => {
+  command
+    .option('--config <file>', 'the config file (default: found from here upwards, then /etc/understudy)')
+    .option('--print <file>', 'run a TypeScript or JavaScript config and print it as YAML')
+    .option('--schema', 'print the JSON Schema for editors')
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample: understudy check --config understudy.config.yaml\n         understudy check --print understudy.config.ts > understudy.config.yaml')
+    .action(async (options: CheckOptions) => {
+      if (options.print !== undefined) {
+        const exec = systemExec();
+        process.stdout.write(await printConfig(options.print, { run: (file, args, limits) => exec.run(file, args, limits) }));
+        return;
+      }
+      if (options.schema) return printJson(configJsonSchema(await catalogueOf(await loadPlugins(), { arbiter: null })));
+      const { config, warnings, desiredOf } = await loadConfig(options.config);
+      for (const { id } of config.nodes) desiredOf(id);
+      const heartbeatNetworks = config.nodes[0]?.networks.heartbeat.length ?? 0;
+      const proof = proveTiming(config.timing, {
+        heartbeatNetworks,
+        preempt: config.groups.some((group) => group.takeover === 'preempt'),
+        watchdogGranularityMs: config.timing.watchdogGranularityMs,
+      });
+      if (options.json) return printJson({ file: config.file, cfgHash: config.cfgHash, warnings, timing: config.timing, proof });
+      const resources = config.groups.reduce((sum, group) => sum + group.resources.length, 0);
+      print(`${config.file}: good. Cluster ${config.cluster}, ${config.nodes.length} nodes, ${config.groups.length} groups, ${resources} resources, timing ${config.timing.profile}, config hash ${config.cfgHash.slice(0, 12)}`);
+      for (const warning of warnings) print(`${styled('yellow', 'warning:')} ${formatProblem(warning)}`);
+      print();
+      showProof(proof, config);
+    });
+};

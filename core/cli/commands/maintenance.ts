@@ -1,0 +1,11 @@
+// understudy maintenance on|off GROUP: no agent writes while it is on; the lease is kept and the watchdog stays armed.
+import { Argument, type Command } from 'commander';
+import { giveOrder, orderOptions, type OrderFlags } from '../order.js';
+
+export const define = (command: Command): void => {
+  orderOptions(command)
+    .addArgument(new Argument('<state>', 'on or off').choices(['on', 'off']))
+    .argument('<group>', 'the group')
+    .addHelpText('after', '\nExample: understudy maintenance on orders-db --why "manual upgrade"')
+    .action((state: string, group: string, flags: OrderFlags) => giveOrder(`maintenance-${state}`, { group }, flags));
+};

@@ -1,0 +1,28 @@
+// understudy permissions: the least rights that the config's resources need outside the host, each with its reason.
+import type { Command } from 'commander';
+import { loadConfig } from '../load-config.js';
+import { print, printJson } from '../output.js';
+
+export const define = (command: Command): void => {
+  command
+    .option('--config <file>', 'the config file')
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample: understudy permissions --config understudy.config.yaml')
+    .action(async (options: { config?: string; json?: boolean }) => {
+      const { config, registry, desiredOf } = await loadConfig(options.config);
+      const statements = config.nodes.flatMap(({ id: node }) =>
+        desiredOf(node).groups.flatMap((group) =>
+          group.resources.flatMap((resource) =>
+            (registry.agent(resource.type)?.permissions?.(resource.options) ?? []).map((statement) => ({ node, resource: `${group.id}/${resource.id}`, ...statement })),
+          ),
+        ),
+      );
+      if (options.json) return printJson(statements);
+      if (statements.length === 0) print('the resources of this config need no rights outside the host');
+      for (const { node, resource, actions, resources, why } of statements) {
+        print(`${resource} on ${node}: ${why}`);
+        for (const action of actions) print(`  ${action}`);
+        for (const on of resources) print(`    on ${on}`);
+      }
+    });
+};

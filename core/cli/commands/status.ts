@@ -1,0 +1,59 @@
+// understudy status: the cluster on one screen; a bad state comes with its cause and the next command to type.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import type { StatusView } from '../../api/views.js';
+import { connect, type ConnectionOptions, connectionOptions } from '../connection.js';
+import { durationText, print, printJson, printTable, stateText, styled } from '../output.js';
+
+const showNodes = (view: StatusView): void => {
+  printTable(
+    ['NODE', 'STATE', 'HEARTBEAT LINKS'],
+    view.nodes.map((node) => [
+      node.id === view.node ? `${node.id} (this)` : node.id,
+      stateText(node.state),
+      node.links.map((link) => `${link.network} ${stateText(link.state)}${link.rttMs === null ? '' : ` ${link.rttMs.toFixed(1)} ms`}`).join('  '),
+    ]),
+  );
+};
+
+const showGroup = (group: StatusView['groups'][number]): void => {
+  const where = group.active === null ? '' : ` on ${styled('bold', group.active)}`;
+  const lease = group.leaseRemainingMs > 0 ? `, lease for ${durationText(group.leaseRemainingMs)}` : '';
+  print(`${styled('bold', group.id)}  ${stateText(group.state)}${where}  (epoch ${group.epoch}${lease})`);
+  print(`  ${group.because}`);
+  for (const resource of group.resources) {
+    const reason = resource.reason === undefined || resource.reason === '' ? '' : `  ${resource.reason}`;
+    print(`  ${resource.id} (${resource.type})  ${stateText(resource.state)}${reason}`);
+  }
+  for (const standby of group.standbys) {
+    print(`  standby ${standby.node}: ${standby.ready ? stateText('ready') : `${styled('yellow', 'not ready')}: ${standby.blockers.join('; ')}`}`);
+  }
+  if (group.nextCommand) print(`  ${styled('yellow', 'next:')} ${group.nextCommand}`);
+};
+
+const show = (view: StatusView): void => {
+  print(`cluster ${styled('bold', view.cluster)}, seen from ${view.node}; arbiter ${stateText(view.arbiter.state)}${view.arbiter.ageMs === null ? '' : ` (${durationText(view.arbiter.ageMs)} ago)`}`);
+  for (const alarm of view.alarms ?? []) print(`${styled('red', 'alarm:')} ${alarm}`);
+  print();
+  showNodes(view);
+  for (const group of view.groups) {
+    print();
+    showGroup(group);
+  }
+};
+
+export const define = (command: Command): void => {
+  connectionOptions(command)
+    .option('--watch', 'again each second, until Ctrl-C')
+    .addHelpText('after', '\nExample: understudy status --watch')
+    .action(async (options: ConnectionOptions & { watch?: boolean }) => {
+      const client = connect(options);
+      do {
+        const view = await client.status();
+        if (options.watch && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
+        if (options.json) printJson(view);
+        else show(view);
+        if (options.watch) await sleep(1000);
+      } while (options.watch);
+    });
+};
