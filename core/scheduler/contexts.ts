@@ -10,7 +10,7 @@ import type { ActionContext, MonitorContext } from '../plugin/contract.js';
 import { Cgroups } from '../system/cgroup.js';
 import { Clock } from '../system/clock.js';
 import { Exec } from '../system/exec.js';
-import { LeasePages, Logs, Self } from './ports.js';
+import { DesiredSource, LeasePages, Logs, Self } from './ports.js';
 
 export interface CallLimits {
   readonly signal: AbortSignal;
@@ -26,6 +26,7 @@ export class Contexts {
     @inject(LeasePages) private readonly pages: LeasePages,
     @inject(Self) private readonly self: Self,
     @inject(Logs) private readonly logs: Logs,
+    @inject(DesiredSource) private readonly config: DesiredSource,
   ) {}
 
   monitor(group: DesiredGroup, resource: DesiredResource, { signal, limitMs }: CallLimits): MonitorContext<unknown> {
@@ -72,6 +73,7 @@ export class Contexts {
         if (page.held && page.epoch === epoch) return page.remainingMs;
         return leased ? 0 : Number.POSITIVE_INFINITY;
       },
+      stopBudgetMs: this.config.desired().timing.stopBudgetMs,
       environment: {
         UNDERSTUDY_CLUSTER: this.self.cluster,
         UNDERSTUDY_NODE: this.self.node,

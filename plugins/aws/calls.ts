@@ -7,6 +7,7 @@ import type { Ec2Failure } from './failures.js';
 const CALL_MS = 3_000;
 /** Below this a call is not worth sending. */
 const CALL_MIN_MS = 50;
+const RENEWAL_POLL_MS = 20;
 
 /** The limits of calls that only read: the monitor's own deadline. */
 export const readLimits = ({ signal, limitMs }: MonitorContext<unknown>, within = CALL_MS): CallLimits => ({
@@ -15,13 +16,18 @@ export const readLimits = ({ signal, limitMs }: MonitorContext<unknown>, within 
 });
 
 /**
- * The limits of one call made under the lease. It ends so long before the self-fence deadline that the group can still
- * be stopped in time. Throws REFUSED when the lease has no room for a call.
+ * The limits of one call made under the lease. It ends so long before the self-fence deadline that the group can still be
+ * stopped in time; while there is no room for a call, the next renewal is waited for. Rejects when the lease is gone.
  */
-export const leasedLimits = (context: ActionContext<unknown>, signal: AbortSignal): CallLimits => {
+export const leasedLimits = async (context: ActionContext<unknown>, clock: Clock, signal: AbortSignal): Promise<CallLimits> => {
   const reserveMs = context.stopBudgetMs ?? 0;
-  context.checkLease(reserveMs + CALL_MIN_MS);
-  return { signal, timeoutMs: Math.min(CALL_MS, context.leaseRemainingMs() - reserveMs) };
+  for (;;) {
+    context.checkLease();
+    const leftMs = context.leaseRemainingMs() - reserveMs;
+    // An aborted signal ends the call before it is sent.
+    if (leftMs >= CALL_MIN_MS || signal.aborted) return { signal, timeoutMs: Math.min(CALL_MS, leftMs) };
+    await clock.sleep(RENEWAL_POLL_MS, signal).catch(() => undefined); // Aborted: see above.
+  }
 };
 
 /** Full jitter, so that two nodes or three tables do not ask in step; slower where AWS said "too often". */
@@ -54,7 +60,7 @@ export const renewedSince = async (context: ActionContext<unknown>, clock: Clock
   const deadline = () => clock.nowMs() + context.leaseRemainingMs();
   let last = deadline();
   for (let rises = 0; rises < 2; ) {
-    await clock.sleep(20, context.signal);
+    await clock.sleep(RENEWAL_POLL_MS, context.signal);
     context.checkLease();
     // Less than the jitter of two clock readings is no rise.
     if (deadline() > last + 5) {

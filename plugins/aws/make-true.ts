@@ -9,8 +9,8 @@ export interface Fact {
   /** Idempotent. Rejects with whatever the call threw. */
   readonly write: (limits: CallLimits) => Promise<void>;
   readonly shown: (limits: CallLimits) => Promise<boolean>;
-  /** The limits of one call now; throws when the lease is gone, and then so does `makeTrue`. */
-  readonly limits: () => CallLimits;
+  /** The limits of one call now; rejects when the lease is gone, and then so does `makeTrue`. */
+  readonly limits: () => Promise<CallLimits>;
   readonly signal: AbortSignal;
 }
 
@@ -26,14 +26,14 @@ export interface Made {
 const STALE_READS = 6;
 const MAX_CALLS = 1_000;
 
-/** Resolves in every case but one: it rejects when `limits` throws. */
+/** Resolves in every case but one: it rejects when `limits` does. */
 export const makeTrue = async ({ write, shown, limits, signal }: Fact, clock: Clock, random: Random): Promise<Made> => {
   const backoff = new Backoff(clock, random);
   let failure: Ec2Failure | null = null;
   let readsLeft = 0; // Write while none is left.
   let calls = 0;
   while (calls < MAX_CALLS && !signal.aborted) {
-    const now = limits();
+    const now = await limits();
     calls += 1;
     const step = readsLeft === 0 ? await written(write, now) : await seen(shown, now);
     if (step === 'shown') return { state: 'shown', failure: null, calls };

@@ -167,7 +167,7 @@ export class OverlayIpAgent implements Agent<OverlayIpOptions> {
       access: accessOf(options),
       createIfMissing: options.createIfMissing,
       signal,
-      limits: () => leasedLimits(context, signal),
+      limits: () => leasedLimits(context, this.clock, signal),
     };
     const one = async (route: Route): Promise<Moved> => {
       const moved = await moveRoute({ ec2: this.ec2, clock: this.clock, random: this.random }, { ...route, ...move });
@@ -191,7 +191,7 @@ export class OverlayIpAgent implements Agent<OverlayIpOptions> {
     try {
       if (!(await this.ec2.interface(eni, access, readLimits(context))).sourceDestCheck) return '';
       if (sourceDestCheck === 'verify') return checkIsOn(eni);
-      await this.ec2.setSourceDestCheck(eni, false, access, leasedLimits(context, context.signal));
+      await this.ec2.setSourceDestCheck(eni, false, access, await leasedLimits(context, this.clock, context.signal));
       return '';
     } catch (thrown) {
       context.log.warn('the source/destination check could not be seen or changed', { eni, reason: reasonOf(thrown) });

@@ -17,8 +17,8 @@ export interface Move extends Route {
   readonly access: Access;
   readonly createIfMissing: boolean;
   readonly signal: AbortSignal;
-  /** The limits of one call now; throws when the lease is gone. */
-  readonly limits: () => CallLimits;
+  /** The limits of one call now; rejects when the lease is gone. */
+  readonly limits: () => Promise<CallLimits>;
 }
 
 /** `verified`: a read showed it. `refused`: final until somebody changes something. `pending`: time ran out. */
@@ -30,7 +30,7 @@ export interface Moved extends Route {
   readonly elapsedMs: number;
 }
 
-/** Resolves in every case but one: it rejects when `limits` throws, for then the lease is gone. */
+/** Resolves in every case but one: it rejects when `limits` does, for then the lease is gone. */
 export const moveRoute = async ({ ec2, clock, random }: MoveParts, move: Move): Promise<Moved> => {
   const { table, destination, eni, access, signal, limits } = move;
   const startedMs = clock.nowMs();

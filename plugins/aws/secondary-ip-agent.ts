@@ -158,7 +158,7 @@ export class SecondaryIpAgent implements Agent<SecondaryIpOptions> {
       {
         write: (limits) => this.ec2.assignAddress(eni, options.address, access, limits),
         shown: async (limits) => (await this.ec2.interfaceWith(options.address, access, limits))?.id === eni,
-        limits: () => leasedLimits(context, signal),
+        limits: () => leasedLimits(context, this.clock, signal),
         signal,
       },
       this.clock,

@@ -100,7 +100,7 @@ test('any run of throttles, resets, lost answers and stale reads: verified in th
         access: { assumeRole: null },
         createIfMissing: true,
         signal,
-        limits: () => ({ signal, timeoutMs: 1_000 }),
+        limits: async () => ({ signal, timeoutMs: 1_000 }),
       };
       const moved = await inFakeTime(clock, moveRoute({ ec2: ec2 as unknown as Ec2, clock, random: middle }, move));
       t.is(moved.state, 'verified');
@@ -128,7 +128,7 @@ test('a write that reads never show: written again after six reads, given up at 
     access: { assumeRole: null },
     createIfMissing: false,
     signal: end.signal,
-    limits: () => ({ signal: end.signal, timeoutMs: 1_000 }),
+    limits: async () => ({ signal: end.signal, timeoutMs: 1_000 }),
   };
   const moved = await inFakeTime(clock, moveRoute({ ec2: ec2 as unknown as Ec2, clock, random: middle }, move));
   t.like(moved, { state: 'pending', what: `rtb-1: the route to ${DESTINATION} is not seen yet` });
