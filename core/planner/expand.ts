@@ -51,7 +51,8 @@ export const run = (frame: Frame): readonly Action[] => {
     pulled[at] = cause;
     const waits = base.map((p) => gates[p] ?? null);
     const reachable = !waits.includes(null);
-    bounced[at] = resource.operations === 'on-off' && (member.flight.has('stop') || (member.up && ((member.restart && reachable) || cause)));
+    bounced[at] =
+      resource.operations === 'on-off' && (member.flight.has('stop') || (member.up && ((member.restart && reachable) || cause)));
     const { actions, gate } = bringUp(frame, member, bounced[at], reachable, union([frame.gate, ...waits.filter((wait) => wait !== null)]));
     ups[at] = actions;
     gates[at] = gate;
@@ -69,14 +70,20 @@ export const run = (frame: Frame): readonly Action[] => {
     }
     // A stop may need what it stood on (a script on a mount), so a leftover of a group that is down is stopped once that
     // is up again; unless something below is about to be stopped, which must wait for this stop.
-    const base = above[at] ? [] : union((graph.before[at] ?? []).map((p) => (bounced[p] || members[p]?.satisfied ? [] : gates[p] ?? [])));
+    const base = above[at] ? [] : union((graph.before[at] ?? []).map((p) => (bounced[p] || members[p]?.satisfied ? [] : (gates[p] ?? []))));
     downs[at] = [...takeDown(frame, member, union([dependents, base, frame.gate]), stopReason(member))];
     stops[at] = [id('stop', at)];
   }
   return [...downs.reverse().flat(), ...ups.flat()];
 };
 
-const bringUp = (frame: Frame, member: Member, bounce: boolean, reachable: boolean, after: readonly string[]): { readonly actions: readonly Action[]; readonly gate: readonly string[] | null } => {
+const bringUp = (
+  frame: Frame,
+  member: Member,
+  bounce: boolean,
+  reachable: boolean,
+  after: readonly string[],
+): { readonly actions: readonly Action[]; readonly gate: readonly string[] | null } => {
   const { facts } = frame;
   const { resource, status, flight, satisfied } = member;
   const idOf = (kind: ActionKind): string => actionId(facts, kind, resource.id);
@@ -95,8 +102,18 @@ const bringUp = (frame: Frame, member: Member, bounce: boolean, reachable: boole
   else if (status === 'unprobed' || status === 'unknown') {
     // Its answer may depend on what it stands on, so a look that told nothing is repeated once that has changed.
     if (status === 'unknown' && !bounce && !worthProbing(facts, member)) return { actions, gate: null };
-    if (!bounce) actions.push(step(frame, 'probe', member, status === 'unprobed' ? [] : without(after, frame.gate),
-      status === 'unprobed' ? `${resource.id} was not looked at yet: what runs is adopted` : `it cannot be told whether ${resource.id} runs${tail(reasonOfMember(member))}`));
+    if (!bounce)
+      actions.push(
+        step(
+          frame,
+          'probe',
+          member,
+          status === 'unprobed' ? [] : without(after, frame.gate),
+          status === 'unprobed'
+            ? `${resource.id} was not looked at yet: what runs is adopted`
+            : `it cannot be told whether ${resource.id} runs${tail(reasonOfMember(member))}`,
+        ),
+      );
   } else if (status === 'doubtful' && !bounce) return { actions, gate: null };
   if (!reachable) return { actions, gate: null };
 
@@ -108,7 +125,15 @@ const bringUp = (frame: Frame, member: Member, bounce: boolean, reachable: boole
     const demoting = flight.has('demote') && !bounce;
     const own = demoting ? [idOf('demote')] : actions.length > 0 ? [idOf('start')] : [];
     if (demoting) actions.push(step(frame, 'demote', member, [], ''));
-    actions.push(step(frame, 'promote', member, union([own, after]), `${facts.self} holds epoch ${facts.lease.epoch} and ${resource.id} is not primary here`));
+    actions.push(
+      step(
+        frame,
+        'promote',
+        member,
+        union([own, after]),
+        `${facts.self} holds epoch ${facts.lease.epoch} and ${resource.id} is not primary here`,
+      ),
+    );
     return { actions, gate: [idOf('promote')] };
   }
   return { actions, gate: [idOf('start')] };
@@ -120,7 +145,8 @@ const worthProbing = ({ members, graph }: Facts, { at, seen, resource, flight }:
   return (graph.before[at] ?? []).some((p) => !members[p]?.satisfied || (members[p]?.seen?.ageMs ?? 0) < seen.ageMs);
 };
 
-const without = (ids: readonly string[], gate: readonly string[]): readonly string[] => (gate.length === 0 ? ids : ids.filter((id) => !gate.includes(id)));
+const without = (ids: readonly string[], gate: readonly string[]): readonly string[] =>
+  gate.length === 0 ? ids : ids.filter((id) => !gate.includes(id));
 
 /** Demote before stop, both behind `after` and behind a start that is under way. */
 const takeDown = (frame: Frame, member: Member, after: readonly string[], because: string): readonly Action[] => {
@@ -140,23 +166,32 @@ const takeDown = (frame: Frame, member: Member, after: readonly string[], becaus
 /** Everything down, against the graph; nothing that is only watched, nothing that is never stopped but demoted. */
 export const leave = (frame: Frame, because: string): readonly Action[] => {
   const { members } = frame.facts;
-  return downwards(frame, (member, waits) => {
-    const { resource, status, flight } = member;
-    if (resource.operations === 'none' || (!member.up && status !== 'unprobed' && flight.size === 0)) return null;
-    if (resource.operations === 'on-only' && !member.active && flight.size === 0) return null;
-    if (status !== 'unprobed' || resource.operations === 'on-only' || CHANGES.some((kind) => flight.has(kind))) return takeDown(frame, member, waits, because);
-    const probe = step(frame, 'probe', member, [], `${resource.id} was not looked at yet, and all must be stopped`);
-    return [probe, ...takeDown(frame, member, [...waits, probe.id], because)];
-  }, members);
+  return downwards(
+    frame,
+    (member, waits) => {
+      const { resource, status, flight } = member;
+      if (resource.operations === 'none' || (!member.up && status !== 'unprobed' && flight.size === 0)) return null;
+      if (resource.operations === 'on-only' && !member.active && flight.size === 0) return null;
+      if (status !== 'unprobed' || resource.operations === 'on-only' || CHANGES.some((kind) => flight.has(kind)))
+        return takeDown(frame, member, waits, because);
+      const probe = step(frame, 'probe', member, [], `${resource.id} was not looked at yet, and all must be stopped`);
+      return [probe, ...takeDown(frame, member, [...waits, probe.id], because)];
+    },
+    members,
+  );
 };
 
 /** Without the lease: only what certainly runs here and may not. */
 export const evict = (frame: Frame, because: string): readonly Action[] =>
-  downwards(frame, (member, waits) => {
-    if (!member.active && !member.flight.has('stop') && !member.flight.has('demote')) return null;
-    // Its process may stay as secondary; on-off resources of one side only are stopped.
-    return takeDown(frame, member, waits, because).filter(({ kind }) => kind !== 'stop' || !member.resource.promotable);
-  }, frame.facts.members);
+  downwards(
+    frame,
+    (member, waits) => {
+      if (!member.active && !member.flight.has('stop') && !member.flight.has('demote')) return null;
+      // Its process may stay as secondary; on-off resources of one side only are stopped.
+      return takeDown(frame, member, waits, because).filter(({ kind }) => kind !== 'stop' || !member.resource.promotable);
+    },
+    frame.facts.members,
+  );
 
 /** Without the lease: look at what was never looked at, so that a takeover need not. */
 export const lookAround = (frame: Frame): readonly Action[] =>
@@ -164,7 +199,11 @@ export const lookAround = (frame: Frame): readonly Action[] =>
     .filter(({ status }) => status === 'unprobed')
     .map((member) => step(frame, 'probe', member, [], `${member.resource.id} was not looked at yet on this node`));
 
-const downwards = (frame: Frame, down: (member: Member, waits: readonly string[]) => readonly Action[] | null, members: readonly Member[]): readonly Action[] => {
+const downwards = (
+  frame: Frame,
+  down: (member: Member, waits: readonly string[]) => readonly Action[] | null,
+  members: readonly Member[],
+): readonly Action[] => {
   const { behind } = frame.facts.graph;
   const stops: (readonly string[])[] = [];
   const actions: Action[] = [];
@@ -179,13 +218,22 @@ const downwards = (frame: Frame, down: (member: Member, waits: readonly string[]
 };
 
 const stopReason = ({ resource, restart, seen, flight }: Member): string =>
-  restart ? `${resource.id} failed${tail(seen?.reason ?? '')}; restart ${seen?.failures ?? 0} of ${resource.restart.max}` : flight.has('stop') ? '' : `${resource.id} stands on something that is restarted`;
+  restart
+    ? `${resource.id} failed${tail(seen?.reason ?? '')}; restart ${seen?.failures ?? 0} of ${resource.restart.max}`
+    : flight.has('stop')
+      ? ''
+      : `${resource.id} stands on something that is restarted`;
 
 const startReason = ({ self, lease, members, graph }: Facts, member: Member, bounce: boolean): string => {
   const { resource, status } = member;
   if (bounce) return member.restart ? `${resource.id} is restarted in place` : `${resource.id} comes back after what it stands on`;
   if (member.restart) return `${resource.id} is not online${tail(reasonOfMember(member))}; started again`;
   if (status === 'unprobed' || status === 'unknown') return `if the probe finds ${resource.id} stopped: ${self} holds epoch ${lease.epoch}`;
-  const waiting = (graph.before[member.at] ?? []).map((p) => members[p]).filter((p) => p !== undefined && !p.satisfied).map((p) => p?.resource.id ?? '');
-  return waiting.length === 0 ? `${self} holds epoch ${lease.epoch} and ${resource.id} is stopped` : `${resource.id} is stopped; ${listOf(waiting)} ${isOrAre(waiting)} first`;
+  const waiting = (graph.before[member.at] ?? [])
+    .map((p) => members[p])
+    .filter((p) => p !== undefined && !p.satisfied)
+    .map((p) => p?.resource.id ?? '');
+  return waiting.length === 0
+    ? `${self} holds epoch ${lease.epoch} and ${resource.id} is stopped`
+    : `${resource.id} is stopped; ${listOf(waiting)} ${isOrAre(waiting)} first`;
 };

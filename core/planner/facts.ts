@@ -37,30 +37,50 @@ export interface Facts {
 
 /** The failover that brought the group here is counted: by this node, or by the one that gave it away because of a fault. */
 export const failoverNoted = ({ orders, lease, transition }: Facts): boolean =>
-  orders.failovers.some(({ epoch, from }) => epoch === lease.epoch || (epoch === lease.epoch - 1 && from !== null && from === transition.from));
+  orders.failovers.some(
+    ({ epoch, from }) => epoch === lease.epoch || (epoch === lease.epoch - 1 && from !== null && from === transition.from),
+  );
 
 /** This node has counted its own giving away in this epoch. */
-export const departureNoted = ({ orders, lease, self }: Facts): boolean => orders.failovers.some(({ epoch, from }) => epoch === lease.epoch && from === self);
+export const departureNoted = ({ orders, lease, self }: Facts): boolean =>
+  orders.failovers.some(({ epoch, from }) => epoch === lease.epoch && from === self);
 
 /** A planned move that this node, as the holder, is asked to make. */
-export const moveAway = ({ orders, self, held }: Facts): GroupOrders['move'] => (held && orders.move !== null && orders.move.to !== self ? orders.move : null);
+export const moveAway = ({ orders, self, held }: Facts): GroupOrders['move'] =>
+  held && orders.move !== null && orders.move.to !== self ? orders.move : null;
 
 /** A hook said no before anything of an unplanned takeover was started. A later abort is one of a move. */
 export const failoverAborted = ({ transition, anyActive, hooks }: Facts): string | null =>
-  transition.kind === 'failover' && !transition.hooksDone.includes('afterFailover') && hooks.has('beforeFailover') && !anyActive ? transition.aborted : null;
+  transition.kind === 'failover' && !transition.hooksDone.includes('afterFailover') && hooks.has('beforeFailover') && !anyActive
+    ? transition.aborted
+    : null;
 
 export const moveAborted = (facts: Facts): string | null => (failoverAborted(facts) === null ? facts.transition.aborted : null);
 
 const NO_TRANSITION: Transition = { kind: 'start', from: null, hooksDone: [], aborted: null };
 
 /** A node of which nothing is known. */
-const unseen = (id: NodeId): ObservedNode =>
-  ({ id, state: 'unseen', orders: { standby: false, maintenance: false, by: '', why: '' }, cfgHash: null, reportAgeMs: null, groups: {} });
+const unseen = (id: NodeId): ObservedNode => ({
+  id,
+  state: 'unseen',
+  orders: { standby: false, maintenance: false, by: '', why: '' },
+  cfgHash: null,
+  reportAgeMs: null,
+  groups: {},
+});
 
 export const nodeOf = (observed: ObservedState, id: NodeId): ObservedNode => observed.nodes[id] ?? unseen(id);
 
 const noLease = (group: string): LeaseView => ({
-  group, phase: 'observe', epoch: 0, holder: null, record: 'unread', remainingMs: 0, recordAgeMs: null, inSync: [], successor: null,
+  group,
+  phase: 'observe',
+  epoch: 0,
+  holder: null,
+  record: 'unread',
+  remainingMs: 0,
+  recordAgeMs: null,
+  inSync: [],
+  successor: null,
   because: 'the guard has not been heard yet',
 });
 

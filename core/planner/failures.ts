@@ -57,9 +57,15 @@ export const statusOf = (resource: DesiredResource, seen: ObservedResource | und
 export const CHANGES: readonly ActionKind[] = ['start', 'stop', 'promote', 'demote'];
 const NO_FLIGHT: ReadonlySet<ActionKind> = new Set();
 
-export const memberOf = (resource: DesiredResource, at: number, seen: ObservedResource | undefined, inFlight: readonly InFlight[]): Member => {
+export const memberOf = (
+  resource: DesiredResource,
+  at: number,
+  seen: ObservedResource | undefined,
+  inFlight: readonly InFlight[],
+): Member => {
   const status = statusOf(resource, seen);
-  const flight = inFlight.length === 0 ? NO_FLIGHT : new Set(inFlight.filter((action) => action.resource === resource.id).map(({ kind }) => kind));
+  const flight =
+    inFlight.length === 0 ? NO_FLIGHT : new Set(inFlight.filter((action) => action.resource === resource.id).map(({ kind }) => kind));
   const broken = brokenBecause(resource, seen, status);
   const changing = CHANGES.some((kind) => flight.has(kind));
   return {
@@ -70,9 +76,10 @@ export const memberOf = (resource: DesiredResource, at: number, seen: ObservedRe
     flight,
     up: flight.has('start') || flight.has('promote') || (status !== 'offline' && status !== 'unprobed'),
     active: status === 'online' && (resource.promotable ? seen?.role === 'primary' : resource.operations === 'on-off'),
-    satisfied: resource.operations === 'none'
-      ? status !== 'faulted'
-      : status === 'online' && (!resource.promotable || seen?.role === 'primary') && !changing,
+    satisfied:
+      resource.operations === 'none'
+        ? status !== 'faulted'
+        : status === 'online' && (!resource.promotable || seen?.role === 'primary') && !changing,
     restart: status === 'faulted' && broken === null && resource.operations !== 'none' && !changing,
     broken,
   };
@@ -85,7 +92,8 @@ export const reasonOfMember = ({ seen }: Member): string => seen?.reason ?? '';
 // been stopped must go on as a move, not become a restart.
 const brokenBecause = (resource: DesiredResource, seen: ObservedResource | undefined, status: Status): string | null => {
   if (seen === undefined || status === 'online') return null;
-  if (resource.operations === 'none') return status === 'faulted' ? `${resource.id} is ${seen.state === 'faulted' ? 'faulted' : seen.state} here${tail(seen.reason)}` : null;
+  if (resource.operations === 'none')
+    return status === 'faulted' ? `${resource.id} is ${seen.state === 'faulted' ? 'faulted' : seen.state} here${tail(seen.reason)}` : null;
   if (seen.startFailed !== null) return `${resource.id} could not be started here${tail(seen.startFailed)}`;
   const over = seen.failures > resource.restart.max && (status === 'faulted' || status === 'offline');
   return over

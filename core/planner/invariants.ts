@@ -40,11 +40,20 @@ const oneGroup = (group: DesiredGroup, observed: ObservedState, actions: readonl
   const now = observed.groups[id];
   const self = observed.nodes[observed.self];
   const begun = new Set((now?.inFlight ?? []).map(({ kind, resource }) => `${kind}/${resource}`));
-  const fault = (action: Action, what: string): void => { faults.push(`${action.id} ${what}`); };
+  const fault = (action: Action, what: string): void => {
+    faults.push(`${action.id} ${what}`);
+  };
   if (will === undefined) return faults;
 
   const phase = now?.lease.phase ?? 'observe';
-  const idle = now === undefined || now.orders.maintenance || self?.orders.maintenance || phase === 'fencing-self' || phase === 'releasing' || phase === 'acquiring' || (phase !== 'held' && now.lease.record === 'unread');
+  const idle =
+    now === undefined ||
+    now.orders.maintenance ||
+    self?.orders.maintenance ||
+    phase === 'fencing-self' ||
+    phase === 'releasing' ||
+    phase === 'acquiring' ||
+    (phase !== 'held' && now.lease.record === 'unread');
   for (const action of actions) {
     const { kind, resource: name } = action;
     const underWay = name !== null && begun.has(`${kind}/${name}`);
@@ -53,17 +62,25 @@ const oneGroup = (group: DesiredGroup, observed: ObservedState, actions: readonl
     if (now?.orders.frozen && phase === 'held') fault(action, 'is planned in a frozen group');
     if (name === null || underWay) continue;
     const resource = group.resources.find((one) => one.id === name);
-    if (resource === undefined) { fault(action, 'is for a resource that does not exist'); continue; }
+    if (resource === undefined) {
+      fault(action, 'is for a resource that does not exist');
+      continue;
+    }
     if (resource.operations === 'none' && kind !== 'probe') fault(action, 'is for a resource that is only watched');
     if (resource.operations === 'on-only' && kind === 'stop') fault(action, 'is for a resource that is never stopped');
     if (!resource.promotable && (kind === 'promote' || kind === 'demote')) fault(action, 'is for a resource without roles');
-    if (kind === 'start' && statusOf(resource, now?.resources[name]) === 'online' && !actions.some((other) => other.kind === 'stop' && other.resource === name))
+    if (
+      kind === 'start' &&
+      statusOf(resource, now?.resources[name]) === 'online' &&
+      !actions.some((other) => other.kind === 'stop' && other.resource === name)
+    )
       fault(action, 'starts what is online');
     if (now?.resources[name]?.stopFailed != null) fault(action, 'touches a resource whose stop failed');
   }
   faults.push(...inOrder(group, actions));
 
-  if (will.preemptOk && !(group.takeover === 'preempt' && group.resources.every(({ fencedByEpoch }) => fencedByEpoch))) faults.push(`the will for ${id} allows preemption of what no epoch fences`);
+  if (will.preemptOk && !(group.takeover === 'preempt' && group.resources.every(({ fencedByEpoch }) => fencedByEpoch)))
+    faults.push(`the will for ${id} allows preemption of what no epoch fences`);
   if (will.want === 'hold' && will.blockers.length > 0) faults.push(`the will for ${id} holds with blockers`);
   if (will.want === 'none' && phase === 'held') faults.push(`the will for ${id} says nothing of a lease that is held`);
   if (will.want === 'release' && phase !== 'releasing') {
@@ -72,8 +89,10 @@ const oneGroup = (group: DesiredGroup, observed: ObservedState, actions: readonl
     for (const resource of group.resources) {
       const seen = now?.resources[resource.id];
       const status = statusOf(resource, seen);
-      if (resource.operations === 'on-off' && status !== 'offline') faults.push(`the will for ${id} releases while ${resource.id} is ${status}`);
-      if (resource.promotable && status === 'online' && seen?.role === 'primary') faults.push(`the will for ${id} releases while ${resource.id} is primary`);
+      if (resource.operations === 'on-off' && status !== 'offline')
+        faults.push(`the will for ${id} releases while ${resource.id} is ${status}`);
+      if (resource.promotable && status === 'online' && seen?.role === 'primary')
+        faults.push(`the will for ${id} releases while ${resource.id} is primary`);
     }
   }
   return faults;
@@ -83,10 +102,14 @@ const oneGroup = (group: DesiredGroup, observed: ObservedState, actions: readonl
 const inOrder = (group: DesiredGroup, actions: readonly Action[]): readonly string[] => {
   const faults: string[] = [];
   const byId = new Map(actions.map((action) => [action.id, action]));
-  const find = (kind: Action['kind'], resource: string): Action | undefined => actions.find((action) => action.kind === kind && action.resource === resource);
+  const find = (kind: Action['kind'], resource: string): Action | undefined =>
+    actions.find((action) => action.kind === kind && action.resource === resource);
   for (const resource of group.resources) {
     for (const base of resource.after) {
-      for (const [kind, first, second] of [['start', base, resource.id], ['stop', resource.id, base]] as const) {
+      for (const [kind, first, second] of [
+        ['start', base, resource.id],
+        ['stop', resource.id, base],
+      ] as const) {
         const earlier = find(kind, first);
         const later = find(kind, second);
         if (earlier === undefined || later === undefined || later.because === 'begun and not ended yet') continue;
@@ -95,7 +118,8 @@ const inOrder = (group: DesiredGroup, actions: readonly Action[]): readonly stri
     }
     const stop = find('stop', resource.id);
     const start = find('start', resource.id);
-    if (stop !== undefined && start !== undefined && !reaches(byId, start, stop.id) && !reaches(byId, stop, start.id)) faults.push(`${start.id} and ${stop.id} may run at once`);
+    if (stop !== undefined && start !== undefined && !reaches(byId, start, stop.id) && !reaches(byId, stop, start.id))
+      faults.push(`${start.id} and ${stop.id} may run at once`);
   }
   return faults;
 };
@@ -105,7 +129,7 @@ const reaches = (byId: ReadonlyMap<string, Action>, from: Action, target: string
   const open = [...from.after];
   for (let id = open.pop(); id !== undefined; id = open.pop()) {
     if (id === target) return true;
-    if (!seen.has(id)) open.push(...byId.get(id)?.after ?? []);
+    if (!seen.has(id)) open.push(...(byId.get(id)?.after ?? []));
     seen.add(id);
   }
   return false;
@@ -114,7 +138,7 @@ const reaches = (byId: ReadonlyMap<string, Action>, from: Action, target: string
 const hasCycle = (byId: ReadonlyMap<string, Action>): boolean => {
   const waiting = new Map([...byId].map(([id, { after }]) => [id, after.filter((earlier) => byId.has(earlier)).length]));
   const behind = new Map<string, string[]>();
-  for (const [id, { after }] of byId) for (const earlier of after) behind.set(earlier, [...behind.get(earlier) ?? [], id]);
+  for (const [id, { after }] of byId) for (const earlier of after) behind.set(earlier, [...(behind.get(earlier) ?? []), id]);
   const open = [...waiting].filter(([, count]) => count === 0).map(([id]) => id);
   let done = 0;
   for (let id = open.pop(); id !== undefined; id = open.pop(), done++) {

@@ -17,19 +17,26 @@ export const graphOf = (group: DesiredGroup): Graph => {
   group.resources.forEach((resource, at) => {
     index.set(resource.id, at);
     behind.push([]);
-    before.push(resource.after.map((id) => {
-      const earlier = index.get(id);
-      if (earlier === undefined || earlier === at) throw new Error(`${group.id}/${resource.id} comes after ${id}, which does not stand before it`);
-      behind[earlier]?.push(at);
-      return earlier;
-    }));
+    before.push(
+      resource.after.map((id) => {
+        const earlier = index.get(id);
+        if (earlier === undefined || earlier === at)
+          throw new Error(`${group.id}/${resource.id} comes after ${id}, which does not stand before it`);
+        behind[earlier]?.push(at);
+        return earlier;
+      }),
+    );
   });
   return { before, behind };
 };
 
-/** What must be waited for, without doubles. */
+/** What must be waited for, without doubles. Mostly one list or none has anything in it: that costs no copy. */
 export const union = (lists: readonly (readonly string[])[]): readonly string[] => {
-  if (lists.length === 0) return [];
-  if (lists.length === 1) return lists[0] ?? [];
-  return [...new Set(lists.flat())];
+  let found: readonly string[] = [];
+  for (const list of lists) {
+    if (list.length === 0 || list === found) continue;
+    if (found.length > 0) return [...new Set(lists.flat())];
+    found = list;
+  }
+  return found;
 };

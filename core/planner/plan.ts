@@ -24,7 +24,11 @@ export const plan = (desired: DesiredState, observed: ObservedState): Plan => {
   };
 };
 
-const planGroup = (desired: DesiredState, observed: ObservedState, group: DesiredGroup): { readonly actions: readonly Action[]; readonly will: Will; readonly verdict: GroupVerdict } => {
+const planGroup = (
+  desired: DesiredState,
+  observed: ObservedState,
+  group: DesiredGroup,
+): { readonly actions: readonly Action[]; readonly will: Will; readonly verdict: GroupVerdict } => {
   const facts = factsOf(desired, observed, group);
   const decided = decide(facts);
   const actions = actionsOf(facts, decided);

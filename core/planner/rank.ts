@@ -61,7 +61,8 @@ export const blockersOf = (facts: Facts): readonly string[] => {
   if (orders.maintenance) blockers.push(`${group.id} is in maintenance`);
   if (standby) blockers.push(`${self} is on standby`);
   if (maintenance) blockers.push(`${self} is in maintenance`);
-  if (gaveUp(facts)) blockers.push(`${group.id} failed over more than ${times(group.failover.max)} within ${span(group.failover.withinMs)}`);
+  if (gaveUp(facts))
+    blockers.push(`${group.id} failed over more than ${times(group.failover.max)} within ${span(group.failover.withinMs)}`);
   const others = desired.nodes.filter((id) => id !== self && differs(facts, id));
   if (others.length > 0) blockers.push(`the configuration of ${self} differs from that of ${listOf(others)}`);
   for (const { resource, seen, broken } of members) {

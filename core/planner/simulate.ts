@@ -7,7 +7,17 @@ import type { Action, OrdersChange } from '../model/plan.js';
 
 /** A resource of which nothing bad is known. */
 export const CLEAN: ObservedResource = {
-  state: 'offline', reason: '', degraded: null, source: 'probe', ageMs: 0, badRow: 0, unknownRow: 0, failures: 0, startFailed: null, stopFailed: null, role: null,
+  state: 'offline',
+  reason: '',
+  degraded: null,
+  source: 'probe',
+  ageMs: 0,
+  badRow: 0,
+  unknownRow: 0,
+  failures: 0,
+  startFailed: null,
+  stopFailed: null,
+  role: null,
 };
 
 export interface Outcome {
@@ -24,36 +34,65 @@ export const applyAction = (desired: DesiredState, observed: ObservedState, acti
   return { ...observed, groups: { ...observed.groups, [action.group]: groupAfter(desired, observed, before, action, outcome) } };
 };
 
-const groupAfter = (desired: DesiredState, observed: ObservedState, before: ObservedGroup, action: Action, { found = 'offline', failed = null }: Outcome): ObservedGroup => {
+const groupAfter = (
+  desired: DesiredState,
+  observed: ObservedState,
+  before: ObservedGroup,
+  action: Action,
+  { found = 'offline', failed = null }: Outcome,
+): ObservedGroup => {
   const transition: Transition = before.transition ?? { kind: 'start', from: null, hooksDone: [], aborted: null };
   if (action.kind === 'hook') {
-    return { ...before, transition: failed === null ? { ...transition, hooksDone: [...transition.hooksDone, action.hook ?? ''] } : { ...transition, aborted: failed } };
+    return {
+      ...before,
+      transition:
+        failed === null ? { ...transition, hooksDone: [...transition.hooksDone, action.hook ?? ''] } : { ...transition, aborted: failed },
+    };
   }
-  if (action.kind === 'fence') return failed === null ? { ...before, transition: { ...transition, fenced: `${action.node} was fenced` } } : before;
+  if (action.kind === 'fence')
+    return failed === null ? { ...before, transition: { ...transition, fenced: `${action.node} was fenced` } } : before;
   if (action.kind === 'orders') {
     if (action.orders === null || failed !== null) return before;
     const orders = ordersAfter(before.orders, action.orders, observed.self);
     return { ...before, orders, failovers: before.failovers + orders.failovers.length - before.orders.failovers.length };
   }
   const id = action.resource ?? '';
-  const promotable = desired.groups.find((group) => group.id === before.id)?.resources.find((resource) => resource.id === id)?.promotable ?? false;
+  const promotable =
+    desired.groups.find((group) => group.id === before.id)?.resources.find((resource) => resource.id === id)?.promotable ?? false;
   const seen = before.resources[id] ?? CLEAN;
   return { ...before, resources: { ...before.resources, [id]: resourceAfter(seen, action, found, failed, promotable) } };
 };
 
-const resourceAfter = (seen: ObservedResource, { kind }: Action, found: ResourceState, failed: string | null, promotable: boolean): ObservedResource => {
+const resourceAfter = (
+  seen: ObservedResource,
+  { kind }: Action,
+  found: ResourceState,
+  failed: string | null,
+  promotable: boolean,
+): ObservedResource => {
   const good = { ...seen, reason: '', ageMs: 0, badRow: 0, unknownRow: 0 };
   switch (kind) {
     case 'start':
-      return failed === null ? { ...good, state: 'online', source: 'start', role: promotable ? seen.role ?? 'secondary' : null } : { ...seen, state: 'faulted', source: 'start', startFailed: failed, badRow: 1 };
+      return failed === null
+        ? { ...good, state: 'online', source: 'start', role: promotable ? (seen.role ?? 'secondary') : null }
+        : { ...seen, state: 'faulted', source: 'start', startFailed: failed, badRow: 1 };
     case 'stop':
       return failed === null ? { ...good, state: 'offline', source: 'stop', role: null } : { ...seen, stopFailed: failed };
     case 'promote':
       return failed === null ? { ...good, state: 'online', source: 'start', role: 'primary' } : { ...seen, startFailed: failed };
     case 'demote':
       return failed === null ? { ...seen, ageMs: 0, source: 'stop', role: 'secondary' } : { ...seen, stopFailed: failed };
-    default:
-      return { ...good, state: found, source: 'probe', unknownRow: found === 'unknown' ? seen.unknownRow + 1 : 0, badRow: found === 'faulted' ? 1 : 0 };
+    case 'probe':
+    case 'fence':
+    case 'hook':
+    case 'orders':
+      return {
+        ...good,
+        state: found,
+        source: 'probe',
+        unknownRow: found === 'unknown' ? seen.unknownRow + 1 : 0,
+        badRow: found === 'faulted' ? 1 : 0,
+      };
   }
 };
 
@@ -61,5 +100,9 @@ const resourceAfter = (seen: ObservedResource, { kind }: Action, found: Resource
 export const ordersAfter = (orders: GroupOrders, change: OrdersChange, self: string): GroupOrders => {
   if (change.kind === 'move-done') return orders.move?.id === change.id ? { ...orders, move: null } : orders;
   const { epoch, from, to = self, because } = change;
-  return { ...orders, move: orders.move?.to === self ? null : orders.move, failovers: [...orders.failovers, { epoch, from, to, because }].slice(-16) };
+  return {
+    ...orders,
+    move: orders.move?.to === self ? null : orders.move,
+    failovers: [...orders.failovers, { epoch, from, to, because }].slice(-16),
+  };
 };

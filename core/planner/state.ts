@@ -8,7 +8,9 @@ export const ownState = ({ members }: Facts): GroupState => {
   const critical = members.filter(({ resource }) => resource.critical);
   if (critical.some(({ broken }) => broken !== null)) return 'faulted';
   // Cannot be told, or failed less often than counts: it is still taken to do its job, as the planner takes it.
-  const missing = critical.some(({ satisfied, status, flight }) => !satisfied && (flight.size > 0 || (status !== 'unknown' && status !== 'doubtful')));
+  const missing = critical.some(
+    ({ satisfied, status, flight }) => !satisfied && (flight.size > 0 || (status !== 'unknown' && status !== 'doubtful')),
+  );
   if (missing) return 'starting';
   return members.every(({ satisfied }) => satisfied) ? 'online' : 'partial';
 };

@@ -11,19 +11,41 @@ type Ruled = Verdict & { readonly rule: string };
 
 const blank = { resource: null, hook: null, node: null, orders: null } as const;
 
-const hookAction = (facts: Facts, { rule }: Ruled, point: HookPoint, after: readonly string[], because: string): Action =>
-  ({ ...blank, id: actionId(facts, 'hook', point), kind: 'hook', group: facts.group.id, hook: point, after, rule, because });
+const hookAction = (facts: Facts, { rule }: Ruled, point: HookPoint, after: readonly string[], because: string): Action => ({
+  ...blank,
+  id: actionId(facts, 'hook', point),
+  kind: 'hook',
+  group: facts.group.id,
+  hook: point,
+  after,
+  rule,
+  because,
+});
 
 const due = ({ hooks, transition }: Facts, point: HookPoint): boolean => hooks.has(point) && !transition.hooksDone.includes(point);
 
 /** Proof that the former holder is down; everything else of the plan waits for it. */
-export const fenceAction = (facts: Facts, { rule, because }: Ruled, node: string): Action =>
-  ({ ...blank, id: actionId(facts, 'fence', node), kind: 'fence', group: facts.group.id, node, after: [], rule, because });
+export const fenceAction = (facts: Facts, { rule, because }: Ruled, node: string): Action => ({
+  ...blank,
+  id: actionId(facts, 'fence', node),
+  kind: 'fence',
+  group: facts.group.id,
+  node,
+  after: [],
+  rule,
+  because,
+});
 
 /** Before the first start of an unplanned takeover. */
 export const beforeStarts = (facts: Facts, verdict: Ruled, after: readonly string[]): Action | null =>
   facts.transition.kind === 'failover' && due(facts, 'beforeFailover') && !facts.anyActive
-    ? hookAction(facts, verdict, 'beforeFailover', after, `${facts.group.id} fails over from ${facts.transition.from ?? 'nowhere'} to ${facts.self}`)
+    ? hookAction(
+        facts,
+        verdict,
+        'beforeFailover',
+        after,
+        `${facts.group.id} fails over from ${facts.transition.from ?? 'nowhere'} to ${facts.self}`,
+      )
     : null;
 
 /** On the node that is left, before its first stop. The next node's own hook is the one after. */
@@ -45,23 +67,51 @@ export const afterStarts = (facts: Facts, verdict: Ruled, actions: readonly Acti
     if (id !== undefined) after.push(id);
     else if (!satisfied) return null;
   }
-  return hookAction(facts, verdict, point, after, `${facts.group.id} came from ${from ?? 'nowhere'} and its critical resources are online on ${facts.self}`);
+  return hookAction(
+    facts,
+    verdict,
+    point,
+    after,
+    `${facts.group.id} came from ${from ?? 'nowhere'} and its critical resources are online on ${facts.self}`,
+  );
 };
 
 /** What the orders record shall learn from this node as the holder. */
 export const notes = (facts: Facts, verdict: Ruled): readonly Action[] => {
   const { orders, transition, lease, self, group } = facts;
   const { course } = verdict;
-  const note = (what: string, change: OrdersChange, because: string): Action =>
-    ({ ...blank, id: actionId(facts, 'orders', what), kind: 'orders', group: group.id, orders: change, after: [], rule: verdict.rule, because });
+  const note = (what: string, change: OrdersChange, because: string): Action => ({
+    ...blank,
+    id: actionId(facts, 'orders', what),
+    kind: 'orders',
+    group: group.id,
+    orders: change,
+    after: [],
+    rule: verdict.rule,
+    because,
+  });
   const actions: Action[] = [];
   if (transition.kind === 'failover' && !failoverNoted(facts)) {
     const because = `${group.id} failed over from ${transition.from ?? 'nowhere'} to ${self}`;
     actions.push(note('failover-noted', { kind: 'failover-noted', from: transition.from, to: self, epoch: lease.epoch, because }, because));
   }
-  if (course.kind === 'leave' && (course.for === 'fault' || course.for === 'gave-up') && facts.broken.length > 0 && !departureNoted(facts)) {
-    const counted = course.for === 'fault' ? 'a move because of a fault counts as a failover' : 'counted as one failover more, so that no other node takes it';
-    actions.push(note('departure-noted', { kind: 'failover-noted', from: self, to: course.successor ?? self, epoch: lease.epoch, because: verdict.because }, counted));
+  if (
+    course.kind === 'leave' &&
+    (course.for === 'fault' || course.for === 'gave-up') &&
+    facts.broken.length > 0 &&
+    !departureNoted(facts)
+  ) {
+    const counted =
+      course.for === 'fault'
+        ? 'a move because of a fault counts as a failover'
+        : 'counted as one failover more, so that no other node takes it';
+    actions.push(
+      note(
+        'departure-noted',
+        { kind: 'failover-noted', from: self, to: course.successor ?? self, epoch: lease.epoch, because: verdict.because },
+        counted,
+      ),
+    );
   }
   const { move } = orders;
   if (move !== null) {

@@ -23,12 +23,23 @@ export const willOf = (facts: Facts, { course, because }: Verdict, actions: read
       return standBy(facts, because, []);
     case 'wait':
       if (course.will === 'stand-by') return standBy(facts, because, []);
-      return will(facts, { want: course.will, successor: course.will === 'release' ? course.successor ?? null : null, because, blockers: course.will === 'none' ? [because] : [] });
+      return will(facts, {
+        want: course.will,
+        successor: course.will === 'release' ? (course.successor ?? null) : null,
+        because,
+        blockers: course.will === 'none' ? [because] : [],
+      });
   }
 };
 
-const will = ({ group }: Facts, given: Partial<Will> & Pick<Will, 'want' | 'because'>): Will =>
-  ({ group: group.id, rank: given.want === 'none' ? group.prefer.length : 0, blockers: [], preemptOk: false, successor: null, ...given });
+const will = ({ group }: Facts, given: Partial<Will> & Pick<Will, 'want' | 'because'>): Will => ({
+  group: group.id,
+  rank: given.want === 'none' ? group.prefer.length : 0,
+  blockers: [],
+  preemptOk: false,
+  successor: null,
+  ...given,
+});
 
 const standBy = (facts: Facts, because: string, more: readonly string[]): Will => {
   const blockers = [...more, ...blockersOf(facts)];

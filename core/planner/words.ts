@@ -11,7 +11,11 @@ export const listOf = (names: readonly string[]): string => {
 /** `are` for more than one, else `is`. */
 export const isOrAre = (names: readonly unknown[]): string => (names.length > 1 ? 'are' : 'is');
 
-const UNITS: readonly (readonly [number, string])[] = [[3_600_000, 'h'], [60_000, 'm'], [1_000, 's']];
+const UNITS: readonly (readonly [number, string])[] = [
+  [3_600_000, 'h'],
+  [60_000, 'm'],
+  [1_000, 's'],
+];
 
 /** A span as the config file writes it: `10m`, `90s`, `250ms`. */
 export const span = (ms: number): string => {

@@ -23,9 +23,14 @@ test('the holder is lost: the other takes over, notes it, and starts without wai
   w.here('a').state = 'lost';
   w.cycle();
   const made = w.plan('b');
-  t.deepEqual(made.actions.map(({ id, after }) => [id, after]), [
-    ['start:db/vip@2', []], ['start:db/pg@2', ['start:db/vip@2']], ['orders:db/failover-noted@2', []],
-  ]);
+  t.deepEqual(
+    made.actions.map(({ id, after }) => [id, after]),
+    [
+      ['start:db/vip@2', []],
+      ['start:db/pg@2', ['start:db/vip@2']],
+      ['orders:db/failover-noted@2', []],
+    ],
+  );
 });
 
 test('before the first view of the guard: nothing is done and nothing is wanted', (t) => {

@@ -22,5 +22,8 @@ for (const file of files) {
 
 test.serial('there are scenarios, and each row of the table decides in one of them', (t) => {
   t.true(files.length >= 25);
-  t.deepEqual(RULES.map(({ id }) => id).filter((id) => !visited.has(id)), []);
+  t.deepEqual(
+    RULES.map(({ id }) => id).filter((id) => !visited.has(id)),
+    [],
+  );
 });

@@ -4,7 +4,15 @@
 import type { DesiredGroup, DesiredResource, DesiredState, HookPoint } from '../../core/model/desired.js';
 import type { GroupOrders, LeasePhase, NodeOrders, PeerState, RecordState, Will } from '../../core/model/lease.js';
 import { NO_GROUP_ORDERS, NO_NODE_ORDERS } from '../../core/model/lease.js';
-import type { InFlight, ObservedGroup, ObservedNode, ObservedResource, ObservedState, ResourceState, Transition } from '../../core/model/observed.js';
+import type {
+  InFlight,
+  ObservedGroup,
+  ObservedNode,
+  ObservedResource,
+  ObservedState,
+  ResourceState,
+  Transition,
+} from '../../core/model/observed.js';
 import type { Action, Plan } from '../../core/model/plan.js';
 import { statusOf } from '../../core/planner/failures.js';
 import { assertPlan } from '../../core/planner/invariants.js';
@@ -13,26 +21,76 @@ import { readyActions } from '../../core/planner/ready.js';
 import { applyAction, CLEAN } from '../../core/planner/simulate.js';
 
 export const resourceOf = (id: string, given: Partial<DesiredResource> = {}): DesiredResource => ({
-  id, type: 'app-script', options: {}, after: [], critical: true, operations: 'on-off', promotable: false, fencedByEpoch: false,
-  everyMs: 10_000, monitorTimeoutMs: 5_000, startTimeoutMs: 30_000, stopTimeoutMs: 30_000, tolerance: 1, unknownLimit: 0,
-  restart: { max: 2, withinMs: 600_000 }, ...given,
+  id,
+  type: 'app-script',
+  options: {},
+  after: [],
+  critical: true,
+  operations: 'on-off',
+  promotable: false,
+  fencedByEpoch: false,
+  everyMs: 10_000,
+  monitorTimeoutMs: 5_000,
+  startTimeoutMs: 30_000,
+  stopTimeoutMs: 30_000,
+  tolerance: 1,
+  unknownLimit: 0,
+  restart: { max: 2, withinMs: 600_000 },
+  ...given,
 });
 
 export const groupOf = (id: string, resources: readonly DesiredResource[], given: Partial<DesiredGroup> = {}): DesiredGroup => ({
-  id, prefer: ['a', 'b'], failback: 'never', takeover: 'lease', resources, failover: { max: 2, withinMs: 3_600_000 }, hooks: [], ...given,
+  id,
+  prefer: ['a', 'b'],
+  failback: 'never',
+  takeover: 'lease',
+  resources,
+  failover: { max: 2, withinMs: 3_600_000 },
+  hooks: [],
+  ...given,
 });
 
 export const clusterOf = (groups: readonly DesiredGroup[], given: Partial<DesiredState> = {}): DesiredState => ({
-  cluster: 'test', cfgHash: 'c1', nodes: ['a', 'b'], fencing: 'watchdog', groups, timing: TIMING, ...given,
+  cluster: 'test',
+  cfgHash: 'c1',
+  nodes: ['a', 'b'],
+  fencing: 'watchdog',
+  groups,
+  timing: TIMING,
+  ...given,
 });
 
 const TIMING: DesiredState['timing'] = {
-  profile: 'lan', heartbeatMs: 40, suspectAfterMs: 220, renewMs: 250, attemptMs: 250, softMs: 500, selfFenceMs: 1_250, stopBudgetMs: 750, watchdogMs: 2_000,
-  watchdogGranularityMs: 0, petMaxAgeMs: 300, pollMs: 100, marginMs: 100, driftRatio: 0.01, takeoverWaitMs: 3_000, rankDelayMs: 50, arbiterRttMs: 100, steadyMs: 60_000,
+  profile: 'lan',
+  heartbeatMs: 40,
+  suspectAfterMs: 220,
+  renewMs: 250,
+  attemptMs: 250,
+  softMs: 500,
+  selfFenceMs: 1_250,
+  stopBudgetMs: 750,
+  watchdogMs: 2_000,
+  watchdogGranularityMs: 0,
+  petMaxAgeMs: 300,
+  pollMs: 100,
+  marginMs: 100,
+  driftRatio: 0.01,
+  takeoverWaitMs: 3_000,
+  rankDelayMs: 50,
+  arbiterRttMs: 100,
+  steadyMs: 60_000,
 };
 
-export const hookOf = (point: HookPoint): DesiredGroup['hooks'][number] =>
-  ({ point, name: `./${point}.sh`, run: { kind: 'script', argv: [`./${point}.sh`] }, order: 'normal', timeoutMs: 10_000, onFailure: 'abort', on: 'all', platform: 'any' });
+export const hookOf = (point: HookPoint): DesiredGroup['hooks'][number] => ({
+  point,
+  name: `./${point}.sh`,
+  run: { kind: 'script', argv: [`./${point}.sh`] },
+  order: 'normal',
+  timeoutMs: 10_000,
+  onFailure: 'abort',
+  on: 'all',
+  platform: 'any',
+});
 
 interface GroupHere {
   phase: LeasePhase;
@@ -110,8 +168,13 @@ export class PlannerWorld {
 
   private fresh(group: DesiredGroup, state: ResourceState): GroupHere {
     return {
-      phase: 'observe', transition: null, inFlight: [], blockers: [],
-      resources: Object.fromEntries(group.resources.map(({ id, operations }) => [id, { ...CLEAN, state: operations === 'none' ? 'online' : state }])),
+      phase: 'observe',
+      transition: null,
+      inFlight: [],
+      blockers: [],
+      resources: Object.fromEntries(
+        group.resources.map(({ id, operations }) => [id, { ...CLEAN, state: operations === 'none' ? 'online' : state }]),
+      ),
       truth: Object.fromEntries(group.resources.map(({ id, operations }) => [id, operations === 'none' ? 'online' : state])),
     };
   }
@@ -122,7 +185,12 @@ export class PlannerWorld {
     const at = this.at(node, group);
     at.phase = 'held';
     for (const [id, seen] of Object.entries(at.resources)) {
-      at.resources[id] = { ...seen, state: 'online', source: 'monitor', role: this.desiredResource(group, id).promotable ? 'primary' : null };
+      at.resources[id] = {
+        ...seen,
+        state: 'online',
+        source: 'monitor',
+        role: this.desiredResource(group, id).promotable ? 'primary' : null,
+      };
       at.truth[id] = 'online';
     }
   }
@@ -135,26 +203,54 @@ export class PlannerWorld {
       const { state, epoch, holder, successor } = this.record(id);
       const orders = this.orders[id] ?? NO_GROUP_ORDERS;
       groups[id] = {
-        id, orders, failovers: orders.failovers.length - (this.forgotten[id] ?? 0), transition, resources: { ...resources }, inFlight: [...inFlight],
+        id,
+        orders,
+        failovers: orders.failovers.length - (this.forgotten[id] ?? 0),
+        transition,
+        resources: { ...resources },
+        inFlight: [...inFlight],
         lease: {
-          group: id, phase, epoch, holder, record: state, successor, inSync: [], remainingMs: phase === 'held' ? 1_000 : 0,
-          recordAgeMs: state === 'unread' ? null : 10, because: `the guard is in ${phase}`,
+          group: id,
+          phase,
+          epoch,
+          holder,
+          record: state,
+          successor,
+          inSync: [],
+          remainingMs: phase === 'held' ? 1_000 : 0,
+          recordAgeMs: state === 'unread' ? null : 10,
+          because: `the guard is in ${phase}`,
         },
       };
     }
     const nodes: Record<string, ObservedNode> = {};
     for (const id of this.desired.nodes) nodes[id] = this.peer(id, id === self);
     return {
-      self, nowMs: 0, nodes, groups, selfBlockers: this.here(self).selfBlockers,
-      arbiter: this.arbiter === 'ok' ? { state: 'ok', ageMs: 10, because: 'it answers' } : { state: 'silent', ageMs: 60_000, because: 'no answer within 250 ms' },
+      self,
+      nowMs: 0,
+      nodes,
+      groups,
+      selfBlockers: this.here(self).selfBlockers,
+      arbiter:
+        this.arbiter === 'ok'
+          ? { state: 'ok', ageMs: 10, because: 'it answers' }
+          : { state: 'silent', ageMs: 60_000, because: 'no answer within 250 ms' },
     };
   }
 
   private peer(id: string, self: boolean): ObservedNode {
     const { state, orders, cfgHash, groups, reports } = this.here(id);
-    const report = Object.entries(groups).filter(([, { blockers }]) => blockers !== null)
+    const report = Object.entries(groups)
+      .filter(([, { blockers }]) => blockers !== null)
       .map(([group, { resources, blockers }]) => [group, { resources, blockers: blockers ?? [] }] as const);
-    return { id, state: self ? 'member' : state, orders, cfgHash, reportAgeMs: reports ? 100 : null, groups: reports ? Object.fromEntries(report) : {} };
+    return {
+      id,
+      state: self ? 'member' : state,
+      orders,
+      cfgHash,
+      reportAgeMs: reports ? 100 : null,
+      groups: reports ? Object.fromEntries(report) : {},
+    };
   }
 
   plan(node: string): Plan {
@@ -176,7 +272,9 @@ export class PlannerWorld {
     const what = action.resource ?? action.hook ?? action.node ?? '';
     const failed = this.failing[`${action.kind} ${node} ${action.group}/${what}`] ?? null;
     const found = at.truth[what];
-    const after = applyAction(this.desired, this.view(node), action, { failed, ...(found === undefined ? {} : { found }) }).groups[action.group];
+    const after = applyAction(this.desired, this.view(node), action, { failed, ...(found === undefined ? {} : { found }) }).groups[
+      action.group
+    ];
     if (after === undefined) throw new Error(`no group ${action.group}`);
     at.resources = { ...after.resources };
     at.transition = after.transition;
@@ -193,7 +291,8 @@ export class PlannerWorld {
 
   private age(): void {
     for (const { groups } of Object.values(this.nodes))
-      for (const at of Object.values(groups)) for (const [id, seen] of Object.entries(at.resources)) at.resources[id] = { ...seen, ageMs: seen.ageMs + 100 };
+      for (const at of Object.values(groups))
+        for (const [id, seen] of Object.entries(at.resources)) at.resources[id] = { ...seen, ageMs: seen.ageMs + 100 };
   }
 
   /** One cycle of every controller and guard. Returns whether anything happened. */
@@ -232,9 +331,13 @@ export class PlannerWorld {
       }
       // A holder that came back with another boot is proof as well (SAFETY a.7).
       const rebooted = holder !== null && this.here(holder).state === 'member' && this.at(holder, id).phase === 'observe';
-      const free = record.state === 'absent' || record.state === 'released' || rebooted || (holder !== null && this.here(holder).state === 'lost');
+      const free =
+        record.state === 'absent' || record.state === 'released' || rebooted || (holder !== null && this.here(holder).state === 'lost');
       if (!free || this.arbiter !== 'ok') continue;
-      const best = [...wills].flatMap(([node, list]) => list.filter(({ group, want }) => group === id && want === 'hold').map((one) => ({ node, rank: one.rank })))
+      const best = [...wills]
+        .flatMap(([node, list]) =>
+          list.filter(({ group, want }) => group === id && want === 'hold').map((one) => ({ node, rank: one.rank })),
+        )
         .sort((left, right) => left.rank - right.rank)[0];
       if (best === undefined) continue;
       this.acquire(best.node, id);
@@ -246,7 +349,9 @@ export class PlannerWorld {
   private acquire(node: string, group: string): void {
     const record = this.record(group) as RecordHere & { from?: string };
     const from = record.holder ?? record.from ?? null;
-    const gaveAway = this.orders[group]?.failovers.slice(this.forgotten[group]).some((entry) => entry.epoch === record.epoch && entry.from === from) ?? false;
+    const gaveAway =
+      this.orders[group]?.failovers.slice(this.forgotten[group]).some((entry) => entry.epoch === record.epoch && entry.from === from) ??
+      false;
     const kind = record.state === 'held' || (gaveAway && from !== node) ? 'failover' : record.successor === node ? 'switchover' : 'start';
     const epoch = record.epoch + 1;
     this.records[group] = { state: 'held', epoch, holder: node, successor: null };
@@ -267,7 +372,11 @@ export class PlannerWorld {
     const before = at.resources[resource] ?? CLEAN;
     const bad = state === 'faulted' || state === 'offline';
     const seen: ObservedResource = {
-      ...before, state, reason, source: 'monitor', ageMs: 0,
+      ...before,
+      state,
+      reason,
+      source: 'monitor',
+      ageMs: 0,
       badRow: bad ? before.badRow + row : state === 'unknown' ? before.badRow : 0,
       unknownRow: state === 'unknown' ? before.unknownRow + row : 0,
     };
@@ -295,13 +404,15 @@ export class PlannerWorld {
     this.forgotten[group] = this.orders[group]?.failovers.length ?? 0;
     for (const node of this.desired.nodes) {
       const at = this.at(node, group);
-      for (const [id, seen] of Object.entries(at.resources)) at.resources[id] = { ...seen, failures: 0, startFailed: null, stopFailed: null };
+      for (const [id, seen] of Object.entries(at.resources))
+        at.resources[id] = { ...seen, failures: 0, startFailed: null, stopFailed: null };
       if (at.transition !== null) at.transition = { ...at.transition, aborted: null };
     }
   }
 }
 
 export const describe = ({ kind, group, resource, hook, node, orders }: Action): string => {
-  if (kind === 'orders') return `orders ${group} ${orders?.kind ?? ''}${orders?.kind === 'failover-noted' ? ` from ${orders.from ?? 'nowhere'}` : ''}`;
+  if (kind === 'orders')
+    return `orders ${group} ${orders?.kind ?? ''}${orders?.kind === 'failover-noted' ? ` from ${orders.from ?? 'nowhere'}` : ''}`;
   return `${kind} ${group}/${resource ?? hook ?? node ?? ''}`;
 };

@@ -14,16 +14,19 @@ export interface Block {
 }
 
 export const parseScenario = (text: string): readonly Block[] =>
-  text.trim().split(/\n\s*\n/).map((chunk) => {
-    const lines = chunk.split('\n');
-    const line = lines.indexOf('----');
-    const head = line < 0 ? lines : lines.slice(0, line);
-    return {
-      comments: head.filter((one) => one.startsWith('#')),
-      commands: head.filter((one) => !one.startsWith('#')).map((one) => one.trim()),
-      output: line < 0 ? null : lines.slice(line + 1),
-    };
-  });
+  text
+    .trim()
+    .split(/\n\s*\n/)
+    .map((chunk) => {
+      const lines = chunk.split('\n');
+      const line = lines.indexOf('----');
+      const head = line < 0 ? lines : lines.slice(0, line);
+      return {
+        comments: head.filter((one) => one.startsWith('#')),
+        commands: head.filter((one) => !one.startsWith('#')).map((one) => one.trim()),
+        output: line < 0 ? null : lines.slice(line + 1),
+      };
+    });
 
 export const renderScenario = (blocks: readonly Block[]): string =>
   `${blocks.map(({ comments, commands, output }) => [...comments, ...commands, ...(output === null ? [] : ['----', ...output])].join('\n')).join('\n\n')}\n`;
@@ -67,7 +70,12 @@ class Script {
   }
 
   private get world(): PlannerWorld {
-    this.made ??= new PlannerWorld(clusterOf(this.groups.map(({ id, resources, given }) => groupOf(id, resources, given)), this.cluster));
+    this.made ??= new PlannerWorld(
+      clusterOf(
+        this.groups.map(({ id, resources, given }) => groupOf(id, resources, given)),
+        this.cluster,
+      ),
+    );
     return this.made;
   }
 
@@ -86,48 +94,123 @@ class Script {
     const [first = '', second = ''] = words;
     const rest = (from: number): string => words.slice(from).join(' ');
     const [group = '', resource = ''] = second.split('/');
-    const order = (id: string, change: object): void => { world.orders[id] = { ...ordersOf(world, id), by: 'ops', why: 'planned work', ...change }; };
+    const order = (id: string, change: object): void => {
+      world.orders[id] = { ...ordersOf(world, id), by: 'ops', why: 'planned work', ...change };
+    };
     switch (verb) {
-      case 'holds': return world.holds(first, second, Number(words[3] ?? 1));
+      case 'holds':
+        return world.holds(first, second, Number(words[3] ?? 1));
       case 'sees': {
         const row = /^(\d+)x$/.exec(words[3] ?? '');
         return world.see(first, group, resource, words[2] as ResourceState, rest(row === null ? 3 : 4), row === null ? 1 : Number(row[1]));
       }
-      case 'degraded': { Object.assign(world.at(first, group).resources[resource] ?? {}, { degraded: rest(2) }); return; }
-      case 'truth': { world.at(first, group).truth[resource] = words[2] as ResourceState; return; }
-      case 'fails': { world.failing[`${second} ${first} ${words[2]}`] = rest(3); return; }
-      case 'mend': { for (const key of Object.keys(world.failing)) delete world.failing[key]; return; }
-      case 'in-flight': { world.at(first, group).inFlight.push({ kind: words[2] as ActionKind, resource, sinceMs: 100 }); return; }
-      case 'ended': { world.at(first, group).inFlight.length = 0; return; }
-      case 'phase': { world.at(first, second).phase = words[2] as LeasePhase; return; }
-      case 'record': { world.record(first).state = second as RecordState; return; }
-      case 'loses-lease': { world.at(first, second).phase = 'observe'; return; }
-      case 'silent': { world.here(first).state = 'suspect'; return; }
-      case 'power-off': return world.powerOff(first);
-      case 'lost': { world.here(first).state = 'lost'; return; }
-      case 'power-on': return world.powerOn(first);
-      case 'restart-controller': return world.restartController(first);
-      case 'no-report': { world.here(first).reports = false; return; }
-      case 'reports': { world.here(first).reports = true; return; }
-      case 'config': { world.here(first).cfgHash = second; return; }
-      case 'unfit': { world.here(first).selfBlockers.push(rest(1)); return; }
-      case 'fit': { world.here(first).selfBlockers.length = 0; return; }
-      case 'standby': { world.here(first).orders = { standby: true, maintenance: false, by: 'ops', why: 'planned work' }; return; }
-      case 'node-maintenance': { world.here(first).orders = { standby: false, maintenance: true, by: 'ops', why: 'planned work' }; return; }
-      case 'unstandby': { world.here(first).orders = { standby: false, maintenance: false, by: 'ops', why: 'planned work' }; return; }
-      case 'move': return order(first, { move: { id: 'm1', to: words[2] ?? '', by: 'ops', why: 'planned work' } });
-      case 'stop': return order(first, { want: 'offline' });
-      case 'start': return order(first, { want: 'online' });
-      case 'freeze': return order(first, { frozen: true });
-      case 'unfreeze': return order(first, { frozen: false });
-      case 'maintenance': return order(second, { maintenance: first === 'on' });
-      case 'clear': return world.clear(first);
-      case 'window-passes': {
-        for (const [id, seen] of Object.entries(world.at(first, second).resources)) world.at(first, second).resources[id] = { ...seen, failures: 0 };
+      case 'degraded': {
+        Object.assign(world.at(first, group).resources[resource] ?? {}, { degraded: rest(2) });
         return;
       }
-      case 'arbiter': { world.arbiter = first as 'ok' | 'silent'; return; }
-      default: throw new Error(`unknown command: ${command}`);
+      case 'truth': {
+        world.at(first, group).truth[resource] = words[2] as ResourceState;
+        return;
+      }
+      case 'fails': {
+        world.failing[`${second} ${first} ${words[2]}`] = rest(3);
+        return;
+      }
+      case 'mend': {
+        for (const key of Object.keys(world.failing)) delete world.failing[key];
+        return;
+      }
+      case 'in-flight': {
+        world.at(first, group).inFlight.push({ kind: words[2] as ActionKind, resource, sinceMs: 100 });
+        return;
+      }
+      case 'ended': {
+        world.at(first, group).inFlight.length = 0;
+        return;
+      }
+      case 'phase': {
+        world.at(first, second).phase = words[2] as LeasePhase;
+        return;
+      }
+      case 'record': {
+        world.record(first).state = second as RecordState;
+        return;
+      }
+      case 'loses-lease': {
+        world.at(first, second).phase = 'observe';
+        return;
+      }
+      case 'silent': {
+        world.here(first).state = 'suspect';
+        return;
+      }
+      case 'power-off':
+        return world.powerOff(first);
+      case 'lost': {
+        world.here(first).state = 'lost';
+        return;
+      }
+      case 'power-on':
+        return world.powerOn(first);
+      case 'restart-controller':
+        return world.restartController(first);
+      case 'no-report': {
+        world.here(first).reports = false;
+        return;
+      }
+      case 'reports': {
+        world.here(first).reports = true;
+        return;
+      }
+      case 'config': {
+        world.here(first).cfgHash = second;
+        return;
+      }
+      case 'unfit': {
+        world.here(first).selfBlockers.push(rest(1));
+        return;
+      }
+      case 'fit': {
+        world.here(first).selfBlockers.length = 0;
+        return;
+      }
+      case 'standby': {
+        world.here(first).orders = { standby: true, maintenance: false, by: 'ops', why: 'planned work' };
+        return;
+      }
+      case 'node-maintenance': {
+        world.here(first).orders = { standby: false, maintenance: true, by: 'ops', why: 'planned work' };
+        return;
+      }
+      case 'unstandby': {
+        world.here(first).orders = { standby: false, maintenance: false, by: 'ops', why: 'planned work' };
+        return;
+      }
+      case 'move':
+        return order(first, { move: { id: 'm1', to: words[2] ?? '', by: 'ops', why: 'planned work' } });
+      case 'stop':
+        return order(first, { want: 'offline' });
+      case 'start':
+        return order(first, { want: 'online' });
+      case 'freeze':
+        return order(first, { frozen: true });
+      case 'unfreeze':
+        return order(first, { frozen: false });
+      case 'maintenance':
+        return order(second, { maintenance: first === 'on' });
+      case 'clear':
+        return world.clear(first);
+      case 'window-passes': {
+        for (const [id, seen] of Object.entries(world.at(first, second).resources))
+          world.at(first, second).resources[id] = { ...seen, failures: 0 };
+        return;
+      }
+      case 'arbiter': {
+        world.arbiter = first as 'ok' | 'silent';
+        return;
+      }
+      default:
+        throw new Error(`unknown command: ${command}`);
     }
   }
 
@@ -147,10 +230,12 @@ class Script {
   }
 
   private printVerdicts(): readonly string[] {
-    return this.world.awake().flatMap((node) => this.world.plan(node).verdicts.map(({ group, state, rule, because }) => {
-      this.rules.add(rule);
-      return `${node}: ${group} ${state} [${rule}]: ${because}`;
-    }));
+    return this.world.awake().flatMap((node) =>
+      this.world.plan(node).verdicts.map(({ group, state, rule, because }) => {
+        this.rules.add(rule);
+        return `${node}: ${group} ${state} [${rule}]: ${because}`;
+      }),
+    );
   }
 }
 
@@ -162,23 +247,36 @@ const ordersOf = (world: PlannerWorld, id: string): NonNullable<PlannerWorld['or
 
 const actionLines = (made: Plan, group: string): readonly string[] => {
   const names = new Map(made.actions.map((action) => [action.id, describe(action).replace(`${group}/`, '')]));
-  return made.actions.filter((action) => action.group === group).map((action) => {
-    const after = action.after.length === 0 ? '' : ` after ${action.after.map((id) => names.get(id)).join(', ')}`;
-    return `  ${names.get(action.id)}${after}: ${action.because}`;
-  });
+  return made.actions
+    .filter((action) => action.group === group)
+    .map((action) => {
+      const after = action.after.length === 0 ? '' : ` after ${action.after.map((id) => names.get(id)).join(', ')}`;
+      return `  ${names.get(action.id)}${after}: ${action.because}`;
+    });
 };
 
 const groupOptions = (words: readonly string[]): Partial<DesiredGroup> => {
   const given: { -readonly [K in keyof DesiredGroup]?: DesiredGroup[K] } = {};
   for (let at = 0; at < words.length; at += 2) {
     const value = words[at + 1] ?? '';
-    switch (words[at]) {
-      case 'prefer': given.prefer = value.split(','); break;
-      case 'failback': given.failback = value as DesiredGroup['failback']; break;
-      case 'takeover': given.takeover = value as DesiredGroup['takeover']; break;
-      case 'failover': given.failover = windowed(value); break;
-      case 'hooks': given.hooks = value.split(',').map((point) => hookOf(point as HookPoint)); break;
-      default: throw new Error(`unknown group option: ${words[at]}`);
+    switch (words[at] ?? '') {
+      case 'prefer':
+        given.prefer = value.split(',');
+        break;
+      case 'failback':
+        given.failback = value as DesiredGroup['failback'];
+        break;
+      case 'takeover':
+        given.takeover = value as DesiredGroup['takeover'];
+        break;
+      case 'failover':
+        given.failover = windowed(value);
+        break;
+      case 'hooks':
+        given.hooks = value.split(',').map((point) => hookOf(point as HookPoint));
+        break;
+      default:
+        throw new Error(`unknown group option: ${words[at]}`);
     }
   }
   return given;
@@ -187,17 +285,36 @@ const groupOptions = (words: readonly string[]): Partial<DesiredGroup> => {
 const resourceOptions = (words: readonly string[]): Partial<DesiredResource> => {
   const given: { -readonly [K in keyof DesiredResource]?: DesiredResource[K] } = {};
   for (let at = 0; at < words.length; at++) {
-    switch (words[at]) {
-      case 'after': given.after = (words[++at] ?? '').split(','); break;
-      case 'restart': given.restart = windowed(words[++at] ?? ''); break;
-      case 'tolerance': given.tolerance = Number(words[++at]); break;
-      case 'unknown-limit': given.unknownLimit = Number(words[++at]); break;
-      case 'non-critical': given.critical = false; break;
-      case 'on-only': given.operations = 'on-only'; break;
-      case 'watched': given.operations = 'none'; break;
-      case 'promotable': given.promotable = true; break;
-      case 'fenced-by-epoch': given.fencedByEpoch = true; break;
-      default: throw new Error(`unknown resource option: ${words[at]}`);
+    switch (words[at] ?? '') {
+      case 'after':
+        given.after = (words[++at] ?? '').split(',');
+        break;
+      case 'restart':
+        given.restart = windowed(words[++at] ?? '');
+        break;
+      case 'tolerance':
+        given.tolerance = Number(words[++at]);
+        break;
+      case 'unknown-limit':
+        given.unknownLimit = Number(words[++at]);
+        break;
+      case 'non-critical':
+        given.critical = false;
+        break;
+      case 'on-only':
+        given.operations = 'on-only';
+        break;
+      case 'watched':
+        given.operations = 'none';
+        break;
+      case 'promotable':
+        given.promotable = true;
+        break;
+      case 'fenced-by-epoch':
+        given.fencedByEpoch = true;
+        break;
+      default:
+        throw new Error(`unknown resource option: ${words[at]}`);
     }
   }
   return given;
