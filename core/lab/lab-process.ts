@@ -2,7 +2,7 @@
 // group. The engine's own children go through core/system/exec; these are the lab's, which may have to live in another
 // namespace or talk over an IPC channel. Invariant: nothing waits without a deadline.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { Command } from './substrate.js';
 
@@ -134,4 +134,7 @@ export const tool = (argv: readonly string[], input?: string): string => {
 };
 
 /** The end of a log file, to be told where the file itself will not outlive the failure. */
-export const lastWords = (logFile: string, lines = 5): string => readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n') || '(it said nothing)';
+export const lastWords = (logFile: string, lines = 5): string => {
+  if (!existsSync(logFile)) return '(its log is gone)';
+  return readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n') || '(it said nothing)';
+};

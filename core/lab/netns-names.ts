@@ -44,6 +44,7 @@ export const placeLines = (place: Place, serviceAddress: string): string[] => {
       'link set lo up',
       'addr add 10.8.0.10/24 dev eth0',
       'addr add fd00:8::10/64 dev eth0 nodad',
+      'addr add fe80::10/64 dev eth0 nodad',
       'link set eth0 up',
       'route add default via 10.8.0.1',
       'route add default via fd00:8::1',
@@ -53,6 +54,8 @@ export const placeLines = (place: Place, serviceAddress: string): string[] => {
     `addr add ${serviceAddress}/32 dev lo`,
     'addr add 10.8.0.1/24 dev client',
     'addr add fd00:8::1/64 dev client nodad',
+    // Neighbours are asked for from the link-local address when the packet's own source is not on that interface.
+    'addr add fe80::1/64 dev client nodad',
     'link set client up',
   ];
 };
@@ -68,13 +71,14 @@ export const hostLines = ({ index, addresses }: LabHostPlan): string[] => [
   'link set lo up',
   ...NETWORKS.flatMap((network) => [`addr add ${addresses[network]}/24 dev ${INTERFACE[network]}`, `link set ${INTERFACE[network]} up`]),
   `addr add fd00:a:${index}::10/64 dev eth0 nodad`,
+  'addr add fe80::10/64 dev eth0 nodad',
   `route add default via 10.0.${index}.1`,
   `route add default via fd00:a:${index}::1`,
 ];
 
 export const farLines = (place: 'router' | 'switch', { index }: LabHostPlan): string[] =>
   place === 'router'
-    ? [`addr add 10.0.${index}.1/24 dev svc${index}`, `addr add fd00:a:${index}::1/64 dev svc${index} nodad`, `link set svc${index} up`]
+    ? [`addr add 10.0.${index}.1/24 dev svc${index}`, `addr add fd00:a:${index}::1/64 dev svc${index} nodad`, `addr add fe80::1/64 dev svc${index} nodad`, `link set svc${index} up`]
     : NETWORKS.filter((network) => network !== 'service').flatMap((network) => {
         const { name } = farEnd(network, index);
         return [`link set ${name} master ${BRIDGE[network]}`, `link set ${name} up`];

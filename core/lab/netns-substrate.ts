@@ -133,7 +133,7 @@ export class NetnsSubstrate implements Substrate {
     const host = node !== null && this.isOn(node) ? hostOf(this.topology, node) : null;
     const blind = node === null;
     const rule = this.#sourceRules.has(address) === blind ? [] : [sourceRule(blind ? 'add' : 'del', address)];
-    this.#ip('router', [routeLine(address, host), ...rule]);
+    this.#ip('router', [routeLine(address, host), ...rule], address.includes(':') ? ['-6'] : []);
     if (blind) this.#sourceRules.add(address);
     else this.#sourceRules.delete(address);
   }
@@ -166,8 +166,8 @@ export class NetnsSubstrate implements Substrate {
     return { argv: ['nsenter', `--net=/run/netns/${namespaceOf(this.topology.id, place)}`, '--', ...argv], env: { [LAB_MARK]: this.topology.id } };
   }
 
-  #ip(place: string | null, batch: readonly string[]): void {
-    tool(['ip', ...(place === null ? [] : ['-n', namespaceOf(this.topology.id, place)]), '-batch', '-'], lines(batch.filter((line) => IPV6 || !/\bfd00:/.test(line))));
+  #ip(place: string | null, batch: readonly string[], family: readonly string[] = []): void {
+    tool(['ip', ...family, ...(place === null ? [] : ['-n', namespaceOf(this.topology.id, place)]), '-batch', '-'], lines(batch.filter((line) => IPV6 || !/\b(fd00|fe80):/.test(line))));
   }
 
   #makeNamespace(name: string, kind: Place | 'host' = name as Place): void {

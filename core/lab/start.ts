@@ -3,7 +3,7 @@
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { existsSync, lstatSync, mkdirSync } from 'node:fs';
+import { lstatSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { UnderstudyError } from '../errors/errors.js';
 import { cleanLab, findLabs, LabClient, labError } from './client.js';
@@ -105,7 +105,7 @@ export const startLab = async (options: StartLabOptions): Promise<LabClient> => 
   );
   const abort = (): void => up.reject(new UnderstudyError('LAB_FAILED', `lab ${id} was interrupted while it came up`));
   options.signal?.addEventListener('abort', abort, { once: true });
-  void daemon.exited.then(() => up.reject(new UnderstudyError('LAB_FAILED', `the daemon of lab ${id} ended before the lab was up: ${existsSync(logFile) ? lastWords(logFile) : '(its log is gone)'}`)));
+  void daemon.exited.then(() => up.reject(new UnderstudyError('LAB_FAILED', `the daemon of lab ${id} ended before the lab was up: ${lastWords(logFile)}`)));
   try {
     if (options.signal?.aborted) abort();
     await up.promise;

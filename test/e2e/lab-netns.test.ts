@@ -123,6 +123,28 @@ test('the router decides who has the floating address, and a blackhole stays sil
   await Promise.all(started.map((app) => app.exited));
 });
 
+test('an IPv6 address floats alike', async (t) => {
+  const floating = 'fd99::10';
+  const started = topology.hosts.map(({ node }) => {
+    tool(['ip', '-n', `us-${id}-${node}`, 'addr', 'add', `${floating}/128`, 'dev', 'lo', 'nodad']);
+    const app = lab.inHost(node, [process.execPath, COUNTER, `${floating}:8080`]);
+    return startProcess({ ...app, env: { ...app.env, UNDERSTUDY_NODE: node } }, { logFile: log });
+  });
+  const probe = startProbe(lab, { kind: 'udp', address: floating, port: 8080, everyMs: 5, forMs: 30_000, noteGapMs: 150 }, log);
+  await lab.route(floating, null);
+  await delay(200);
+  t.is(probe.report?.answered ?? 0, 0);
+  await lab.route(floating, 'b');
+  t.is(await probe.first(5000), 'b');
+  await lab.route(floating, 'a');
+  await until('answers of a', 3000, () => (probe.report?.answersByNode['a'] ?? 0) > 10);
+  await lab.route(floating, null);
+  await probe.stop();
+  for (const app of started) app.kill('SIGKILL');
+  await Promise.all(started.map((app) => app.exited));
+  for (const { node } of topology.hosts) await lab.deleteAddress(node, floating);
+});
+
 test('power-off ends everything at one moment, without a farewell; power-on is another boot', async (t) => {
   const host = topology.hosts[0];
   const salt = () => readFileSync(join(host?.runDir ?? '', 'boot-salt'), 'utf8');
