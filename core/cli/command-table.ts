@@ -17,6 +17,7 @@ export interface CommandEntry {
 const entry = (group: CommandEntry['group'], name: string, summary: string, load: CommandEntry['load']): CommandEntry => ({ name, summary, group, load });
 
 export const COMMANDS: readonly CommandEntry[] = [
+  entry('Day 0', 'demo', 'a whole failover on this machine, shown and explained, in about half a minute', () => import('./commands/demo.js')),
   entry('Day 0', 'check', 'checks the config: every problem at once, the timing proof, the worst-case takeover time', () => import('./commands/check.js')),
   entry('Day 0', 'plan', 'what an operation would do: every step, call and command, touching nothing', () => import('./commands/plan.js')),
   entry('Day 0', 'keygen', 'makes a cluster key file', () => import('./commands/keygen.js')),
@@ -35,4 +36,5 @@ export const COMMANDS: readonly CommandEntry[] = [
   entry('Operate', 'clear', 'forgets a group’s failures, after they were mended', () => import('./commands/clear.js')),
   entry('Operate', 'events', 'the journal, as it is or as it grows', () => import('./commands/events.js')),
   entry('Operate', 'replay', 'runs a captured decision again', () => import('./commands/replay.js')),
+  entry('Learn', 'lab', 'a VPC on this machine: hosts, router, faults, probe', () => import('./commands/lab.js')),
 ];

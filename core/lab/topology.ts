@@ -76,9 +76,9 @@ const addressesOf = (kind: SubstrateKind, number: number, index: number): LabHos
     ? { service: `10.0.${index}.10`, 'heartbeat-1': `10.10.1.${index}`, 'heartbeat-2': `10.10.2.${index}`, mirror: `10.10.3.${index}` }
     : {
         service: `127.${number}.${index}.10`,
-        'heartbeat-1': `127.${number}.${index}.1`,
-        'heartbeat-2': `127.${number}.${index}.2`,
-        mirror: `127.${number}.${index}.3`,
+        'heartbeat-1': `127.${number}.101.${index}`,
+        'heartbeat-2': `127.${number}.102.${index}`,
+        mirror: `127.${number}.103.${index}`,
       };
 
 /** Checks the names and gives every host its addresses and directories. Throws USAGE. */

@@ -20,7 +20,7 @@ test('topology: hosts, addresses and names of both substrates', (t) => {
   t.deepEqual(netns.hosts[1]?.addresses, { service: '10.0.2.10', 'heartbeat-1': '10.10.1.2', 'heartbeat-2': '10.10.2.2', mirror: '10.10.3.2' });
   t.is(clientAddress(netns, '192.168.0.10'), '192.168.0.10');
   const loopback = planTopology({ id: 'x1', kind: 'loopback', number: 7, nodes: ['a', 'b'] });
-  t.deepEqual(loopback.hosts[1]?.addresses, { service: '127.7.2.10', 'heartbeat-1': '127.7.2.1', 'heartbeat-2': '127.7.2.2', mirror: '127.7.2.3' });
+  t.deepEqual(loopback.hosts[1]?.addresses, { service: '127.7.2.10', 'heartbeat-1': '127.7.101.2', 'heartbeat-2': '127.7.102.2', mirror: '127.7.103.2' });
   t.is(clientAddress(loopback, '192.168.0.10'), '127.7.0.10');
   t.is(hostOf(loopback, 'b').zone, 'zone-b');
   t.is(t.throws(() => hostOf(loopback, 'c')).message, 'no host "c" in lab x1');
