@@ -161,7 +161,7 @@ const renew = (turn: Turn, { version, record }: NonNullable<Tenure['current']>):
     ttlW: policy.timing.takeoverWaitMs,
     d: policy.timing.selfFenceMs,
     members: membersNow(turn, record.members),
-    watchdog: policy.watchdog,
+    watchdog: policy.watchdog && s.dogArmed,
     cfgHash: policy.cfgHash,
   }));
   const attempts = [...tenure.attempts, { nonce: attempt.record.nonce, sentMs: attempt.sentMs }].slice(-ATTEMPTS_KEPT);

@@ -125,7 +125,7 @@ const start = (turn: Turn, { leftover }: Extract<OwnershipEvent, { kind: 'start'
     renewedMs: deadlineMs - timing.selfFenceMs,
     sentMs: Number.NEGATIVE_INFINITY,
     notBeforeMs: Number.NEGATIVE_INFINITY,
-    nonce: leftover.kind === 'adopt' ? leftover.nonce : '',
+    nonce: leftover.kind === 'adopt' ? leftover.nonce : s.policy.instance,
     inSync: s.policy.members.map((id) => ({ id, bootId: '' })),
     attempts: [],
     slow: false,

@@ -1,0 +1,144 @@
+// The guard's side of <run>/guard.sock: who is connected, what they say, and what they are told. Messages come from local
+// processes of the same user; a message that is not one of protocol.ts ends its connection and nothing else.
+import { UnderstudyError } from '../errors/errors.js';
+import type { GroupId } from '../model/ids.js';
+import type { GuardView, Will } from '../model/lease.js';
+import { type FramedConnection, type FramedServer, listenFramed } from '../system/framed-socket.js';
+import type { ControllerIdentity } from './controller-watch.js';
+import type { FromGuard, OrdersRequest, ToGuard } from './protocol.js';
+import type { OrdersAnswer } from './orders-desk.js';
+
+export interface ControlServerOptions {
+  readonly path: string;
+  readonly groups: readonly GroupId[];
+  readonly view: () => GuardView;
+  readonly hello: (controller: ControllerIdentity) => void;
+  readonly gone: () => void;
+  readonly wills: (wills: readonly Will[], loopLagMs: number) => void;
+  readonly fenced: (evidence: Extract<ToGuard, { t: 'fenced' }>) => void;
+  readonly orders: (request: OrdersRequest) => Promise<OrdersAnswer>;
+  readonly leave: (forMs: number) => void;
+}
+
+/** Orders being written at one time; more are refused. */
+const MAX_ORDERS = 32;
+
+export class ControlServer {
+  readonly #options: ControlServerOptions;
+  readonly #connections = new Set<FramedConnection>();
+  #server: FramedServer | null = null;
+  #controller: FramedConnection | null = null;
+  #ordersOpen = 0;
+
+  constructor(options: ControlServerOptions) {
+    this.#options = options;
+  }
+
+  async listen(): Promise<void> {
+    this.#server = await listenFramed(this.#options.path, (connection) => this.#serve(connection));
+  }
+
+  /** Tells everybody who said hello or asked for the view. */
+  tell(message: FromGuard): void {
+    for (const connection of this.#connections) connection.send(message);
+  }
+
+  get listeners(): number {
+    return this.#connections.size;
+  }
+
+  async close(): Promise<void> {
+    await this.#server?.close();
+  }
+
+  #serve(connection: FramedConnection): void {
+    connection.onClose(() => {
+      this.#connections.delete(connection);
+      if (this.#controller !== connection) return;
+      this.#controller = null;
+      this.#options.gone();
+    });
+    connection.onMessage((message) => {
+      if (!this.#handle(connection, message)) connection.close();
+    });
+  }
+
+  /** False when it is no message of the protocol, or not this sender's to say. */
+  #handle(connection: FramedConnection, raw: unknown): boolean {
+    const message = raw as ToGuard;
+    if (typeof raw !== 'object' || raw === null) return false;
+    if (message.t === 'hello') return this.#hello(connection, message);
+    if (message.t === 'view?') {
+      connection.send({ t: 'view', view: this.#options.view() } satisfies FromGuard);
+      return true;
+    }
+    // The rest is the controller's alone.
+    if (connection !== this.#controller) return false;
+    switch (message.t) {
+      case 'wills':
+        if (!Array.isArray(message.wills) || !message.wills.every((will) => this.#isWill(will))) return false;
+        this.#options.wills(message.wills, Number(message.loopLagMs) || 0);
+        return true;
+      case 'fenced':
+        if (!this.#options.groups.includes(message.group)) return false;
+        this.#options.fenced(message);
+        return true;
+      case 'orders':
+        void this.#orders(connection, message);
+        return true;
+      case 'leave':
+        this.#options.leave(Number(message.forMs) || 0);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #hello(connection: FramedConnection, { role, pid, startTime }: Extract<ToGuard, { t: 'hello' }>): boolean {
+    if (role !== 'controller' && role !== 'reader') return false;
+    this.#connections.add(connection);
+    if (role === 'controller') {
+      if (!Number.isSafeInteger(pid) || typeof startTime !== 'string') return false;
+      // The newest counts: an old one that is still connected has been replaced by its supervisor.
+      const old = this.#controller;
+      this.#controller = connection;
+      if (old !== null && old !== connection) old.close();
+      this.#options.hello({ pid, startTime });
+    }
+    connection.send({ t: 'view', view: this.#options.view() } satisfies FromGuard);
+    return true;
+  }
+
+  async #orders(connection: FramedConnection, { id, request }: Extract<ToGuard, { t: 'orders' }>): Promise<void> {
+    if (this.#ordersOpen >= MAX_ORDERS) {
+      connection.send({ t: 'reply', id, ok: false, code: 'REFUSED', message: `${MAX_ORDERS} orders are being written already` } satisfies FromGuard);
+      return;
+    }
+    this.#ordersOpen += 1;
+    try {
+      const answer = await this.#options.orders(request);
+      connection.send({ t: 'reply', id, ...answer } satisfies FromGuard);
+    } catch (error) {
+      if (!(error instanceof UnderstudyError)) throw error;
+      connection.send({ t: 'reply', id, ok: false, code: 'REFUSED', message: error.message } satisfies FromGuard);
+    } finally {
+      this.#ordersOpen -= 1;
+    }
+  }
+
+  #isWill(value: unknown): value is Will {
+    const will = value as Partial<Will> | null;
+    return (
+      typeof will === 'object' &&
+      will !== null &&
+      this.#options.groups.includes(will.group ?? '') &&
+      (will.want === 'hold' || will.want === 'release' || will.want === 'none') &&
+      Number.isSafeInteger(will.rank) &&
+      Array.isArray(will.blockers) &&
+      will.blockers.every((blocker) => typeof blocker === 'string') &&
+      typeof will.preemptOk === 'boolean' &&
+      (will.successor === null || typeof will.successor === 'string') &&
+      typeof will.because === 'string'
+    );
+  }
+}

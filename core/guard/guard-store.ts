@@ -1,0 +1,112 @@
+// What the guard keeps on disk: the highest epoch ever seen of each group, and the orders as last read, for the time when the
+// arbiter is silent. One file, replaced whole and synced, never waited for. Invariant: maxEpochSeen never falls.
+import { join } from 'node:path';
+import { reasonOf } from '../errors/errors.js';
+import type { Epoch, GroupId, NodeId } from '../model/ids.js';
+import type { GroupOrders, NodeOrders } from '../model/lease.js';
+import { parseGroupOrders, parseNodeOrders } from '../ownership/orders.js';
+import { readJson, writeAtomic } from '../system/atomic-file.js';
+import type { Paths } from '../system/paths.js';
+
+export const guardFile = (paths: Paths): string => join(paths.state, 'guard.json');
+
+export class GuardStore {
+  readonly #path: string;
+  readonly #trouble: (because: string | null) => void;
+  readonly #epochs: Record<GroupId, Epoch> = {};
+  readonly #groups: Record<GroupId, GroupOrders> = {};
+  readonly #nodes: Record<NodeId, NodeOrders> = {};
+  #lost: string | null = null;
+  #dirty = false;
+  #writing: Promise<void> | null = null;
+
+  /** Reads what is there. A file that cannot be read is no empty file: `maxEpochSeen` then says that there was one. */
+  constructor(path: string, trouble: (because: string | null) => void) {
+    this.#path = path;
+    this.#trouble = trouble;
+    const file = readJson(path);
+    if (file.kind === 'broken') this.#lost = file.because;
+    if (file.kind === 'read') this.#take(file.value);
+  }
+
+  /** Why the file could not be used at start, else null. */
+  get lost(): string | null {
+    return this.#lost;
+  }
+
+  maxEpochSeen(group: GroupId): Epoch {
+    return Math.max(this.#epochs[group] ?? 0, this.#lost === null ? 0 : 1);
+  }
+
+  get groupOrders(): Readonly<Record<GroupId, GroupOrders>> {
+    return this.#groups;
+  }
+
+  get nodeOrders(): Readonly<Record<NodeId, NodeOrders>> {
+    return this.#nodes;
+  }
+
+  raiseEpoch(group: GroupId, epoch: Epoch): void {
+    if (epoch <= (this.#epochs[group] ?? 0)) return;
+    this.#epochs[group] = epoch;
+    this.#save();
+  }
+
+  /** True when they are other orders than before. */
+  keepGroupOrders(group: GroupId, orders: GroupOrders): boolean {
+    if (same(this.#groups[group], orders)) return false;
+    this.#groups[group] = orders;
+    this.#save();
+    return true;
+  }
+
+  keepNodeOrders(node: NodeId, orders: NodeOrders): boolean {
+    if (same(this.#nodes[node], orders)) return false;
+    this.#nodes[node] = orders;
+    this.#save();
+    return true;
+  }
+
+  /** Resolves when what was kept so far is on disk, or could not be written (then `trouble` was told). */
+  async settled(): Promise<void> {
+    while (this.#writing !== null) await this.#writing;
+  }
+
+  /** One write at a time; what changes meanwhile goes into the next. */
+  #save(): void {
+    this.#dirty = true;
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = null;
+      if (this.#dirty) this.#save();
+    });
+  }
+
+  async #write(): Promise<void> {
+    this.#dirty = false;
+    try {
+      await writeAtomic(this.#path, `${JSON.stringify({ v: 1, maxEpochSeen: this.#epochs, groupOrders: this.#groups, nodeOrders: this.#nodes })}\n`, { fsync: true });
+      this.#trouble(null);
+    } catch (error) {
+      this.#trouble(`cannot write ${this.#path}: ${reasonOf(error)}`);
+    }
+  }
+
+  #take(value: unknown): void {
+    const { maxEpochSeen, groupOrders, nodeOrders } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
+    for (const [group, epoch] of entries(maxEpochSeen)) {
+      if (Number.isSafeInteger(epoch) && (epoch as number) >= 0) this.#epochs[group] = epoch as number;
+      else this.#lost = `${this.#path}: the epoch of ${group} cannot be used`;
+    }
+    for (const [group, orders] of entries(groupOrders)) {
+      const parsed = parseGroupOrders(JSON.stringify({ v: 1, ...(orders as object) }));
+      if (parsed.kind === 'orders') this.#groups[group] = parsed.orders;
+    }
+    for (const [node, orders] of entries(nodeOrders)) {
+      const parsed = parseNodeOrders(JSON.stringify({ v: 1, ...(orders as object) }));
+      if (parsed.kind === 'orders') this.#nodes[node] = parsed.orders;
+    }
+  }
+}
+
+const entries = (value: unknown): [string, unknown][] => (typeof value === 'object' && value !== null ? Object.entries(value) : []);
+const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);

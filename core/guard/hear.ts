@@ -1,0 +1,71 @@
+// From heartbeats to events: what peers say and when they fall silent, for every group. Messages of one peer come once a beat
+// and network; only what changed is handed on, so that many groups cost nothing while nothing happens.
+import type { GroupId, NodeId } from '../model/ids.js';
+import type { NewEvent } from '../model/event.js';
+import type { BeatGroup, Heartbeats, MembershipChange, Received } from '../membership/contract.js';
+import type { LeaseClock } from './lease-clock.js';
+import type { Owner } from './owner.js';
+
+export interface HearOptions {
+  readonly heartbeats: Heartbeats;
+  readonly owner: Owner;
+  readonly groups: readonly GroupId[];
+  readonly leaseClock: LeaseClock;
+  readonly tell: (event: NewEvent) => void;
+  /** Something that the view shows has changed. */
+  readonly changed: () => void;
+}
+
+export const hear = (options: HearOptions): void => {
+  const said = new Map<string, string>();
+  options.heartbeats.onReceived((received) => onReceived(options, said, received));
+  options.heartbeats.onChange((change) => {
+    // After a silence or a boot everything a peer says is news.
+    if (change.kind !== 'link') for (const key of said.keys()) if (key.startsWith(`${change.peer} `)) said.delete(key);
+    onChange(options, change);
+  });
+};
+
+const onReceived = ({ owner, groups }: HearOptions, said: Map<string, string>, { from, bootId, message }: Received): void => {
+  switch (message.kind) {
+    case 'beat':
+      for (const group of message.groups) if (groups.includes(group.group)) beat(owner, said, from, bootId, message.cfgHash, group);
+      if (message.groups.length === 0) for (const group of groups) beat(owner, said, from, bootId, message.cfgHash, { group });
+      return undefined;
+    case 'nudge':
+      return owner.dispatch(message.group, { kind: 'hint' });
+    case 'please-stop':
+      return owner.dispatch(message.group, { kind: 'please-stop', from, epoch: message.epoch });
+    default:
+      return message satisfies never;
+  }
+};
+
+const beat = (owner: Owner, said: Map<string, string>, from: NodeId, bootId: string, cfgHash: string, group: BeatGroup | { readonly group: GroupId }): void => {
+  const key = `${from} ${group.group}`;
+  const words = JSON.stringify([bootId, cfgHash, group]);
+  if (said.get(key) === words && owner.state(group.group)?.suspicion == null) return;
+  said.set(key, words);
+  owner.dispatch(group.group, { kind: 'beat', from, bootId, cfgHash, group: 'epoch' in group ? group : null });
+};
+
+const onChange = ({ owner, heartbeats, leaseClock, tell, changed }: HearOptions, change: MembershipChange): void => {
+  changed();
+  switch (change.kind) {
+    case 'link':
+      return tell({ kind: `link.${change.state}`, because: change.because, data: { peer: change.peer, network: change.network } });
+    case 'boot':
+      if (change.from !== null) owner.dispatch('all', { kind: 'boot-changed', peer: change.peer, from: change.from, to: change.to });
+      return tell({ kind: 'peer.boot', because: `${change.peer} is heard as another boot`, data: { peer: change.peer, from: change.from, to: change.to } });
+    case 'peer': {
+      const { peer, state, lastHeardMs, because } = change;
+      // First the way to the lease, then the words.
+      if (state === 'suspect' && lastHeardMs !== null) {
+        owner.dispatch('all', { kind: 'peer-suspect', peer, steadyMs: heartbeats.steadyBeforeSilenceMs(peer), lastHeardMs: leaseClock.fromMonoMs(lastHeardMs) });
+      }
+      return tell({ kind: `peer.${state}`, because, data: { peer, lastHeardMonoMs: lastHeardMs } });
+    }
+    default:
+      return change satisfies never;
+  }
+};

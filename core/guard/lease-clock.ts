@@ -1,0 +1,43 @@
+// The clock of the lease: CLOCK_BOOTTIME as far as Node can have it (SAFETY a.3). Monotonic time plus every sleep of the host
+// since this guard started; a pause of this process alone is seen as a gap between two ticks.
+import type { Clock } from '../system/clock.js';
+
+/** Boot time that runs ahead of monotonic time by more than this is a sleep; /proc/uptime has steps of 10 ms. */
+const SLEPT_MS = 50;
+
+export class LeaseClock {
+  readonly #clock: Clock;
+  readonly #bootOffset: () => number;
+  #baseMs: number;
+  #sleptMs = 0;
+
+  /** `bootOffset`: CLOCK_BOOTTIME − CLOCK_MONOTONIC of this host, milliseconds (core/system/boot). */
+  constructor(clock: Clock, bootOffset: () => number) {
+    this.#clock = clock;
+    this.#bootOffset = bootOffset;
+    this.#baseMs = bootOffset();
+  }
+
+  nowMs(): number {
+    return this.#clock.nowMs() + this.#sleptMs;
+  }
+
+  /** A moment of CLOCK_MONOTONIC on this clock, and back. */
+  fromMonoMs = (monoMs: number): number => monoMs + this.#sleptMs;
+  toMonoMs = (leaseMs: number): number => leaseMs - this.#sleptMs;
+
+  /** CLOCK_BOOTTIME − CLOCK_MONOTONIC as last looked at. */
+  get bootOffsetMs(): number {
+    return this.#baseMs;
+  }
+
+  /** Looks for a sleep since the last look; its length, else 0. Every deadline must be checked again after one. */
+  look(): number {
+    const offsetMs = this.#bootOffset();
+    const gapMs = offsetMs - this.#baseMs;
+    if (gapMs <= SLEPT_MS) return 0;
+    this.#baseMs = offsetMs;
+    this.#sleptMs += gapMs;
+    return gapMs;
+  }
+}

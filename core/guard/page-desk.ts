@@ -1,0 +1,67 @@
+// The guard's files in the run directory: lease pages, the leash's tombstones, and the phase of each group. All synchronous
+// and without fsync: they must outlive this process, not the boot (SAFETY a.2).
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { BootId, Epoch, GroupId } from '../model/ids.js';
+import type { LeasePhase } from '../model/lease.js';
+import type { OwnershipEffect } from '../ownership/events.js';
+import { decodePage } from '../ownership/page-codec.js';
+import type { LeasePage } from '../ownership/page.js';
+import { writeAtomicSync } from '../system/atomic-file.js';
+import { type PageWriter, openPageWriter } from '../system/page-file.js';
+import { type Paths, hardStopList, leasePage, tombstone } from '../system/paths.js';
+import type { LeaseClock } from './lease-clock.js';
+
+export const phaseFile = (paths: Paths, group: GroupId): string => join(paths.run, 'phase', group);
+
+export class PageDesk {
+  readonly #paths: Paths;
+  readonly #bootId: BootId;
+  readonly #leaseClock: LeaseClock;
+  readonly #writers = new Map<GroupId, PageWriter>();
+
+  constructor(paths: Paths, bootId: BootId, leaseClock: LeaseClock) {
+    this.#paths = paths;
+    this.#bootId = bootId;
+    this.#leaseClock = leaseClock;
+  }
+
+  /** What the last guard left; null when there is no page with a good checksum. */
+  left(group: GroupId): LeasePage | null {
+    try {
+      return decodePage(readFileSync(leasePage(this.#paths, group)));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw error;
+    }
+  }
+
+  /** Throws when the page cannot be written: readers then go on with the old one, and nothing may be assumed held. */
+  write(group: GroupId, { state, epoch, deadlineMs, nonce, inSync }: Extract<OwnershipEffect, { kind: 'write-page' }>): void {
+    const monoMs = Math.max(0, this.#leaseClock.toMonoMs(deadlineMs));
+    const { bootOffsetMs } = this.#leaseClock;
+    const writer = this.#writers.get(group) ?? openPageWriter(leasePage(this.#paths, group));
+    this.#writers.set(group, writer);
+    writer.write({ epoch, state, deadlineMonoNs: BigInt(Math.round(monoMs * 1e6)), deadlineBootMs: monoMs + bootOffsetMs, bootOffsetMs, bootId: this.#bootId, nonce, inSync });
+  }
+
+  /** The leash has fired for this epoch; `ended` when it has also verified the stop. */
+  leashFired(group: GroupId, epoch: Epoch): 'no' | 'stopping' | 'ended' {
+    if (existsSync(tombstone(this.#paths, group, 'stopped', epoch))) return 'ended';
+    return existsSync(tombstone(this.#paths, group, 'dead', epoch)) ? 'stopping' : 'no';
+  }
+
+  /** Without a hard-stop list nothing of the group was ever started since the run directory was made. */
+  hasHardStopList(group: GroupId): boolean {
+    return existsSync(hardStopList(this.#paths, group));
+  }
+
+  writePhase(group: GroupId, epoch: Epoch, phase: LeasePhase): void {
+    writeAtomicSync(phaseFile(this.#paths, group), `${JSON.stringify({ bootId: this.#bootId, epoch, phase })}\n`, { fsync: false });
+  }
+
+  close(): void {
+    for (const writer of this.#writers.values()) writer.close();
+    this.#writers.clear();
+  }
+}

@@ -1,0 +1,59 @@
+// What the guard shows: everything it knows, as one value (model/lease, GuardView), and the alarms that want a person.
+import type { BootId, GroupId, NodeId } from '../model/ids.js';
+import type { ArbiterView, GroupOrders, GuardView, NodeOrders, PeerView } from '../model/lease.js';
+import { type OwnershipState, leaseViewOf } from '../ownership/state.js';
+
+export interface ViewParts {
+  readonly self: NodeId;
+  readonly bootId: BootId;
+  readonly cfgHash: string;
+  readonly peers: readonly PeerView[];
+  readonly arbiter: ArbiterView;
+  readonly states: readonly OwnershipState[];
+  readonly nowMs: number;
+  readonly groupOrders: Readonly<Record<GroupId, GroupOrders>>;
+  readonly nodeOrders: Readonly<Record<NodeId, NodeOrders>>;
+  readonly watchdog: GuardView['watchdog'];
+  readonly leashAgeMs: number | null;
+  readonly alarms: readonly string[];
+}
+
+export const viewOf = ({ self, bootId, cfgHash, peers, arbiter, states, nowMs, groupOrders, nodeOrders, watchdog, leashAgeMs, alarms }: ViewParts): GuardView => ({
+  self,
+  bootId,
+  cfgHash,
+  peers,
+  arbiter,
+  leases: states.map((state) => leaseViewOf(state, nowMs)),
+  groupOrders: { ...groupOrders },
+  nodeOrders: { ...nodeOrders },
+  watchdog,
+  leashAgeMs,
+  alarms: [...alarms, ...states.flatMap((state) => state.alarms)],
+});
+
+/** What makes a view worth sending out of turn: everything but ages, round trips and sequence. */
+export const viewKey = ({ peers, arbiter, leases, groupOrders, nodeOrders, watchdog, alarms }: GuardView): string =>
+  JSON.stringify([
+    peers.map(({ node, state, bootId, links, cfgHash, groups }) => [node, state, bootId, links.map((link) => link.state), cfgHash, groups]),
+    arbiter.state,
+    leases.map(({ group, phase, epoch, holder, record, inSync, successor }) => [group, phase, epoch, holder, record, inSync, successor]),
+    groupOrders,
+    nodeOrders,
+    watchdog,
+    alarms,
+  ]);
+
+/** Sentences by what they are about: each subject has one, or none. */
+export class Alarms {
+  readonly #sentences = new Map<string, string>();
+
+  set(subject: string, sentence: string | null): void {
+    if (sentence === null) this.#sentences.delete(subject);
+    else this.#sentences.set(subject, sentence);
+  }
+
+  all(): readonly string[] {
+    return [...this.#sentences.values()];
+  }
+}

@@ -1,0 +1,302 @@
+// Guards at work: real sockets, pages and state files, a clock moved by hand (test/support/guard-host.ts).
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import type { GroupOrders } from '../../core/model/lease.js';
+import { tombstone } from '../../core/system/paths.js';
+import { type ClusterOptions, TestCluster, type TestHost } from '../support/guard-host.js';
+import { LAN } from '../support/lease-world.js';
+
+const cluster = (t: ExecutionContext, options?: ClusterOptions): TestCluster => {
+  const made = new TestCluster(options);
+  t.teardown(() => made.end());
+  return made;
+};
+
+/** Node a holds, node b observes. */
+const running = async (t: ExecutionContext, options?: ClusterOptions): Promise<{ c: TestCluster; a: TestHost; b: TestHost }> => {
+  const c = cluster(t, options);
+  const a = await c.host('a');
+  const b = await c.host('b');
+  await c.pass(LAN.takeoverWaitMs + 300);
+  t.is(a.lease.phase, 'held');
+  t.is(b.lease.phase, 'observe');
+  return { c, a, b };
+};
+
+test.serial('first start: everybody waits W once, then exactly one holds, its page says so, and the watchdog is armed', async (t) => {
+  const c = cluster(t);
+  const a = await c.host('a');
+  const b = await c.host('b');
+  await c.pass(LAN.takeoverWaitMs - 100);
+  t.is(a.lease.phase, 'observe');
+  t.is(a.lease.record, 'held-unknown');
+  await c.pass(300);
+  t.is(a.lease.phase, 'held');
+  t.is(b.lease.phase, 'observe');
+  t.like(a.page(), { epoch: 1, state: 'HELD', bootId: 'a-boot1' });
+  t.is(a.dog.armedWithMs, LAN.watchdogMs);
+  t.is(b.dog.armedWithMs, null);
+  t.deepEqual(JSON.parse(readFileSync(join(a.paths.run, 'phase', 'g'), 'utf8')), { bootId: 'a-boot1', epoch: 1, phase: 'held' });
+});
+
+test.serial('holding for a long time: renewed, petted, never bitten, and the deadline on the page moves on', async (t) => {
+  const { c, a } = await running(t);
+  const before = a.page()?.deadlineMonoNs ?? 0n;
+  await c.pass(5_000);
+  t.is(a.lease.epoch, 1);
+  t.false(a.dog.bitten);
+  t.true((a.page()?.deadlineMonoNs ?? 0n) - before >= 4_500_000_000n);
+  t.true(a.dog.pets > 10);
+});
+
+test.serial('planned move: verified, released, and taken by the successor without a moment passing', async (t) => {
+  const { c, a, b } = await running(t);
+  const startMs = c.clock.nowMs();
+  a.will = { want: 'release', successor: 'b' };
+  a.say();
+  await c.until('b holds', () => b.lease.phase === 'held');
+  t.is(c.clock.nowMs(), startMs);
+  t.deepEqual(a.stop.calls, ['verify g']);
+  t.is(a.page()?.state, 'RELEASED');
+  t.is(b.lease.epoch, 2);
+  t.is(b.event('lease.held')?.epoch, 2);
+  await c.pass(300);
+  t.is(a.dog.armedWithMs, null);
+  t.is(a.event('watchdog.disarmed') !== undefined, true);
+});
+
+test.serial('planned move, but something is still there: not released, the lease goes on', async (t) => {
+  const { c, a, b } = await running(t);
+  a.stop.result = { verified: false, because: 'addr eth0 192.168.0.10/32 is still there' };
+  a.will = { want: 'release', successor: 'b' };
+  await c.pass(1_000);
+  t.regex(a.lease.because, /192\.168\.0\.10/);
+  t.is(b.lease.phase, 'observe');
+  t.is(b.lease.epoch, 1);
+  t.false(a.dog.bitten);
+});
+
+test.serial('power loss, takeover lease: W and never less', async (t) => {
+  const { c, a, b } = await running(t);
+  await a.powerOff();
+  const startMs = c.clock.nowMs();
+  await c.pass(LAN.takeoverWaitMs - LAN.pollMs - 2 * 50);
+  t.is(b.lease.phase, 'observe');
+  await c.pass(800);
+  t.is(b.lease.phase, 'held');
+  t.true((b.event('lease.held')?.atMs ?? 0) - startMs >= LAN.takeoverWaitMs - LAN.renewMs);
+  t.truthy(b.event('peer.suspect'));
+});
+
+test.serial('power loss, takeover preempt without confirmation: from suspicion to HELD without a moment passing', async (t) => {
+  const { c, a, b } = await running(t, { takeover: 'preempt', confirm: 'none', timing: { steadyMs: 2_000 } });
+  b.will = { rank: 0 };
+  await c.pass(3_000);
+  await a.powerOff();
+  await c.pass(500);
+  t.is(b.lease.phase, 'held');
+  t.is(b.event('lease.held')?.atMs, b.event('peer.suspect')?.atMs);
+});
+
+test.serial('power loss, takeover preempt confirmed by renewal: R and the store’s round trip after the last beat', async (t) => {
+  const { c, a, b } = await running(t, { takeover: 'preempt', confirm: 'renewal', timing: { steadyMs: 2_000 } });
+  await c.pass(3_000);
+  await a.powerOff();
+  const lostMs = c.clock.nowMs();
+  await c.pass(1_000);
+  t.is(b.lease.phase, 'held');
+  const tookMs = (b.event('lease.held')?.atMs ?? 0) - lostMs;
+  t.true(tookMs >= LAN.renewMs + LAN.arbiterRttMs - LAN.heartbeatMs && tookMs <= LAN.renewMs + LAN.arbiterRttMs + LAN.renewMs + 20, `${tookMs} ms`);
+});
+
+test.serial('a reboot of the holder: its own guard gives the old epoch back, nobody waits W', async (t) => {
+  const { c, a, b } = await running(t);
+  await a.powerOff();
+  await c.pass(200);
+  a.will = { want: 'none' };
+  await a.powerOn();
+  await c.pass(500);
+  t.is(b.lease.phase, 'held');
+  t.is(b.lease.epoch, 2);
+});
+
+test.serial('the guard alone dies and comes back: the same epoch goes on, no effect on the group', async (t) => {
+  const { c, a, b } = await running(t);
+  a.writeHardStopList();
+  await a.killGuard();
+  await c.clock.advanceAsync(200);
+  await a.startGuard();
+  await c.pass(2_000);
+  t.is(a.lease.phase, 'held');
+  t.is(a.lease.epoch, 1);
+  t.deepEqual(a.stop.calls, []);
+  t.false(a.dog.bitten);
+  t.is(b.lease.epoch, 1);
+  t.truthy(a.event('lease.adopted'));
+});
+
+test.serial('the guard comes back too late: the group is stopped, the epoch is dead, and the peer is told', async (t) => {
+  const { c, a, b } = await running(t);
+  a.writeHardStopList();
+  await a.killGuard();
+  await c.clock.advanceAsync(LAN.selfFenceMs);
+  a.will = { want: 'none' };
+  await a.startGuard();
+  await c.until('a is stopped', () => a.page()?.state === 'DEAD');
+  t.deepEqual(a.stop.calls.slice(-2), ['stop g', 'verify g']);
+  await c.pass(200);
+  t.is(b.lease.phase, 'held');
+});
+
+test.serial('the arbiter is silent for the holder alone: stopped at D, and STOPPED lets the other take over before W', async (t) => {
+  const { c, a, b } = await running(t);
+  a.arbiter.faults.loseRequest = true;
+  const startMs = c.clock.nowMs();
+  await c.pass(LAN.selfFenceMs + 400);
+  t.truthy(a.event('arbiter.silent'));
+  t.truthy(a.event('lease.renew-slow'));
+  t.truthy(a.event('lease.fencing-self'));
+  t.is(a.page()?.state, 'DEAD');
+  t.is(b.lease.phase, 'held');
+  t.true((b.event('lease.held')?.atMs ?? 0) - startMs < LAN.takeoverWaitMs);
+  t.is(a.dog.armedWithMs, null);
+});
+
+test.serial('a group that cannot be stopped: no petting from its first moment, and the host is reset after S', async (t) => {
+  const { c, a } = await running(t);
+  a.stop.result = { verified: false, because: 'pid 7 lives' };
+  const pets = a.dog.pets;
+  a.arbiter.faults.loseRequest = true;
+  await c.pass(LAN.selfFenceMs + LAN.stopBudgetMs + 100);
+  t.regex(a.resets.join(), /could not be stopped/);
+  t.true(a.dog.pets <= pets + 3);
+  t.is(a.page()?.state, 'STOPPING');
+  await c.pass(LAN.watchdogMs);
+  t.true(a.dog.bitten);
+});
+
+test.serial('a tombstone of the leash: final, although the page was renewed', async (t) => {
+  const { c, a } = await running(t);
+  writeFileSync(tombstone(a.paths, 'g', 'dead', 1), '');
+  await c.pass(300);
+  t.truthy(a.event('lease.fencing-self'));
+  t.regex(a.event('lease.fencing-self')?.because ?? '', /leash/);
+  a.say();
+  await c.pass(500);
+  t.not(a.lease.phase, 'held');
+  t.regex(a.lease.because, /leash is still stopping|holds epoch|released/);
+});
+
+test.serial('a watchdog that cannot be armed: nothing starts, the other node gets its turn', async (t) => {
+  const c = cluster(t);
+  const a = await c.host('a');
+  a.dog.broken = 'no such device';
+  await c.pass(LAN.takeoverWaitMs + 300);
+  t.not(a.lease.phase, 'held');
+  t.false(existsSync(join(a.paths.run, 'lease', 'g')) && a.page()?.state === 'HELD');
+  t.regex(a.guard?.view().alarms.join() ?? '', /no such device/);
+});
+
+test.serial('a hung controller: ended after 5 s, the lease kept; never back: stopped and given up after a minute', async (t) => {
+  const { c, a, b } = await running(t);
+  a.talks = false;
+  await c.pass(5_200);
+  t.deepEqual(a.ended, [4_242]);
+  t.is(a.lease.phase, 'held');
+  await c.pass(56_000, 40);
+  t.truthy(a.event('lease.stopped'));
+  t.is(b.lease.phase, 'held');
+});
+
+test.serial('a controller that leaves on purpose is waited for', async (t) => {
+  const { c, a } = await running(t);
+  a.client?.leave(120_000);
+  a.talks = false;
+  await c.pass(70_000, 40);
+  t.is(a.lease.phase, 'held');
+  t.regex(a.guard?.view().alarms.join() ?? '', /left on purpose/);
+});
+
+test.serial('orders: written through the guard, seen by the other without a poll, kept for the time the store is silent', async (t) => {
+  const { c, a, b } = await running(t, { follow: true });
+  const orders = (await a.client?.orders({ key: 'group', group: 'g', set: { frozen: true, by: 'me', why: 'test', addClear: true } })) as GroupOrders;
+  t.like(orders, { frozen: true, clears: 1 });
+  await c.until('b sees them', () => b.guard?.view().groupOrders['g']?.frozen === true);
+  await b.client?.orders({ key: 'node', node: 'a', set: { standby: true } });
+  await c.until('a sees them', () => a.guard?.view().nodeOrders['a']?.standby === true);
+  await b.killGuard();
+  b.arbiter.faults.loseRequest = true;
+  await b.startGuard();
+  t.true(b.guard?.view().groupOrders['g']?.frozen);
+});
+
+test.serial('orders while the arbiter is silent: refused with the reason, in bounded time', async (t) => {
+  const { c, a } = await running(t);
+  a.arbiter.faults.refuse = 'bad credentials';
+  const answer = t.throwsAsync(a.client?.orders({ key: 'group', group: 'g', set: { frozen: true } }) ?? Promise.resolve(), { code: 'ARBITER_REFUSED', message: /bad credentials/ });
+  await c.pass(200);
+  await answer;
+});
+
+test.serial('two writers of orders at the same time: both are kept', async (t) => {
+  const { c, a, b } = await running(t);
+  a.arbiter.faults.requestDelayMs = 20;
+  b.arbiter.faults.requestDelayMs = 20;
+  const both = Promise.all([
+    a.client?.orders({ key: 'group', group: 'g', set: { addClear: true } }),
+    b.client?.orders({ key: 'group', group: 'g', set: { maintenance: true } }),
+  ]);
+  await c.clock.settle();
+  await c.pass(1_000);
+  await both;
+  await c.pass(200);
+  t.like(a.guard?.view().groupOrders['g'], { clears: 1, maintenance: true });
+});
+
+test.serial('many groups: one read for all of them, and all renewed in one tick', async (t) => {
+  const groups = ['g', 'h', 'i'];
+  const { c, a } = await running(t, { groups });
+  const sent: number[] = [];
+  const cas = a.arbiter.cas.bind(a.arbiter);
+  a.arbiter.cas = (...args) => {
+    sent.push(c.clock.nowMs());
+    return cas(...args);
+  };
+  const reads = a.arbiter.calls.read;
+  await c.pass(1_000);
+  t.true(new Set(sent).size <= sent.length / groups.length + 1, sent.join());
+  t.true(a.arbiter.calls.read - reads <= 1_000 / LAN.pollMs + 4, `${a.arbiter.calls.read - reads} reads`);
+});
+
+test.serial('a second guard on the same run directory is refused', async (t) => {
+  const c = cluster(t);
+  const a = await c.host('a');
+  const first = a.guard;
+  await t.throwsAsync(a.startGuard(), { code: 'REFUSED', message: /already answers/ });
+  t.is(a.guard, first);
+});
+
+test.serial('a leash that does not beat, and no watchdog: nothing is acquired until it does', async (t) => {
+  const c = cluster(t, { watchdog: false });
+  const a = await c.host('a');
+  await a.killGuard();
+  await a.startGuard({ needsLeash: true });
+  await c.pass(LAN.takeoverWaitMs + 500);
+  t.is(a.lease.phase, 'observe');
+  t.regex(a.lease.because, /leash does not beat/);
+  const beat = join(a.paths.run, 'leash.beat');
+  mkdirSync(dirname(beat), { recursive: true });
+  for (let turn = 0; turn < 5; turn += 1) {
+    writeFileSync(beat, `${'x'.repeat(turn)}\n`);
+    await c.pass(200);
+  }
+  t.is(a.lease.phase, 'held');
+});
+
+test.serial('its end leaves nothing behind: no timer, and the page as it is', async (t) => {
+  const { c, a, b } = await running(t);
+  for (const host of [a, b]) await host.end();
+  t.is(a.page()?.state, 'HELD');
+  t.is(c.clock.pendingTimers, 0);
+});

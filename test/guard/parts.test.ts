@@ -1,0 +1,231 @@
+// Parts of the guard on their own: the watchdog and who may pet it, the controller's budget, the import graph.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type Server, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, posix } from 'node:path';
+import { createInterface } from 'node:readline';
+import test from 'ava';
+import { ControllerWatch } from '../../core/guard/controller-watch.js';
+import { DogKeeper } from '../../core/guard/dog-keeper.js';
+import { GuardStore } from '../../core/guard/guard-store.js';
+import { scriptHardStop } from '../../core/guard/hard-stop.js';
+import { LeaseClock } from '../../core/guard/lease-clock.js';
+import { socketWatchdog } from '../../core/guard/watchdog-socket.js';
+import { type Dog, dogStep, sleepingDog } from '../../core/lab/watchdog.js';
+import { NO_GROUP_ORDERS } from '../../core/model/lease.js';
+import { systemClock } from '../../core/system/clock.js';
+import type { Exec, RunResult } from '../../core/system/exec.js';
+import { FakeClock } from '../support/fake-clock.js';
+import { TestDog } from '../support/guard-host.js';
+
+const directory = mkdtempSync(join(tmpdir(), 'understudy-guard-parts-'));
+test.after.always(() => rmSync(directory, { recursive: true, force: true }));
+
+/** The lab's own watchdog behind a socket, in real time; `answer` may spoil what it says. */
+const dogServer = async (path: string, answer: (words: object) => string | null = (words) => JSON.stringify(words)): Promise<{ server: Server; dog: () => Dog }> => {
+  let dog = sleepingDog;
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    const lines = createInterface({ input: socket });
+    // It hands on the errors of the socket, which has its own answer to them.
+    lines.on('error', () => undefined);
+    lines.on('line', (line) => {
+      const step = dogStep(dog, line, systemClock.nowMs());
+      dog = step.dog;
+      const words = answer(step.answer);
+      if (words !== null && !socket.destroyed) socket.write(`${words}\n`);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  return { server, dog: () => dog };
+};
+
+test('watchdog by socket: armed, petted with the age told, disarmed; as the lab’s own dog understands it', async (t) => {
+  const path = join(directory, 'dog.sock');
+  const { server, dog } = await dogServer(path);
+  const watchdog = socketWatchdog({ path, clock: new FakeClock(), timeoutMs: 1_000 });
+  await watchdog.arm(2_000);
+  t.like(dog(), { armed: true, timeoutMs: 2_000 });
+  const [first, second] = await Promise.all([watchdog.pet(), watchdog.pet()]);
+  t.true(first >= 0 && second >= 0);
+  await watchdog.disarm();
+  t.false(dog().armed);
+  watchdog.close();
+  server.close();
+});
+
+test('watchdog by socket: a wrong answer, a silent one and none at all are failures; the next request starts anew', async (t) => {
+  const path = join(directory, 'bad-dog.sock');
+  let say: string | null = '{"armed":1}';
+  const { server } = await dogServer(path, (words) => (say === 'truth' ? JSON.stringify(words) : say));
+  const clock = new FakeClock();
+  const watchdog = socketWatchdog({ path, clock, timeoutMs: 100 });
+  await t.throwsAsync(watchdog.arm(2_000), { message: /it answered \{"armed":1\}/ });
+  say = null;
+  const silent = t.throwsAsync(watchdog.arm(2_000), { message: /no answer within 100 ms/ });
+  await clock.advanceAsync(100);
+  await silent;
+  say = 'truth';
+  await watchdog.arm(2_000);
+  watchdog.close();
+  server.close();
+  await t.throwsAsync(socketWatchdog({ path: join(directory, 'nobody.sock'), clock, timeoutMs: 100 }).arm(1_000), { message: /ENOENT/ });
+});
+
+const keeper = () => {
+  const clock = new FakeClock();
+  const dog: { armedWithMs: number | null } & TestDog = new TestDog(clock);
+  const world = { may: true, needed: false, changes: [] as boolean[], failures: [] as string[] };
+  const keep = new DogKeeper({
+    watchdog: dog, clock, timeoutMs: 2_000, petEveryMs: 125, mayPet: () => world.may, needed: () => world.needed, petted: () => undefined,
+    changed: (armed) => void world.changes.push(armed), failed: (because) => void world.failures.push(because),
+  });
+  return { clock, dog, world, keep };
+};
+
+test('dog keeper: petted while allowed, no more often than told, never while one group forbids it', async (t) => {
+  const { clock, dog, world, keep } = keeper();
+  world.needed = true;
+  t.true(await keep.arm());
+  for (let turn = 0; turn < 10; turn += 1) {
+    await clock.advanceAsync(50);
+    keep.consider();
+  }
+  await clock.settle();
+  t.is(dog.pets, 3);
+  world.may = false;
+  await clock.advanceAsync(1_000);
+  keep.consider();
+  await clock.settle();
+  t.is(dog.pets, 3);
+});
+
+test('dog keeper: what an earlier guard may have armed is not petted before the lease is fresh, and disarmed when nothing needs it', async (t) => {
+  const { clock, dog, world, keep } = keeper();
+  dog.armedWithMs = 2_000;
+  world.needed = true;
+  world.may = false;
+  keep.consider();
+  t.false(await keep.arm());
+  t.is(dog.pettedMs, Number.NEGATIVE_INFINITY);
+  world.needed = false;
+  world.may = true;
+  keep.consider();
+  await clock.settle();
+  t.true(dog.armedWithMs === null);
+});
+
+test('dog keeper: an acquisition during the disarming arms it again', async (t) => {
+  const { dog, world, keep } = keeper();
+  t.true(await keep.arm());
+  keep.consider();
+  world.needed = true;
+  t.true(await keep.arm());
+  t.is(dog.armedWithMs, 2_000);
+  t.deepEqual(world.changes, [true, false, true]);
+});
+
+test('dog keeper: a reset is wanted, and it is never petted again', async (t) => {
+  const { clock, dog, world, keep } = keeper();
+  world.needed = true;
+  await keep.arm();
+  keep.wantReset();
+  await clock.advanceAsync(500);
+  keep.consider();
+  await clock.settle();
+  t.is(dog.pets, 0);
+});
+
+test('controller watch: hung, ended, its successor has its time, three ends and it is given up', (t) => {
+  const watch = new ControllerWatch(0);
+  const seen: string[] = [];
+  let born = 0;
+  watch.hello({ pid: 1, startTime: 's' }, 0);
+  for (let nowMs = 0; nowMs < 40_000; nowMs += 100) {
+    const verdict = watch.look(nowMs);
+    if (verdict.kind === 'fine') continue;
+    seen.push(`${verdict.kind}@${nowMs}`);
+    if (verdict.kind === 'give-up') break;
+    watch.hello({ pid: (born += 1), startTime: 's' }, nowMs + 50);
+  }
+  t.deepEqual(seen, ['hung@5100', 'hung@10200', 'hung@15300', 'give-up@20400']);
+});
+
+test('controller watch: silence while this process was paused, and an announced absence, do not count', (t) => {
+  const watch = new ControllerWatch(0);
+  watch.hello({ pid: 1, startTime: 's' }, 0);
+  watch.progress(1_000);
+  watch.paused(20_000);
+  t.is(watch.look(22_000).kind, 'fine');
+  watch.leave(100_000, 22_000);
+  watch.gone();
+  t.is(watch.look(120_000).kind, 'fine');
+  t.is(watch.look(122_000 + 60_000).kind, 'give-up');
+});
+
+test('lease clock: a sleep of the host moves it on, a step of /proc/uptime does not', (t) => {
+  const clock = new FakeClock(1_000);
+  let offsetMs = 5_000;
+  const lease = new LeaseClock(clock, () => offsetMs);
+  offsetMs += 10;
+  t.is(lease.look(), 0);
+  t.is(lease.nowMs(), 1_000);
+  offsetMs += 3_000;
+  t.is(lease.look(), 3_010);
+  t.is(lease.nowMs(), 4_010);
+  t.is(lease.toMonoMs(lease.nowMs()), 1_000);
+  t.is(lease.look(), 0);
+});
+
+test('guard store: epochs never fall, orders come back, and a broken file is not an empty one', async (t) => {
+  const path = join(directory, 'guard.json');
+  const troubles: (string | null)[] = [];
+  const store = new GuardStore(path, (because) => void troubles.push(because));
+  store.raiseEpoch('g', 7);
+  store.raiseEpoch('g', 5);
+  store.keepGroupOrders('g', { ...NO_GROUP_ORDERS, frozen: true });
+  await store.settled();
+  const again = new GuardStore(path, () => undefined);
+  t.is(again.maxEpochSeen('g'), 7);
+  t.true(again.groupOrders['g']?.frozen);
+  t.is(new GuardStore(join(directory, 'none.json'), () => undefined).maxEpochSeen('g'), 0);
+  writeFileSync(path, '{"v":1,"maxEpo');
+  const broken = new GuardStore(path, () => undefined);
+  t.not(broken.lost, null);
+  t.is(broken.maxEpochSeen('g'), 1);
+  const nowhere = new GuardStore(join(path, 'guard.json'), (because) => void troubles.push(because));
+  nowhere.raiseEpoch('g', 1);
+  await nowhere.settled();
+  t.regex(troubles.at(-1) ?? '', /cannot write/);
+});
+
+test('hard stop: only exit status 0 is verified, and why not is told in the script’s words', async (t) => {
+  const ran: (readonly string[])[] = [];
+  const result = (change: Partial<RunResult>): RunResult => ({ exitCode: 0, signal: null, stdout: '', stderr: '', truncated: false, timedOut: false, aborted: false, elapsedMs: 1, ...change });
+  let answer = result({});
+  const exec = { run: (file: string, args: readonly string[]) => (ran.push([file, ...args]), Promise.resolve(answer)) } as unknown as Exec;
+  const stop = scriptHardStop(exec, '/run/u', '/x/emergency-stop.sh');
+  t.true((await stop.stop('g', 750)).verified);
+  t.true((await stop.verify('g', 750)).verified);
+  t.deepEqual(ran, [['/bin/sh', '/x/emergency-stop.sh', 'g', '--run-dir', '/run/u', '--verify'], ['/bin/sh', '/x/emergency-stop.sh', 'g', '--run-dir', '/run/u', '--verify-only']]);
+  answer = result({ exitCode: 1, stderr: 'cgroup /g: populated\n' });
+  t.deepEqual(await stop.verify('g', 750), { verified: false, because: 'cgroup /g: populated' });
+  answer = result({ exitCode: null, timedOut: true });
+  t.regex((await stop.stop('g', 750)).because, /did not end within 750 ms/);
+});
+
+test('the guard loads little: no schema, logger, container or plugin behind run-guard', (t) => {
+  const seen = new Set<string>();
+  const outside = new Set<string>();
+  const walk = (file: string) => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    for (const [, specifier = ''] of readFileSync(file, 'utf8').matchAll(/^(?:import|export)\s+(?!type\b)[^;]*?from '([^']+)'/gm)) {
+      if (specifier.startsWith('.')) walk(posix.join(posix.dirname(file), specifier).replace(/\.js$/, '.ts'));
+      else outside.add(specifier);
+    }
+  };
+  for (const entry of ['run-guard', 'watchdog-socket', 'hard-stop', 'client']) walk(`core/guard/${entry}.ts`);
+  t.deepEqual([...outside].filter((specifier) => !specifier.startsWith('node:')), []);
+  t.deepEqual([...seen].filter((file) => /core\/(config|log|plugin|scheduler|planner|daemon)\//.test(file)), []);
+});
