@@ -7,12 +7,14 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import anyTest, { type TestFn } from 'ava';
+import { cleanLab, takeDown } from '../../core/lab/client.js';
 import { pidsWithMark } from '../../core/lab/host-processes.js';
 import { runProcess, startProcess, tool } from '../../core/lab/lab-process.js';
 import { cgroupRoot, namespacesOf, netnsObstacle } from '../../core/lab/netns-cleanup.js';
 import { NetnsSubstrate } from '../../core/lab/netns-substrate.js';
 import { Observer } from '../../core/lab/observer.js';
 import { startProbe } from '../../core/lab/probe.js';
+import { startLab } from '../../core/lab/start.js';
 import { planTopology } from '../../core/lab/topology.js';
 import { type Bite, startWatchdogs } from '../../core/lab/watchdogs.js';
 
@@ -48,8 +50,10 @@ anyTest.serial.before(async () => {
   await lab.up();
   for (const { node } of topology.hosts) await lab.powerOn(node);
 });
+const ID = `u${randomBytes(3).toString('hex')}`;
 anyTest.serial.after.always(async () => {
   if (obstacle === null) await lab.down();
+  if (obstacle === null) cleanLab(ID);
 });
 
 test('hosts reach each other on every network', async (t) => {
@@ -257,4 +261,45 @@ test('down leaves nothing: no process, namespace, cable, cgroup; twice is once',
   t.false(existsSync(join(cgroupRoot() ?? '', `understudy-lab-${id}`)));
   t.deepEqual(readdirSync('/sys/class/net').filter((name) => name.startsWith('svc')), []);
   t.false(existsSync(topology.directory));
+});
+
+const REPLACE_ROUTE = `
+import { EC2Client, ReplaceRouteCommand } from '@aws-sdk/client-ec2';
+const [endpoint, table, eni] = process.argv.slice(1);
+const ec2 = new EC2Client({ region: 'ap-northeast-2', endpoint, credentials: { accessKeyId: 'lab', secretAccessKey: 'lab' } });
+await ec2.send(new ReplaceRouteCommand({ RouteTableId: table, DestinationCidrBlock: '${VIP}/32', NetworkInterfaceId: eni }));`;
+
+test('the whole lab: a route replaced by the cloud’s real client re-routes real packets, and the source/destination check drops them', async (t) => {
+  const client = await startLab({ id: ID, substrate: 'netns', nodes: ['a', 'b'], options: { takeover: 'lease', confirm: 'none', timing: 'lan', bare: true } });
+  const on = (node: string, ...argv: string[]) => client.ask({ op: 'exec', node, argv, timeoutMs: 15_000 });
+  const { config } = await client.ask({ op: 'status' });
+  const endpoint = /endpoint: (http\S+)/.exec(readFileSync(config, 'utf8'))?.[1] ?? '';
+  for (const node of ['a', 'b']) {
+    tool(['ip', '-n', `us-${ID}-${node}`, 'addr', 'add', `${VIP}/32`, 'dev', 'lo']);
+    await on(node, 'sh', '-c', `UNDERSTUDY_NODE=${node} setsid ${process.execPath} ${COUNTER} ${VIP}:8080 >/dev/null 2>&1 &`);
+  }
+  const seen = { node: '', answered: 0 };
+  const probing = client.ask({ op: 'probe', plan: { kind: 'udp', port: 8080, everyMs: 5, forMs: 60_000, noteGapMs: 10_000 } }, 90_000, (message) => {
+    if (message.t === 'tally') Object.assign(seen, { node: message.report.lastNode ?? '', answered: message.report.answered });
+  });
+  const silent = async (): Promise<boolean> => {
+    const before = seen.answered;
+    await delay(700);
+    return seen.answered === before;
+  };
+  await until('a answers', 5000, () => seen.node === 'a');
+  const moved = await on('a', process.execPath, '--input-type=module', '-e', REPLACE_ROUTE, endpoint, 'rtb-lab-1', 'eni-lab-b');
+  t.is(moved.exitCode, 0, moved.stderr);
+  await until('b answers', 5000, () => seen.node === 'b');
+  await client.ask({ op: 'fault', words: ['ec2', 'source-dest-check', 'b', 'on'] });
+  await until('the check drops', 5000, silent);
+  await client.ask({ op: 'fault', words: ['ec2', 'source-dest-check', 'b', 'off'] });
+  await until('packets again', 5000, async () => !(await silent()));
+  t.regex(await client.ask({ op: 'fault', words: ['cut', 'b', 'service', 'in'] }), /cut off service/);
+  await until('the cut drops', 5000, silent);
+  await client.ask({ op: 'end-probe' });
+  t.is((await probing).t, 'end');
+  client.close();
+  t.is(await takeDown(ID), 'ordered');
+  t.deepEqual(namespacesOf(ID), []);
 });
