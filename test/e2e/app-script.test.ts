@@ -39,7 +39,9 @@ const world = (t: ExecutionContext, options: Record<string, unknown>, user?: str
 };
 
 withCgroups('a daemon that forks away, cleans its environment and ignores TERM: seen, and nothing is left after stop', async (t) => {
-  const made = world(t, { start: sh('env -i setsid sh -c \'trap "" TERM; env -i setsid sleep 60 & sleep 60\' >/dev/null 2>&1 & sleep 0.1') });
+  const made = world(t, {
+    start: sh('env -i setsid sh -c \'trap "" TERM; env -i setsid sleep 60 & sleep 60\' >/dev/null 2>&1 & sleep 0.1'),
+  });
   const context = made.acting();
   await made.agent.start(context);
   const { cgroup } = context;
@@ -50,7 +52,10 @@ withCgroups('a daemon that forks away, cleans its environment and ignores TERM: 
   t.is((await monitorOnce(made.successor(), made.monitoring())).state, 'online');
   t.deepEqual(made.hardStop(), [`cgroup ${cgroup}`]);
   await made.successor().stop(made.acting());
-  t.deepEqual(members.filter((pid) => processes.identify(pid) !== null), []);
+  t.deepEqual(
+    members.filter((pid) => processes.identify(pid) !== null),
+    [],
+  );
   t.false(existsSync(`${cgroup}/cgroup.procs`) && cgroups.populated(cgroup));
 });
 
@@ -81,10 +86,10 @@ withCgroups('another user in a cgroup: its rights, its groups, and still ended',
   const { cgroup } = made.acting();
   const members = cgroups.members(cgroup ?? '');
   t.is(members.length, 1);
-  t.regex(readFileSync(`/proc/${members[0]}/status`, 'utf8'), /^Uid:\t5\t5\t5\t5$/m);
   const endMs = systemClock.nowMs() + 5000;
   while (made.read('log/app.log') !== 'games\n' && systemClock.nowMs() < endMs) await systemClock.sleep(5);
   t.is(made.read('log/app.log'), 'games\n');
+  t.regex(readFileSync(`/proc/${members[0]}/status`, 'utf8'), /^Uid:\t5\t5\t5\t5$/m);
   await made.agent.stop(made.acting());
   t.is(processes.identify(members[0] ?? 0), null);
 });
