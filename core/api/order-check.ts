@@ -36,7 +36,8 @@ export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, move
   const base = { verb, node: null, from: null, to: null, incident: null, already: null };
   const groupOrder = (group: DesiredGroup, set: Extract<OrdersRequest, { key: 'group' }>['set']): OrdersRequest => ({ key: 'group', group: group.id, set: { ...set, by, why } });
   if (verb === 'standby' || verb === 'unstandby' || ((verb === 'maintenance-on' || verb === 'maintenance-off') && order.group === undefined)) {
-    const node = nodeOf(order.node, verb, last.desired);
+    const own = order.node === 'self' && !last.desired.nodes.includes('self');
+    const node = own ? last.observed.self : nodeOf(order.node, verb, last.desired);
     const set = verb === 'standby' || verb === 'unstandby' ? { standby: verb === 'standby' } : { maintenance: verb === 'maintenance-on' };
     const groups = last.desired.groups.filter((group) => activeOf(last.observed.groups[group.id]!.lease, last.observed.self) === node);
     return { ...base, node, groups, requests: [{ key: 'node', node, set: { ...set, by, why } }] };

@@ -106,6 +106,7 @@ export type Verb = (typeof VERBS)[number];
 export interface OrderRequest {
   readonly verb: string;
   readonly group?: string | undefined;
+  /** `self` is the node that is asked. */
   readonly node?: string | undefined;
   readonly to?: string | undefined;
   readonly why?: string | undefined;

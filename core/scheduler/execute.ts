@@ -24,6 +24,7 @@ interface Running {
 const MAX_RUNNING = 256;
 /** What failed and is still in the plan is tried again after 1 s, then 2 s, 4 s, … at most 30 s. */
 const [FIRST_RETRY_MS, LAST_RETRY_MS] = [1000, 30_000];
+const READ_AGAIN_MS = 3000;
 
 @injectable()
 export class Executor {
@@ -121,7 +122,10 @@ export class Executor {
       kind: outcome === 'done' ? 'action.done' : 'action.failed', ...this.about(action), because: outcome === 'done' ? action.because : reason,
       data: { kind: action.kind, outcome, elapsedMs: Math.round(elapsedMs * 1000) / 1000, detail, ...(resource === undefined ? {} : { type: resource.type }), ...(action.hook === null ? {} : { point: action.hook }), ...(reason === '' ? {} : { reason }), ...(result.degraded === null ? {} : { degraded: result.degraded }) },
     });
-    if (outcome === 'done') this.retry.delete(action.id);
+    if (outcome === 'done' && action.kind === 'orders') {
+      // The record is read again soon; until then the plan still wants the note that was just written.
+      this.retry.set(action.id, { notBeforeMs: this.clock.nowMs() + READ_AGAIN_MS, delayMs: FIRST_RETRY_MS / 2 });
+    } else if (outcome === 'done') this.retry.delete(action.id);
     else {
       const delayMs = Math.min(LAST_RETRY_MS, (this.retry.get(action.id)?.delayMs ?? FIRST_RETRY_MS / 2) * 2);
       this.retry.set(action.id, { notBeforeMs: this.clock.nowMs() + delayMs, delayMs });

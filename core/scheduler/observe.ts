@@ -205,7 +205,7 @@ export class Observer {
     const abort = new AbortController();
     const context = this.contexts.monitor(group, resource, { signal: abort.signal, limitMs: Number.MAX_SAFE_INTEGER });
     try {
-      const end = this.quarantine.marked(resource.type, `watch of ${resourceName(group.id, resource.id)}`, () => agent.watch!(context, () => this.soon(group, resource, 'watch')));
+      const end = this.quarantine.marked(resource.type, `watch of ${resourceName(group.id, resource.id)}`, () => agent.watch!(context, () => this.quarantine.outside(() => this.soon(group, resource, 'watch'))));
       watched.unwatch = () => {
         abort.abort();
         end();

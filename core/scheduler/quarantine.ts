@@ -1,6 +1,7 @@
 // Which agents are no longer called, and why. An agent that never settles, or that held the loop until the process was
 // ended, faults only its own resources: they are `unknown`, with the reason, until an operator clears it or it settles.
 // The mark file says whose synchronous code was running, so that a hang is attributed after the restart.
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { inject, injectable } from 'tsyringe';
@@ -18,6 +19,7 @@ const MARK_BYTES = 256;
 export class Quarantine {
   private readonly because = new Map<string, { readonly because: string; readonly liftedBySettling: boolean }>();
   private readonly running = new Map<string, number>();
+  private readonly calls = new AsyncLocalStorage<string>();
   private mark: number | null = null;
 
   constructor(
@@ -55,10 +57,20 @@ export class Quarantine {
   marked<T>(type: string, what: string, call: () => T): T {
     this.writeMark(`${type}\t${what}\t${this.self.bootId}\t${Math.round(this.clock.nowMs())}`);
     try {
-      return call();
+      return this.calls.run(type, call);
     } finally {
       this.writeMark('');
     }
+  }
+
+  /** Whose code is running or was running when this callback was made; null for our own. For errors that nobody catches. */
+  get culprit(): string | null {
+    return this.calls.getStore() ?? null;
+  }
+
+  /** For callbacks that agents call: what they cause is ours again. */
+  outside<T>(call: () => T): T {
+    return this.calls.exit(call);
   }
 
   /** A call was given up and is still running somewhere. */

@@ -1,0 +1,96 @@
+// The guard's life: put together by hand, without container, logger library or schema, so that after a crash it is back
+// within a fraction of its deadline. Ending it stops nothing: the next guard takes up what this one held.
+import { mkdirSync } from 'node:fs';
+import { atNode } from '../config/identity.js';
+import type { ClusterConfig } from '../config/cluster-config.js';
+import { UnderstudyError } from '../errors/errors.js';
+import { scriptHardStop } from '../guard/hard-stop.js';
+import { type GuardHandle, runGuard } from '../guard/run-guard.js';
+import { noWatchdog, type Watchdog } from '../guard/watchdog.js';
+import { socketWatchdog } from '../guard/watchdog-socket.js';
+import { FileJournal } from '../journal/file-journal.js';
+import { stderrLog } from '../log/stderr-log.js';
+import { createHeartbeats } from '../membership/heartbeats.js';
+import { systemSockets } from '../membership/transport.js';
+import type { NodeId } from '../model/ids.js';
+import type { Arbiter } from '../ownership/arbiter.js';
+import { builtInArbiter } from '../plugin/builtin-arbiter.js';
+import type { Log } from '../plugin/contract.js';
+import { bootOffsetMs, readBootId } from '../system/boot.js';
+import { systemClock } from '../system/clock.js';
+import { systemExec } from '../system/exec-system.js';
+import { type ClusterKeys, loadKeys } from '../system/key-file.js';
+import { journalDir } from '../system/paths.js';
+import { readStat } from '../system/process.js';
+import { systemRandom } from '../system/random.js';
+import { loadGuardConfig } from './guard-config.js';
+import { type DaemonOptions, levelOf, nodeOf, pathsOf } from './options.js';
+import { resetHost } from './reset-host.js';
+import { notifyReady } from './sd-notify.js';
+
+export interface RunningGuard {
+  readonly handle: GuardHandle;
+  stop(): Promise<void>;
+}
+
+export interface GuardStartOptions extends DaemonOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  /** For tests without a leash. Default: needed where there is no watchdog. */
+  readonly needsLeash?: boolean;
+}
+
+/** Resolves when it listens and observes. Rejects with the coded errors of config, key, arbiter and sockets. */
+export const startGuard = async (options: GuardStartOptions): Promise<RunningGuard> => {
+  const env = options.env ?? process.env;
+  const paths = pathsOf(options);
+  for (const directory of [paths.run, paths.state]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const log = stderrLog({ component: 'guard', level: levelOf(options, env), wallIso: systemClock.wallIso, env });
+  const config = await loadGuardConfig(options, paths, env);
+  const node = nodeOf(config, options, env);
+  const keys = loadKeys(config.keyFile);
+  const bootId = readBootId(paths);
+  const exec = systemExec();
+  const journal = new FileJournal({ directory: journalDir(paths), source: 'guard', node, bootId, clock: systemClock, onTrouble: (reason) => reason !== null && log.error('the journal cannot be written', { reason }) });
+  const arbiter = await openArbiter(config, node, keys, log);
+  const handle = await runGuard({
+    config, node, bootId, paths, arbiter, journal, bootOffsetMs, clock: systemClock, random: systemRandom,
+    heartbeats: createHeartbeats({ config, node, bootId, keys, clock: systemClock, random: systemRandom, sockets: systemSockets }),
+    watchdog: watchdogOf(config, node),
+    hardStop: scriptHardStop(exec, paths.run),
+    endProcess: ({ pid, startTime }) => endProcess(pid, startTime),
+    resetHost: resetHost(log, env),
+    ...(options.needsLeash === undefined ? {} : { needsLeash: options.needsLeash }),
+  });
+  journal.write({ kind: 'guard.start', because: 'the guard began', data: { pid: process.pid, sinceProcessStartMs: Math.round(performance.now()) } });
+  log.info('guard ready', { node, cluster: config.cluster, afterMs: Math.round(performance.now()) });
+  await notifyReady(exec, log, env);
+  const stop = async (): Promise<void> => {
+    await handle.stop();
+    await arbiter.close();
+    await journal.close();
+  };
+  return { handle, stop };
+};
+
+const openArbiter = async ({ arbiter, cluster, ports, file }: ClusterConfig, node: NodeId, keys: ClusterKeys, log: Log): Promise<Arbiter> => {
+  const definition = await builtInArbiter(arbiter.use);
+  const options = definition.options.safeParse(arbiter.options);
+  if (!options.success) throw new UnderstudyError('CONFIG_INVALID', `${file}: arbiter ${arbiter.use}: ${options.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')}`);
+  return definition.open(options.data, { cluster, node, key: keys.current.bytes, ports, log });
+};
+
+const watchdogOf = ({ watchdog, timing }: ClusterConfig, node: NodeId): Watchdog =>
+  watchdog.driver === 'none' ? noWatchdog : socketWatchdog({ path: atNode(watchdog.path, node), clock: systemClock, timeoutMs: timing.petMaxAgeMs });
+
+/** Only the very process that said hello, and no other that got its number. */
+const endProcess = (pid: number, startTime: string): boolean => {
+  const found = readStat(pid);
+  if (found === null || found.startTime !== startTime) return false;
+  try {
+    process.kill(pid, 'SIGKILL');
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    throw error;
+  }
+};

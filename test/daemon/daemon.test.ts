@@ -1,0 +1,226 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { liftShutdownStandby, SHUTDOWN } from '../../core/daemon/after-boot.js';
+import { composeController } from '../../core/daemon/compose.js';
+import { handleCrashes } from '../../core/daemon/crash.js';
+import { loadGuardConfig } from '../../core/daemon/guard-config.js';
+import { levelOf, parseDaemonOptions, wordsOf } from '../../core/daemon/options.js';
+import { resetHost } from '../../core/daemon/reset-host.js';
+import { type ChildPlan, childPlans, supervise } from '../../core/daemon/run.js';
+import { notifyReady } from '../../core/daemon/sd-notify.js';
+import { Orders } from '../../core/api/orders.js';
+import { PlanViews } from '../../core/api/plan-view.js';
+import { Routes } from '../../core/api/routes.js';
+import { Link } from '../../core/link/link.js';
+import { Loop } from '../../core/scheduler/loop.js';
+import { systemClock } from '../../core/system/clock.js';
+import type { Exec, RunOptions } from '../../core/system/exec.js';
+import { generateKey } from '../../core/system/key-file.js';
+import { pathsFrom } from '../../core/system/paths.js';
+import { readStat } from '../../core/system/process.js';
+import { systemRandom } from '../../core/system/random.js';
+import { FakeGuard, LAN, SILENT } from '../support/controller-world.js';
+import { TOY_PLUGIN } from '../support/toy-plugin.js';
+import { until } from '../support/until.js';
+
+const scratch = (t: ExecutionContext) => {
+  const directory = mkdtempSync(join(tmpdir(), 'understudy-daemon-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  return { directory, paths: pathsFrom({ run: join(directory, 'run'), state: join(directory, 'state'), log: join(directory, 'log') }) };
+};
+
+const noted = () => {
+  const lines: string[] = [];
+  const note = (message: string, data?: Record<string, unknown>) => void lines.push(`${message} ${JSON.stringify(data ?? {})}`);
+  return { lines, log: { debug: note, info: note, warn: note, error: note } };
+};
+
+const alive = (pid: number | null | undefined): boolean => pid != null && readStat(pid)?.dead === false;
+
+test('options: read, and handed on word for word; anything else is USAGE', (t) => {
+  const words = ['--node', 'a', '--config', '/x.yaml', '--run-dir', '/r', '--log-level', 'debug'];
+  const options = parseDaemonOptions(words);
+  t.deepEqual([...wordsOf(options)], words);
+  t.is(levelOf(options, {}), 'debug');
+  t.throws(() => levelOf({ logLevel: 'loud' }, {}), { code: 'USAGE' });
+  t.throws(() => parseDaemonOptions(['--nod', 'a']), { code: 'USAGE' });
+});
+
+const shell = (name: ChildPlan['name'], script: string): ChildPlan => ({ name, file: '/bin/sh', args: ['-c', script] });
+
+test('a child that is killed: started again, in a session of its own, its output in a file; stop ends it', async (t) => {
+  const { paths } = scratch(t);
+  const supervised = supervise([shell('guard', 'echo began; exec sleep 60')], paths, SILENT);
+  t.teardown(() => supervised.stop());
+  const first = supervised.pids['guard']!;
+  const output = () => (existsSync(join(paths.log, 'guard.out')) ? readFileSync(join(paths.log, 'guard.out'), 'utf8') : '');
+  await until('its output', () => output() === 'began\n');
+  t.is(readStat(first)?.session, first);
+  process.kill(first, 'SIGKILL');
+  await until('another one', () => supervised.pids['guard'] != null && supervised.pids['guard'] !== first);
+  const second = supervised.pids['guard']!;
+  await until('the output of both', () => output() === 'began\nbegan\n');
+  await supervised.stop();
+  t.false(alive(second));
+});
+
+test('a config that is wrong: tried again ever more rarely, not ten times a second', async (t) => {
+  const { paths, directory } = scratch(t);
+  const supervised = supervise([shell('controller', `echo x >>${directory}/tries; exit 2`)], paths, SILENT);
+  t.teardown(() => supervised.stop());
+  await systemClock.sleep(1500);
+  const tries = readFileSync(join(directory, 'tries'), 'utf8').length / 2;
+  t.true(tries >= 2 && tries <= 5, `${tries} tries`);
+});
+
+test('the supervisor was killed and comes back: what it left is ended first, so that there are never two', async (t) => {
+  const { paths } = scratch(t);
+  const plans = [shell('leash', 'exec sleep 60')];
+  const first = supervise(plans, paths, SILENT);
+  const left = first.pids['leash']!;
+  // The first supervisor's record is what a killed one leaves; it would start a third child when the second ends the first.
+  const record = readFileSync(join(paths.run, 'supervised.json'), 'utf8');
+  t.regex(record, new RegExp(`"pid":${left}`));
+  const stopping = first.stop.bind(first);
+  const second = supervise(plans, paths, SILENT);
+  t.teardown(() => Promise.all([stopping(), second.stop()]).then(() => undefined));
+  await until('the old one is gone', () => !alive(left));
+  t.true(alive(second.pids['leash']));
+});
+
+test('the three of a node: guard, leash and controller with the same directories; no shell leash on Windows', (t) => {
+  const { paths } = scratch(t);
+  const plans = childPlans({ node: 'a', config: '/c.yaml' }, paths, LAN, {}, 'linux');
+  t.deepEqual(plans.map(({ name }) => name), ['guard', 'leash', 'controller']);
+  for (const { args } of plans) t.true(args.includes(paths.run));
+  const leash = (env: NodeJS.ProcessEnv) => childPlans({}, paths, LAN, env, 'linux')[1]!.args.join(' ');
+  t.regex(leash({}), /--self-fence-ms 1250 --stop-budget-ms 750 /);
+  t.notRegex(leash({}), /sysrq/);
+  t.regex(leash({ UNDERSTUDY_RESET_HOST: 'sysrq' }), /sysrq-trigger/);
+  t.deepEqual(childPlans({}, paths, LAN, {}, 'win32').map(({ name }) => name), ['guard', 'controller']);
+});
+
+const configured = (t: ExecutionContext, more = '') => {
+  const made = scratch(t);
+  const config = join(made.directory, 'understudy.config.yaml');
+  writeFileSync(join(made.directory, 'cluster.key'), generateKey(systemRandom), { mode: 0o400 });
+  writeFileSync(join(made.directory, 'toy.ts'), TOY_PLUGIN, { mode: 0o600 });
+  writeFileSync(config, `cluster: c
+key: file:cluster.key
+nodes:
+  a: { networks: { service: 127.0.0.1, heartbeat: [127.0.0.1] } }
+  b: { networks: { service: 127.0.0.2, heartbeat: [127.0.0.2] } }
+arbiter: { use: witness, address: "127.0.0.9:4472" }
+addresses: table:${made.directory}/{node}.addresses
+plugins: [./toy.ts]
+groups:
+  g:
+    prefer: [a, b]
+    resources:
+      app: { use: toy, directory: ${made.directory} }
+${more}`, { mode: 0o600 });
+  return { ...made, config, options: { node: 'a', config, runDir: made.paths.run, stateDir: made.paths.state, logDir: made.paths.log } };
+};
+
+test('the composition: everything can be resolved, and the guard reads the same config as the controller', async (t) => {
+  const { options, paths } = configured(t);
+  const composed = await composeController(options);
+  for (const service of [Loop, Link, Orders, PlanViews, Routes]) t.truthy(composed.container.resolve<object>(service as never));
+  t.is(composed.node, 'a');
+  t.is((await loadGuardConfig(options, paths, {})).cfgHash, composed.config.cfgHash);
+  await composed.journal.close();
+  await composed.log.close();
+});
+
+test('a broken plugin: the controller begins, and only what it should have brought is missing', async (t) => {
+  const { options, directory } = configured(t);
+  writeFileSync(join(directory, 'toy.ts'), 'throw new Error("broken at load");', { mode: 0o600 });
+  const { container, log, journal, registry } = await composeController(options);
+  t.true(registry.found.some(({ problems }) => problems.some((problem) => problem.includes('broken at load'))));
+  t.truthy(container.resolve(Loop));
+  await journal.close();
+  await log.close();
+});
+
+test('the guard’s config: kept parsed beside the sockets, and parsed again when a byte changed', async (t) => {
+  const { options, paths, config } = configured(t);
+  const first = await loadGuardConfig(options, paths, {});
+  const kept = join(paths.run, 'guard-config.json');
+  t.deepEqual(JSON.parse(readFileSync(kept, 'utf8')).config, JSON.parse(JSON.stringify(first)));
+  t.deepEqual(await loadGuardConfig(options, paths, {}), JSON.parse(JSON.stringify(first)));
+  writeFileSync(config, readFileSync(config, 'utf8').replace('cluster: c', 'cluster: other'));
+  t.is((await loadGuardConfig(options, paths, {})).cluster, 'other');
+  writeFileSync(config, readFileSync(config, 'utf8').replace('groups:', 'gruops:'));
+  await t.throwsAsync(loadGuardConfig(options, paths, {}), { code: 'CONFIG_INVALID' });
+});
+
+test.serial('what nobody caught: a plugin’s is quarantined, our own ends the process', async (t) => {
+  const [quarantined, exits]: [string[], number[]] = [[], []];
+  const { log } = noted();
+  let culprit: string | null = 'toy';
+  const others = process.listeners('unhandledRejection');
+  process.removeAllListeners('unhandledRejection');
+  const calm = handleCrashes({ culprit: () => culprit, quarantine: (type, because) => quarantined.push(`${type}: ${because}`), log, exit: (code) => exits.push(code) });
+  t.teardown(() => {
+    calm();
+    for (const listener of others) process.on('unhandledRejection', listener);
+  });
+  void Promise.reject(new Error('forgotten'));
+  await until('it is told', () => quarantined.length > 0);
+  t.deepEqual(quarantined, ['toy: unhandled rejection: forgotten']);
+  t.deepEqual(exits, []);
+  culprit = null;
+  void Promise.reject(new Error('ours'));
+  await until('it ends', () => exits.length > 0);
+  t.deepEqual(exits, [70]);
+});
+
+test('ready: told through systemd-notify, only under systemd, and a failure is a line in the log', async (t) => {
+  const ran: string[] = [];
+  const exec = { run: async (file: string, args: readonly string[], { addEnv }: RunOptions) => {
+    ran.push([file, ...args.slice(0, 1), addEnv?.['NOTIFY_SOCKET']].join(' '));
+    throw new Error('no such program');
+  } } as unknown as Exec;
+  const { lines, log } = noted();
+  await notifyReady(exec, log, {});
+  t.deepEqual(ran, []);
+  await notifyReady(exec, log, { NOTIFY_SOCKET: '/run/systemd/notify' });
+  t.deepEqual(ran, ['systemd-notify --ready /run/systemd/notify']);
+  t.regex(lines.join(), /no such program/);
+});
+
+test('a reset that nobody armed: said, not done', (t) => {
+  const { lines, log } = noted();
+  resetHost(log, {})('g cannot be stopped');
+  t.regex(lines.join(), /it is not told to/);
+});
+
+test('after an orderly shutdown: its own standby is lifted, trying until the arbiter answers; an operator’s is not', async (t) => {
+  const view = (why: string) => ({ ...new FakeGuard(['g']).current, nodeOrders: { a: { standby: true, maintenance: false, by: 'x', why } } });
+  const asked: unknown[] = [];
+  let failures = 2;
+  const orders = async (request: unknown) => {
+    asked.push(request);
+    if ((failures -= 1) >= 0) throw new Error('silent');
+  };
+  const { log } = noted();
+  await liftShutdownStandby(view('kernel update'), { orders, sleep: async () => undefined, log });
+  t.deepEqual(asked, []);
+  await liftShutdownStandby(view(SHUTDOWN), { orders, sleep: async () => undefined, log });
+  t.is(asked.length, 3);
+  t.like(asked[2], { key: 'node', node: 'a', set: { standby: false } });
+});
+
+test('the units: what systemd-analyze can check is right, and the reason of the shutdown is the one that is lifted', (t) => {
+  const directory = new URL('../../../templates/systemd/', import.meta.url).pathname;
+  const units = readdirSync(directory);
+  t.deepEqual(units.sort(), ['understudy-apps.service', 'understudy-controller.service', 'understudy-guard.service', 'understudy.service']);
+  for (const unit of ['understudy-guard.service', 'understudy-controller.service', 'understudy-apps.service']) t.regex(readFileSync(join(directory, unit), 'utf8'), /KillMode=process\n/);
+  t.true(readFileSync(join(directory, 'understudy.service'), 'utf8').includes(`--why "${SHUTDOWN}"`));
+  if (!existsSync('/usr/bin/systemd-analyze')) return;
+  const { stderr } = spawnSync('systemd-analyze', ['verify', ...units.map((unit) => join(directory, unit))], { encoding: 'utf8', timeout: 10_000 });
+  t.deepEqual(stderr.split('\n').filter((line) => line !== '' && !line.includes('is not executable')), []);
+});
