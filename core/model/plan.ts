@@ -28,10 +28,16 @@ export interface Action {
 /**
  * `failover-noted`: an unplanned failover counts from now on, and a move to this node is removed. The new holder notes the
  * loss of the old one; a holder that gives the group away because of a fault notes that itself (`from` is then itself, `to`
- * whom it names, itself when it gave up). `move-done`: removes a move.
+ * whom it names, itself when it gave up). `epoch` is the one the failover leads to. `move-done`: removes a move.
  */
 export type OrdersChange =
-  | { readonly kind: 'failover-noted'; readonly from: string | null; readonly to?: string; readonly epoch: number; readonly because: string }
+  | {
+      readonly kind: 'failover-noted';
+      readonly from: string | null;
+      readonly to?: string;
+      readonly epoch: number;
+      readonly because: string;
+    }
   | { readonly kind: 'move-done'; readonly id: string };
 
 /** How a group looks to people; computed by the planner from the facts, never stored. */

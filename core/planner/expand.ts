@@ -116,24 +116,16 @@ const bringUp = (
       );
   } else if (status === 'doubtful' && !bounce) return { actions, gate: null };
   if (!reachable) return { actions, gate: null };
+  if (flight.has('demote') && !bounce) actions.push(step(frame, 'demote', member, [], ''));
 
   if (!flight.has('start') && (status !== 'online' || bounce)) {
     const own = bounce ? [idOf('stop')] : actions.map(({ id }) => id);
     actions.push(step(frame, 'start', member, union([own, after]), startReason(facts, member, bounce)));
   }
   if (resource.promotable) {
-    const demoting = flight.has('demote') && !bounce;
-    const own = demoting ? [idOf('demote')] : actions.length > 0 ? [idOf('start')] : [];
-    if (demoting) actions.push(step(frame, 'demote', member, [], ''));
-    actions.push(
-      step(
-        frame,
-        'promote',
-        member,
-        union([own, after]),
-        `${facts.self} holds epoch ${facts.lease.epoch} and ${resource.id} is not primary here`,
-      ),
-    );
+    const own = actions.map(({ id }) => id);
+    const because = `${facts.self} holds epoch ${facts.lease.epoch} and ${resource.id} is not primary here`;
+    actions.push(step(frame, 'promote', member, union([own, after]), because));
     return { actions, gate: [idOf('promote')] };
   }
   return { actions, gate: [idOf('start')] };

@@ -36,14 +36,10 @@ export interface Facts {
 }
 
 /** The failover that brought the group here is counted: by this node, or by the one that gave it away because of a fault. */
-export const failoverNoted = ({ orders, lease, transition }: Facts): boolean =>
-  orders.failovers.some(
-    ({ epoch, from }) => epoch === lease.epoch || (epoch === lease.epoch - 1 && from !== null && from === transition.from),
-  );
+export const failoverNoted = ({ orders, lease }: Facts): boolean => orders.failovers.some(({ epoch }) => epoch === lease.epoch);
 
-/** This node has counted its own giving away in this epoch. */
-export const departureNoted = ({ orders, lease, self }: Facts): boolean =>
-  orders.failovers.some(({ epoch, from }) => epoch === lease.epoch && from === self);
+/** The failover that this node begins by giving the group away is counted. An entry bears the epoch it leads to: the next. */
+export const departureNoted = ({ orders, lease }: Facts): boolean => orders.failovers.some(({ epoch }) => epoch === lease.epoch + 1);
 
 /** A planned move that this node, as the holder, is asked to make. */
 export const moveAway = ({ orders, self, held }: Facts): GroupOrders['move'] =>

@@ -100,9 +100,10 @@ const resourceAfter = (
 export const ordersAfter = (orders: GroupOrders, change: OrdersChange, self: string): GroupOrders => {
   if (change.kind === 'move-done') return orders.move?.id === change.id ? { ...orders, move: null } : orders;
   const { epoch, from, to = self, because } = change;
+  const known = orders.failovers.some((entry) => entry.epoch === epoch);
   return {
     ...orders,
     move: orders.move?.to === self ? null : orders.move,
-    failovers: [...orders.failovers, { epoch, from, to, because }].slice(-16),
+    failovers: known ? orders.failovers : [...orders.failovers, { epoch, from, to, because }].slice(-16),
   };
 };

@@ -108,7 +108,7 @@ export const notes = (facts: Facts, verdict: Ruled): readonly Action[] => {
     actions.push(
       note(
         'departure-noted',
-        { kind: 'failover-noted', from: self, to: course.successor ?? self, epoch: lease.epoch, because: verdict.because },
+        { kind: 'failover-noted', from: self, to: course.successor ?? self, epoch: lease.epoch + 1, because: verdict.because },
         counted,
       ),
     );

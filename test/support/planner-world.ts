@@ -349,10 +349,7 @@ export class PlannerWorld {
   private acquire(node: string, group: string): void {
     const record = this.record(group) as RecordHere & { from?: string };
     const from = record.holder ?? record.from ?? null;
-    const gaveAway =
-      this.orders[group]?.failovers.slice(this.forgotten[group]).some((entry) => entry.epoch === record.epoch && entry.from === from) ??
-      false;
-    const kind = record.state === 'held' || (gaveAway && from !== node) ? 'failover' : record.successor === node ? 'switchover' : 'start';
+    const kind = record.state === 'held' ? 'failover' : record.successor === node ? 'switchover' : 'start';
     const epoch = record.epoch + 1;
     this.records[group] = { state: 'held', epoch, holder: node, successor: null };
     Object.assign(this.at(node, group), { phase: 'held', transition: { kind, from, hooksDone: [], aborted: null } satisfies Transition });
