@@ -1,6 +1,7 @@
 // Routes of the emulated VPC: create, replace, delete, and the question every route answers: where do packets for an
 // address go now? Pure. ReplaceRoute has no compare-and-swap, here as there: the last writer wins.
 import { isIPv6 } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { canonicalAddress } from 'understudy/plugin';
 import { ApiError, invalid } from './errors.js';
 import {
@@ -42,12 +43,14 @@ export const normalCidr = (cidr: string): string => {
 
 export const normalAddress = (address: string): string => canonicalAddress(address) ?? address;
 
+/** The same route once more is no error; one with another target is. */
 export const createRoute = (vpc: Vpc, table: string, destination: string, asked: AskedTarget): Vpc => {
   const { routes, ...rest } = routeTableOf(vpc, table);
   const cidr = normalCidr(destination);
-  if (routes.some((route) => route.destination === cidr))
-    throw new ApiError('RouteAlreadyExists', `The route identified by ${cidr} already exists.`);
   const route: Route = { destination: cidr, target: targetFrom(vpc, asked), origin: 'CreateRoute' };
+  const there = routes.find((one) => one.destination === cidr);
+  if (there !== undefined && isDeepStrictEqual(there.target, route.target)) return vpc;
+  if (there !== undefined) throw new ApiError('RouteAlreadyExists', `The route identified by ${cidr} already exists.`);
   return withRouteTable(vpc, { ...rest, routes: [...routes, route] });
 };
 

@@ -86,10 +86,10 @@ const refusals: readonly [what: string, code: string, status: number, send: (cli
     (c) => c.send(new DeleteRouteCommand({ RouteTableId: 'rtb-1', DestinationCidrBlock: '192.168.9.9/32' })),
   ],
   [
-    'creating a route that is there',
+    'creating a route that leads elsewhere',
     'RouteAlreadyExists',
     400,
-    (c) => c.send(new CreateRouteCommand({ RouteTableId: 'rtb-1', DestinationCidrBlock: `${VIP}/32`, NetworkInterfaceId: 'eni-a' })),
+    (c) => c.send(new CreateRouteCommand({ RouteTableId: 'rtb-1', DestinationCidrBlock: `${VIP}/32`, NetworkInterfaceId: 'eni-b' })),
   ],
   [
     'a route to an instance with two interfaces',
