@@ -16,7 +16,10 @@ export interface ReadOfGroup {
   readonly orders: { readonly group: GroupOrders; readonly node: NodeOrders } | { readonly invalid: string };
 }
 
-export type CasAnswer = { readonly kind: 'done'; readonly version: string } | { readonly kind: 'conflict'; readonly found: Found } | { readonly kind: 'unknown'; readonly because: string };
+export type CasAnswer =
+  | { readonly kind: 'done'; readonly version: string }
+  | { readonly kind: 'conflict'; readonly found: Found }
+  | { readonly kind: 'unknown'; readonly because: string };
 
 export interface ArbiterDeskOptions {
   readonly arbiter: Arbiter;
@@ -46,7 +49,10 @@ export class ArbiterDesk {
   /** Every key that a guard of these groups wants to hear of. */
   keys(groups: readonly GroupId[]): readonly string[] {
     const { cluster, nodes } = this.#options;
-    return [...groups.flatMap((group) => [leaseKey(cluster, group), groupOrdersKey(cluster, group)]), ...nodes.map((node) => nodeOrdersKey(cluster, node))];
+    return [
+      ...groups.flatMap((group) => [leaseKey(cluster, group), groupOrdersKey(cluster, group)]),
+      ...nodes.map((node) => nodeOrdersKey(cluster, node)),
+    ];
   }
 
   /** Puts a group on the next read; nothing is sent before `flush`. */
@@ -86,14 +92,23 @@ export class ArbiterDesk {
   /** Asks the arbiter anything, in time, and takes note of whether it answers. */
   ask<T>(timeoutMs: number, ask: (arbiter: Arbiter, signal: AbortSignal) => Promise<T>, tell: (answer: Answer<T>) => void): void {
     const { arbiter, clock } = this.#options;
-    askInTime(clock, timeoutMs, (signal) => ask(arbiter, signal), (answer) => {
-      this.#note(answer);
-      tell(answer);
-    });
+    askInTime(
+      clock,
+      timeoutMs,
+      (signal) => ask(arbiter, signal),
+      (answer) => {
+        this.#note(answer);
+        tell(answer);
+      },
+    );
   }
 
   view(): ArbiterView {
-    return { state: this.#state, ageMs: this.#answeredMs === null ? null : this.#options.clock.nowMs() - this.#answeredMs, because: this.#because };
+    return {
+      state: this.#state,
+      ageMs: this.#answeredMs === null ? null : this.#options.clock.nowMs() - this.#answeredMs,
+      because: this.#because,
+    };
   }
 
   #tell(waiting: readonly Waiting[], values: readonly (Versioned | null)[]): void {
@@ -103,7 +118,12 @@ export class ArbiterDesk {
     const own = parsedNodes.find(({ id }) => id === node)?.parsed ?? parseNodeOrders(null);
     for (const [index, { answer }] of waiting.entries()) {
       const group = parseGroupOrders(values[2 * index + 1]?.value ?? null);
-      const orders = group.kind === 'invalid' ? { invalid: group.because } : own.kind === 'invalid' ? { invalid: own.because } : { group: group.orders, node: own.orders };
+      const orders =
+        group.kind === 'invalid'
+          ? { invalid: group.because }
+          : own.kind === 'invalid'
+            ? { invalid: own.because }
+            : { group: group.orders, node: own.orders };
       answer({ found: foundOf(values[2 * index] ?? null), orders });
     }
   }

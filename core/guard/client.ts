@@ -103,9 +103,13 @@ export class GuardClient {
   orders(request: OrdersRequest, deadlineMs = ORDERS_DEADLINE_MS): Promise<GroupOrders | NodeOrders> {
     const id = (this.#lastOrders += 1);
     return new Promise((resolve, reject) => {
-      const late = () => this.#settle(id, (pending) => pending.reject(new UnderstudyError('TIMED_OUT', `the guard did not answer an orders request within ${deadlineMs} ms`)));
+      const late = () =>
+        this.#settle(id, (pending) =>
+          pending.reject(new UnderstudyError('TIMED_OUT', `the guard did not answer an orders request within ${deadlineMs} ms`)),
+        );
       this.#orders.set(id, { timer: this.#options.clock.after(deadlineMs, late), resolve, reject });
-      if (!this.#send({ t: 'orders', id, request })) this.#settle(id, (pending) => pending.reject(this.#away('the guard is not connected')));
+      if (!this.#send({ t: 'orders', id, request }))
+        this.#settle(id, (pending) => pending.reject(this.#away('the guard is not connected')));
     });
   }
 
@@ -160,7 +164,9 @@ export class GuardClient {
         for (const listener of this.#eventListeners) listener(message.event);
         return undefined;
       case 'reply':
-        return this.#settle(message.id, (pending) => (message.ok ? pending.resolve(message.value) : pending.reject(new UnderstudyError(message.code, message.message))));
+        return this.#settle(message.id, (pending) =>
+          message.ok ? pending.resolve(message.value) : pending.reject(new UnderstudyError(message.code, message.message)),
+        );
       default:
         // A newer guard may say more than this controller knows.
         return message satisfies never;
@@ -180,7 +186,7 @@ export class GuardClient {
   }
 
   #dropOrders(because: string): void {
-    for (const id of [...this.#orders.keys()]) this.#settle(id, (pending) => pending.reject(this.#away(because)));
+    for (const id of this.#orders.keys()) this.#settle(id, (pending) => pending.reject(this.#away(because)));
   }
 
   #away(because: string): UnderstudyError {

@@ -111,7 +111,13 @@ export class ControlServer {
 
   async #orders(connection: FramedConnection, { id, request }: Extract<ToGuard, { t: 'orders' }>): Promise<void> {
     if (this.#ordersOpen >= MAX_ORDERS) {
-      connection.send({ t: 'reply', id, ok: false, code: 'REFUSED', message: `${MAX_ORDERS} orders are being written already` } satisfies FromGuard);
+      connection.send({
+        t: 'reply',
+        id,
+        ok: false,
+        code: 'REFUSED',
+        message: `${MAX_ORDERS} orders are being written already`,
+      } satisfies FromGuard);
       return;
     }
     this.#ordersOpen += 1;

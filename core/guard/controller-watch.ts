@@ -69,9 +69,11 @@ export class ControllerWatch {
     const silentMs = nowMs - fromMs;
     if (silentMs <= HUNG_MS) return { kind: 'fine' };
     this.#steadySinceMs = null;
-    if (silentMs >= GIVE_UP_MS) return { kind: 'give-up', because: `the controller has made no progress for ${Math.round(silentMs / 1000)} s` };
+    if (silentMs >= GIVE_UP_MS)
+      return { kind: 'give-up', because: `the controller has made no progress for ${Math.round(silentMs / 1000)} s` };
     if (this.#controller === null || nowMs - Math.max(fromMs, this.#endedMs ?? fromMs) <= HUNG_MS) return { kind: 'fine' };
-    if (this.#ends >= MAX_ENDS) return { kind: 'give-up', because: `the controller was ended ${MAX_ENDS} times because it made no progress` };
+    if (this.#ends >= MAX_ENDS)
+      return { kind: 'give-up', because: `the controller was ended ${MAX_ENDS} times because it made no progress` };
     const controller = this.#controller;
     this.#controller = null;
     this.#endedMs = nowMs;

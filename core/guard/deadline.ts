@@ -4,10 +4,17 @@ import { reasonOf } from '../errors/errors.js';
 import { ArbiterError } from '../ownership/arbiter.js';
 import type { Clock } from '../system/clock.js';
 
-export type Answer<T> = { readonly kind: 'answer'; readonly value: T } | { readonly kind: 'none'; readonly refused: boolean; readonly because: string };
+export type Answer<T> =
+  | { readonly kind: 'answer'; readonly value: T }
+  | { readonly kind: 'none'; readonly refused: boolean; readonly because: string };
 
 /** Calls back once, never synchronously before `ask` has returned its promise. */
-export const askInTime = <T>(clock: Clock, timeoutMs: number, ask: (signal: AbortSignal) => Promise<T>, settled: (answer: Answer<T>) => void): void => {
+export const askInTime = <T>(
+  clock: Clock,
+  timeoutMs: number,
+  ask: (signal: AbortSignal) => Promise<T>,
+  settled: (answer: Answer<T>) => void,
+): void => {
   const abort = new AbortController();
   let open = true;
   const settle = (answer: Answer<T>) => {
@@ -20,7 +27,8 @@ export const askInTime = <T>(clock: Clock, timeoutMs: number, ask: (signal: Abor
     settle({ kind: 'none', refused: false, because: `no answer within ${timeoutMs} ms` });
     abort.abort(new Error(`no answer within ${timeoutMs} ms`));
   });
-  const failed = (error: unknown) => settle({ kind: 'none', refused: error instanceof ArbiterError && error.kind === 'refused', because: reasonOf(error) });
+  const failed = (error: unknown) =>
+    settle({ kind: 'none', refused: error instanceof ArbiterError && error.kind === 'refused', because: reasonOf(error) });
   try {
     ask(abort.signal).then((value) => settle({ kind: 'answer', value }), failed);
   } catch (error) {

@@ -84,7 +84,11 @@ export class GuardStore {
   async #write(): Promise<void> {
     this.#dirty = false;
     try {
-      await writeAtomic(this.#path, `${JSON.stringify({ v: 1, maxEpochSeen: this.#epochs, groupOrders: this.#groups, nodeOrders: this.#nodes })}\n`, { fsync: true });
+      await writeAtomic(
+        this.#path,
+        `${JSON.stringify({ v: 1, maxEpochSeen: this.#epochs, groupOrders: this.#groups, nodeOrders: this.#nodes })}\n`,
+        { fsync: true },
+      );
       this.#trouble(null);
     } catch (error) {
       this.#trouble(`cannot write ${this.#path}: ${reasonOf(error)}`);

@@ -23,7 +23,9 @@ const SCRIPT = fileURLToPath(new URL('./emergency-stop.sh', import.meta.url));
 export const scriptHardStop = (exec: Exec, runDir: string, script = SCRIPT): HardStop => {
   const run = async (group: GroupId, how: '--verify' | '--verify-only', limitMs: number): Promise<StopResult> => {
     try {
-      const { exitCode, stdout, stderr, timedOut } = await exec.run('/bin/sh', [script, group, '--run-dir', runDir, how], { timeoutMs: Math.max(1, Math.round(limitMs)) });
+      const { exitCode, stdout, stderr, timedOut } = await exec.run('/bin/sh', [script, group, '--run-dir', runDir, how], {
+        timeoutMs: Math.max(1, Math.round(limitMs)),
+      });
       if (exitCode === 0) return { verified: true, because: 'everything on the hard-stop list is verified gone' };
       if (timedOut) return { verified: false, because: `emergency-stop did not end within ${Math.round(limitMs)} ms` };
       const words = `${stderr}\n${stdout}`.trim().split('\n').filter(Boolean).slice(-3).join('; ');

@@ -41,7 +41,14 @@ const onReceived = ({ owner, groups }: HearOptions, said: Map<string, string>, {
   }
 };
 
-const beat = (owner: Owner, said: Map<string, string>, from: NodeId, bootId: string, cfgHash: string, group: BeatGroup | { readonly group: GroupId }): void => {
+const beat = (
+  owner: Owner,
+  said: Map<string, string>,
+  from: NodeId,
+  bootId: string,
+  cfgHash: string,
+  group: BeatGroup | { readonly group: GroupId },
+): void => {
   const key = `${from} ${group.group}`;
   const words = JSON.stringify([bootId, cfgHash, group]);
   if (said.get(key) === words && owner.state(group.group)?.suspicion == null) return;
@@ -56,12 +63,21 @@ const onChange = ({ owner, heartbeats, leaseClock, tell, changed }: HearOptions,
       return tell({ kind: `link.${change.state}`, because: change.because, data: { peer: change.peer, network: change.network } });
     case 'boot':
       if (change.from !== null) owner.dispatch('all', { kind: 'boot-changed', peer: change.peer, from: change.from, to: change.to });
-      return tell({ kind: 'peer.boot', because: `${change.peer} is heard as another boot`, data: { peer: change.peer, from: change.from, to: change.to } });
+      return tell({
+        kind: 'peer.boot',
+        because: `${change.peer} is heard as another boot`,
+        data: { peer: change.peer, from: change.from, to: change.to },
+      });
     case 'peer': {
       const { peer, state, lastHeardMs, because } = change;
       // First the way to the lease, then the words.
       if (state === 'suspect' && lastHeardMs !== null) {
-        owner.dispatch('all', { kind: 'peer-suspect', peer, steadyMs: heartbeats.steadyBeforeSilenceMs(peer), lastHeardMs: leaseClock.fromMonoMs(lastHeardMs) });
+        owner.dispatch('all', {
+          kind: 'peer-suspect',
+          peer,
+          steadyMs: heartbeats.steadyBeforeSilenceMs(peer),
+          lastHeardMs: leaseClock.fromMonoMs(lastHeardMs),
+        });
       }
       return tell({ kind: `peer.${state}`, because, data: { peer, lastHeardMonoMs: lastHeardMs } });
     }

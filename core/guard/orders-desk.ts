@@ -22,11 +22,17 @@ export interface OrdersDeskOptions {
 const TRIES = 5;
 
 /** Never rejects; ends within ten attempts. */
-export const changeOrders = async ({ arbiter, clock, cluster, attemptMs }: OrdersDeskOptions, request: OrdersRequest): Promise<OrdersAnswer> => {
+export const changeOrders = async (
+  { arbiter, clock, cluster, attemptMs }: OrdersDeskOptions,
+  request: OrdersRequest,
+): Promise<OrdersAnswer> => {
   const key = request.key === 'group' ? groupOrdersKey(cluster, request.group) : nodeOrdersKey(cluster, request.node);
   const what = `changing the orders of ${request.key} ${request.key === 'group' ? request.group : request.node}`;
   let sent: string | null = null;
-  let last: { readonly refused: boolean; readonly because: string } = { refused: false, because: 'others kept changing them at the same time' };
+  let last: { readonly refused: boolean; readonly because: string } = {
+    refused: false,
+    because: 'others kept changing them at the same time',
+  };
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
     const read = await inTime(clock, attemptMs, (signal) => arbiter.read([key], signal));
     if (read.kind === 'none') {
@@ -44,22 +50,33 @@ export const changeOrders = async ({ arbiter, clock, cluster, attemptMs }: Order
     sent = cas.kind === 'none' ? text : null;
     if (cas.kind === 'none') last = cas;
   }
-  return { ok: false, code: last.refused ? 'ARBITER_REFUSED' : 'ARBITER_UNREACHABLE', message: `${what} failed ${TRIES} times: ${last.because}` };
+  return {
+    ok: false,
+    code: last.refused ? 'ARBITER_REFUSED' : 'ARBITER_UNREACHABLE',
+    message: `${what} failed ${TRIES} times: ${last.because}`,
+  };
 };
 
-const applied = (request: OrdersRequest, text: string | null): { readonly text: string; readonly value: GroupOrders | NodeOrders } | { readonly invalid: string } => {
+const applied = (
+  request: OrdersRequest,
+  text: string | null,
+): { readonly text: string; readonly value: GroupOrders | NodeOrders } | { readonly invalid: string } => {
   if (request.key === 'group') {
     const parsed = parseGroupOrders(text);
     if (parsed.kind === 'invalid') return { invalid: parsed.because };
     const value = changeGroupOrders(parsed.orders, request.set);
     const encoded = encodeGroupOrders(value);
-    return parseGroupOrders(encoded).kind === 'orders' ? { text: encoded, value } : { invalid: 'the change would make orders that cannot be read' };
+    return parseGroupOrders(encoded).kind === 'orders'
+      ? { text: encoded, value }
+      : { invalid: 'the change would make orders that cannot be read' };
   }
   const parsed = parseNodeOrders(text);
   if (parsed.kind === 'invalid') return { invalid: parsed.because };
   const value: NodeOrders = { ...parsed.orders, ...request.set };
   const encoded = encodeNodeOrders(value);
-  return parseNodeOrders(encoded).kind === 'orders' ? { text: encoded, value } : { invalid: 'the change would make orders that cannot be read' };
+  return parseNodeOrders(encoded).kind === 'orders'
+    ? { text: encoded, value }
+    : { invalid: 'the change would make orders that cannot be read' };
 };
 
 const valueOf = (request: OrdersRequest, text: string): GroupOrders | NodeOrders => {

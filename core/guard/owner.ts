@@ -9,7 +9,11 @@ import type { Clock, Timer } from '../system/clock.js';
 import type { LeaseClock } from './lease-clock.js';
 
 /** An event as its source gives it; the owner adds the time at which it is handled. */
-export type Happening = OwnershipEvent extends infer Event ? (Event extends { readonly nowMs: number } ? Omit<Event, 'nowMs'> : never) : never;
+export type Happening = OwnershipEvent extends infer Event
+  ? Event extends { readonly nowMs: number }
+    ? Omit<Event, 'nowMs'>
+    : never
+  : never;
 
 export interface OwnerOptions {
   readonly clock: Clock;

@@ -42,7 +42,16 @@ export class PageDesk {
     const { bootOffsetMs } = this.#leaseClock;
     const writer = this.#writers.get(group) ?? openPageWriter(leasePage(this.#paths, group));
     this.#writers.set(group, writer);
-    writer.write({ epoch, state, deadlineMonoNs: BigInt(Math.round(monoMs * 1e6)), deadlineBootMs: monoMs + bootOffsetMs, bootOffsetMs, bootId: this.#bootId, nonce, inSync });
+    writer.write({
+      epoch,
+      state,
+      deadlineMonoNs: BigInt(Math.round(monoMs * 1e6)),
+      deadlineBootMs: monoMs + bootOffsetMs,
+      bootOffsetMs,
+      bootId: this.#bootId,
+      nonce,
+      inSync,
+    });
   }
 
   /** The leash has fired for this epoch; `ended` when it has also verified the stop. */

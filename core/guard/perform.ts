@@ -55,7 +55,9 @@ export const perform = (options: PerformOptions, group: GroupId, effect: Ownersh
     case 'persist-max-epoch':
       return store.raiseEpoch(group, effect.epoch);
     case 'verify-stopped':
-      void options.hardStop.verify(group, options.stopBudgetMs).then((result) => dispatch(group, { kind: 'stop-verified', epoch: effect.epoch, ...result }));
+      void options.hardStop
+        .verify(group, options.stopBudgetMs)
+        .then((result) => dispatch(group, { kind: 'stop-verified', epoch: effect.epoch, ...result }));
       return undefined;
     case 'hard-stop':
       void stopAndVerify(options, group, effect.limitMs).then((result) => {
@@ -72,7 +74,13 @@ export const perform = (options: PerformOptions, group: GroupId, effect: Ownersh
     case 'nudge':
       return nudge(options, group, effect.to, effect.epoch, NUDGES);
     case 'journal':
-      return tell({ kind: effect.event, group, epoch: effect.epoch, because: effect.because, ...(effect.data === undefined ? {} : { data: effect.data }) });
+      return tell({
+        kind: effect.event,
+        group,
+        epoch: effect.epoch,
+        because: effect.because,
+        ...(effect.data === undefined ? {} : { data: effect.data }),
+      });
     default:
       return effect satisfies never;
   }
@@ -80,7 +88,8 @@ export const perform = (options: PerformOptions, group: GroupId, effect: Ownersh
 
 const cas = (options: PerformOptions, group: GroupId, { attempt: sent, timeoutMs }: Extract<OwnershipEffect, { kind: 'cas' }>): void => {
   const { desk, dog, pages, dispatch } = options;
-  if (sent.purpose === 'renew' && pages.leashFired(group, sent.record.epoch) !== 'no') return dispatch(group, { kind: 'tombstone', epoch: sent.record.epoch });
+  if (sent.purpose === 'renew' && pages.leashFired(group, sent.record.epoch) !== 'no')
+    return dispatch(group, { kind: 'tombstone', epoch: sent.record.epoch });
   const tell = (answer: CasAnswer) => {
     if (answer.kind === 'done') return dispatch(group, { kind: 'cas-done', attemptId: sent.id, version: answer.version });
     if (answer.kind === 'conflict') return dispatch(group, { kind: 'cas-conflict', attemptId: sent.id, found: answer.found });
@@ -100,7 +109,8 @@ const cas = (options: PerformOptions, group: GroupId, { attempt: sent, timeoutMs
 const writePage = (options: PerformOptions, group: GroupId, effect: Extract<OwnershipEffect, { kind: 'write-page' }>): void => {
   const { pages, dispatch } = options;
   attempt(options, group, 'the lease page', () => pages.write(group, effect));
-  if (effect.state === 'HELD' && pages.leashFired(group, effect.epoch) !== 'no') dispatch(group, { kind: 'tombstone', epoch: effect.epoch });
+  if (effect.state === 'HELD' && pages.leashFired(group, effect.epoch) !== 'no')
+    dispatch(group, { kind: 'tombstone', epoch: effect.epoch });
 };
 
 /** Without its files this node cannot be believed: what it holds is given up. */

@@ -1,28 +1,23 @@
 // The guard of one node (SAFETY a.2): it owns the leases of all groups, hears the peers, keeps the watchdog and the lease
 // pages, and answers the controller. Everything it needs is handed in as plain objects; it loads no schema, no plugin, no
 // logger. Ending it stops nothing: the next guard takes up what this one held.
-import type { ClusterConfig } from '../config/cluster-config.js';
 import { UnderstudyError } from '../errors/errors.js';
-import type { BootId, GroupId, NodeId } from '../model/ids.js';
+import type { GroupId } from '../model/ids.js';
 import type { NewEvent } from '../model/event.js';
 import type { GuardView } from '../model/lease.js';
-import type { Journal } from '../journal/journal.js';
-import type { Heartbeats } from '../membership/contract.js';
 import { adoptable, leftoverOf } from '../ownership/adoption.js';
-import type { Arbiter } from '../ownership/arbiter.js';
 import { mayPet, needsDog } from '../ownership/machine.js';
-import { type OwnershipPolicy, beatOf, initialState } from '../ownership/state.js';
-import type { Clock } from '../system/clock.js';
-import { type Paths, guardSocket, leashBeat } from '../system/paths.js';
-import type { Random } from '../system/random.js';
+import { beatOf, initialState } from '../ownership/state.js';
+import { guardSocket, leashBeat } from '../system/paths.js';
 import { ArbiterDesk } from './arbiter-desk.js';
 import { ControlServer } from './control-server.js';
-import { type ControllerIdentity, ControllerWatch } from './controller-watch.js';
+import { ControllerWatch } from './controller-watch.js';
 import { DogKeeper } from './dog-keeper.js';
 import { follow } from './follow.js';
+import { type GuardHandle, type GuardOptions, policyOf } from './guard-options.js';
 import { GuardStore, guardFile } from './guard-store.js';
-import type { HardStop } from './hard-stop.js';
 import { hear } from './hear.js';
+import { HostGate } from './host-gate.js';
 import { LeaseClock } from './lease-clock.js';
 import { LeashWatch } from './leash-watch.js';
 import { changeOrders } from './orders-desk.js';
@@ -30,45 +25,18 @@ import { Owner } from './owner.js';
 import { PageDesk } from './page-desk.js';
 import { type PerformOptions, perform } from './perform.js';
 import { Alarms, viewKey, viewOf } from './view.js';
-import type { Watchdog } from './watchdog.js';
 
-export interface GuardOptions {
-  readonly config: ClusterConfig;
-  readonly node: NodeId;
-  readonly bootId: BootId;
-  readonly paths: Paths;
-  readonly arbiter: Arbiter;
-  readonly heartbeats: Heartbeats;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly journal: Journal;
-  readonly watchdog: Watchdog;
-  readonly hardStop: HardStop;
-  /** CLOCK_BOOTTIME − CLOCK_MONOTONIC of this host: core/system/boot. */
-  readonly bootOffsetMs: () => number;
-  /** Ends exactly this process; false when it was no longer there. */
-  readonly endProcess: (controller: ControllerIdentity) => boolean;
-  /** The last resort when a group cannot be stopped: must not return control to the group. */
-  readonly resetHost: (because: string) => void;
-  /** Whether nothing is acquired without the leash's beat. Default: where there is no watchdog. */
-  readonly needsLeash?: boolean;
-}
-
-export interface GuardHandle {
-  view(): GuardView;
-  /** Ends this process's part: sockets, timers, connections. The groups, their pages and the watchdog stay as they are. */
-  stop(): Promise<void>;
-}
+export type { GuardHandle, GuardOptions } from './guard-options.js';
 
 const TICK_MS = 100;
 const PAUSE_MS = 500;
 const VIEW_EVERY_MS = 1_000;
-const UNFIT_MS = 5_000;
 
 /** Starts the guard; resolves when it listens and has begun to observe. Rejects with NODE_UNKNOWN or REFUSED. */
 export const runGuard = async (options: GuardOptions): Promise<GuardHandle> => {
   const { config, node } = options;
-  if (!config.nodes.some(({ id }) => id === node)) throw new UnderstudyError('NODE_UNKNOWN', `cannot guard as ${node}: it is not a node of ${config.file}`);
+  if (!config.nodes.some(({ id }) => id === node))
+    throw new UnderstudyError('NODE_UNKNOWN', `cannot guard as ${node}: it is not a node of ${config.file}`);
   const guard = new Guard(options);
   await guard.start();
   return guard;
@@ -87,12 +55,11 @@ class Guard implements GuardHandle {
   readonly #controller: ControllerWatch;
   readonly #server: ControlServer;
   readonly #owner: Owner;
+  readonly #gate: HostGate;
   readonly #end = new AbortController();
   #ready = false;
   #shown = '';
   #shownMs = Number.NEGATIVE_INFINITY;
-  #gate = '';
-  #unfitFor: { readonly because: string; readonly untilMs: number } | null = null;
 
   constructor(options: GuardOptions) {
     const { config, node, bootId, paths, arbiter, clock, random, watchdog, bootOffsetMs } = options;
@@ -105,13 +72,28 @@ class Guard implements GuardHandle {
     this.#pages = new PageDesk(paths, bootId, this.#leaseClock);
     this.#leash = new LeashWatch(leashBeat(paths));
     this.#controller = new ControllerWatch(clock.nowMs());
+    this.#gate = new HostGate({
+      leaseClock: this.#leaseClock,
+      leash: this.#leash,
+      pages: this.#pages,
+      needsLeash: options.needsLeash ?? !watchdog.present,
+      states: () => this.#owner.states,
+      changed: (blockers) => this.#owner.dispatch('all', { kind: 'gate', blockers }),
+    });
     this.#desk = new ArbiterDesk({
-      arbiter, clock, cluster: config.cluster, node, nodes: config.nodes.map(({ id }) => id),
+      arbiter,
+      clock,
+      cluster: config.cluster,
+      node,
+      nodes: config.nodes.map(({ id }) => id),
       changed: ({ state, because }) => this.#tell({ kind: state === 'ok' ? 'arbiter.ok' : `arbiter.${state}`, because }),
       nodeOrders: (id, orders) => void this.#store.keepNodeOrders(id, orders),
     });
     this.#dog = new DogKeeper({
-      watchdog, clock, timeoutMs: timing.watchdogMs, petEveryMs: timing.renewMs / 2,
+      watchdog,
+      clock,
+      timeoutMs: timing.watchdogMs,
+      petEveryMs: timing.renewMs / 2,
       mayPet: () => this.#ready && this.#owner.states.every((state) => mayPet(state, this.#leaseClock.nowMs())),
       needed: () => this.#owner.states.some(needsDog),
       // There may have been a pause between the check and the pet: look at every deadline again, now.
@@ -123,11 +105,12 @@ class Guard implements GuardHandle {
       },
       failed: (because) => {
         this.#alarms.set('watchdog', because);
-        if (!this.#dog.armed) this.#unfit(because);
+        if (!this.#dog.armed) this.#gate.unfit(because);
       },
     });
     this.#server = new ControlServer({
-      path: guardSocket(paths), groups: this.#groups,
+      path: guardSocket(paths),
+      groups: this.#groups,
       view: () => this.view(),
       hello: (controller) => this.#controller.hello(controller, clock.nowMs()),
       gone: () => this.#controller.gone(),
@@ -145,19 +128,28 @@ class Guard implements GuardHandle {
       leave: (forMs) => this.#controller.leave(forMs, clock.nowMs()),
     });
     const port: PerformOptions = {
-      clock, desk: this.#desk, dog: this.#dog, pages: this.#pages, store: this.#store, hardStop: options.hardStop, heartbeats: options.heartbeats,
+      clock,
+      desk: this.#desk,
+      dog: this.#dog,
+      pages: this.#pages,
+      store: this.#store,
+      hardStop: options.hardStop,
+      heartbeats: options.heartbeats,
       stopBudgetMs: timing.stopBudgetMs,
       dispatch: (group, happening) => this.#owner.dispatch(group, happening),
       keepOrders: (group, orders) => void this.#store.keepGroupOrders(group, orders),
       tell: (event) => this.#tell(event),
-      checkGate: () => this.#watchGate(),
-      unfit: (because) => this.#unfit(because),
+      checkGate: () => this.#gate.look(),
+      unfit: (because) => this.#gate.unfit(because),
       resetHost: options.resetHost,
     };
     const instance = random.hex(6);
     this.#owner = new Owner({
-      clock, leaseClock: this.#leaseClock,
-      states: config.groups.map((group) => initialState(policyOf(options, group.id, instance), this.#leaseClock.nowMs(), this.#store.maxEpochSeen(group.id))),
+      clock,
+      leaseClock: this.#leaseClock,
+      states: config.groups.map((group) =>
+        initialState(policyOf(options, group.id, instance), this.#leaseClock.nowMs(), this.#store.maxEpochSeen(group.id)),
+      ),
       perform: (group, effect) => perform(port, group, effect),
       settled: () => this.#settled(),
     });
@@ -165,8 +157,17 @@ class Guard implements GuardHandle {
 
   async start(): Promise<void> {
     const { heartbeats, config, clock } = this.#o;
+    this.#leash.look(this.#leaseClock.nowMs());
+    this.#gate.look();
     heartbeats.describe(() => ({ cfgHash: config.cfgHash, groups: this.#owner.states.map(beatOf) }));
-    hear({ heartbeats, owner: this.#owner, groups: this.#groups, leaseClock: this.#leaseClock, tell: (event) => this.#tell(event), changed: () => this.#show(false) });
+    hear({
+      heartbeats,
+      owner: this.#owner,
+      groups: this.#groups,
+      leaseClock: this.#leaseClock,
+      tell: (event) => this.#tell(event),
+      changed: () => this.#show(false),
+    });
     // First of all what is held: its deadline runs.
     const others = this.#groups.filter((group) => !this.#adopt(group));
     const listening = Promise.all([this.#server.listen(), heartbeats.start()]);
@@ -183,9 +184,18 @@ class Guard implements GuardHandle {
     const { config, node, bootId, heartbeats, watchdog } = this.#o;
     const nowMs = this.#leaseClock.nowMs();
     return viewOf({
-      self: node, bootId, cfgHash: config.cfgHash, peers: heartbeats.peers(), arbiter: this.#desk.view(), states: this.#owner.states, nowMs,
-      groupOrders: this.#store.groupOrders, nodeOrders: this.#store.nodeOrders, watchdog: { driver: watchdog.driver, armed: this.#dog.armed },
-      leashAgeMs: this.#leash.ageMs(nowMs), alarms: this.#alarms.all(),
+      self: node,
+      bootId,
+      cfgHash: config.cfgHash,
+      peers: heartbeats.peers(),
+      arbiter: this.#desk.view(),
+      states: this.#owner.states,
+      nowMs,
+      groupOrders: this.#store.groupOrders,
+      nodeOrders: this.#store.nodeOrders,
+      watchdog: { driver: watchdog.driver, armed: this.#dog.armed },
+      leashAgeMs: this.#leash.ageMs(nowMs),
+      alarms: this.#alarms.all(),
     });
   }
 
@@ -208,15 +218,23 @@ class Guard implements GuardHandle {
 
   async #begin(group: GroupId): Promise<void> {
     const remains = this.#remains(group);
-    const empty = !this.#pages.hasHardStopList(group) || (await this.#o.hardStop.verify(group, this.#o.config.timing.stopBudgetMs)).verified;
-    this.#owner.dispatch(group, { kind: 'start', leftover: leftoverOf({ ...remains, verifiedEmpty: empty, nowMs: this.#leaseClock.nowMs() }) });
+    const empty =
+      !this.#pages.hasHardStopList(group) || (await this.#o.hardStop.verify(group, this.#o.config.timing.stopBudgetMs)).verified;
+    this.#owner.dispatch(group, {
+      kind: 'start',
+      leftover: leftoverOf({ ...remains, verifiedEmpty: empty, nowMs: this.#leaseClock.nowMs() }),
+    });
   }
 
   #remains(group: GroupId) {
     const page = this.#pages.left(group);
     const sleptMs = page === null ? 0 : Math.max(0, this.#leaseClock.bootOffsetMs - page.bootOffsetMs - 50);
     return {
-      page, bootId: this.#o.bootId, timing: this.#o.config.timing, nowMs: this.#leaseClock.nowMs(), offsetMs: -sleptMs,
+      page,
+      bootId: this.#o.bootId,
+      timing: this.#o.config.timing,
+      nowMs: this.#leaseClock.nowMs(),
+      offsetMs: -sleptMs,
       leashFired: page !== null && this.#pages.leashFired(group, page.epoch) !== 'no',
     };
   }
@@ -226,7 +244,8 @@ class Guard implements GuardHandle {
     if (sleptMs > 0) this.#tell({ kind: 'suspend.gap', because: `the host slept for ${Math.round(sleptMs)} ms` });
     const nowMs = this.#leaseClock.nowMs();
     this.#leash.look(nowMs);
-    this.#watchGate();
+    this.#alarms.set('leash', this.#gate.leashTrouble());
+    this.#gate.look();
     // Deadlines before anything else.
     const gapMs = this.#owner.tick();
     if (gapMs > PAUSE_MS) {
@@ -245,39 +264,21 @@ class Guard implements GuardHandle {
     this.#show(false);
   }
 
-  /** Without watchdog or files an epoch would only be won to be given up: for a while none is tried. */
-  #unfit(because: string): void {
-    this.#unfitFor = { because, untilMs: this.#leaseClock.nowMs() + UNFIT_MS };
-    this.#watchGate();
-  }
-
-  /** Reasons of this host not to acquire. */
-  #watchGate(): void {
-    const nowMs = this.#leaseClock.nowMs();
-    if (this.#unfitFor !== null && nowMs >= this.#unfitFor.untilMs) this.#unfitFor = null;
-    const needsLeash = this.#o.needsLeash ?? !this.#o.watchdog.present;
-    const leash = needsLeash && !this.#leash.alive(nowMs) ? 'there is no watchdog, and the leash does not beat' : null;
-    const stopping = this.#owner.states.some(({ policy, tenure, stoppedEpoch }) => {
-      const epoch = tenure?.epoch ?? stoppedEpoch;
-      return epoch > 0 && this.#pages.leashFired(policy.group, epoch) === 'stopping';
-    });
-    this.#alarms.set('leash', leash);
-    const blockers = [leash, stopping ? 'the leash is still stopping an epoch' : null, this.#unfitFor?.because ?? null].filter((blocker) => blocker !== null);
-    if (this.#gate === blockers.join('\n')) return;
-    this.#gate = blockers.join('\n');
-    this.#owner.dispatch('all', { kind: 'gate', blockers });
-  }
-
   #watchController(): void {
     const nowMs = this.#o.clock.nowMs();
     this.#alarms.set('leave', this.#controller.leaving(nowMs) ? 'the controller has left on purpose and is waited for' : null);
     const verdict = this.#controller.look(nowMs);
     if (verdict.kind === 'hung') {
       const ended = this.#o.endProcess(verdict.controller);
-      this.#tell({ kind: 'controller.hung', because: `the controller made no progress for ${Math.round(verdict.silentMs)} ms and was ${ended ? 'ended' : 'already gone'}`, data: { pid: verdict.controller.pid } });
+      this.#tell({
+        kind: 'controller.hung',
+        because: `the controller made no progress for ${Math.round(verdict.silentMs)} ms and was ${ended ? 'ended' : 'already gone'}`,
+        data: { pid: verdict.controller.pid },
+      });
     }
     if (verdict.kind !== 'give-up') return;
-    for (const { policy, phase } of this.#owner.states) if (phase === 'held') this.#owner.dispatch(policy.group, { kind: 'give-up', because: verdict.because });
+    for (const { policy, phase } of this.#owner.states)
+      if (phase === 'held') this.#owner.dispatch(policy.group, { kind: 'give-up', because: verdict.because });
   }
 
   #tell(event: NewEvent): void {
@@ -296,11 +297,3 @@ class Guard implements GuardHandle {
     this.#server.tell({ t: 'view', view });
   }
 }
-
-const policyOf = ({ config, node, bootId, watchdog }: GuardOptions, id: GroupId, instance: string): OwnershipPolicy => {
-  const group = config.groups.find((one) => one.id === id);
-  return {
-    self: node, bootId, instance, group: id, members: group?.prefer ?? [], timing: config.timing, fencing: config.fencing.policy,
-    takeover: group?.takeover ?? 'lease', confirm: group?.confirm ?? 'renewal', watchdog: watchdog.present, cfgHash: config.cfgHash,
-  };
-};

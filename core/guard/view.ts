@@ -18,7 +18,20 @@ export interface ViewParts {
   readonly alarms: readonly string[];
 }
 
-export const viewOf = ({ self, bootId, cfgHash, peers, arbiter, states, nowMs, groupOrders, nodeOrders, watchdog, leashAgeMs, alarms }: ViewParts): GuardView => ({
+export const viewOf = ({
+  self,
+  bootId,
+  cfgHash,
+  peers,
+  arbiter,
+  states,
+  nowMs,
+  groupOrders,
+  nodeOrders,
+  watchdog,
+  leashAgeMs,
+  alarms,
+}: ViewParts): GuardView => ({
   self,
   bootId,
   cfgHash,

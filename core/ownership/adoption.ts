@@ -29,12 +29,18 @@ export interface Remains {
 
 /** Whether the page alone allows to take the epoch up again; then nothing needs to be verified before. */
 export const adoptable = ({ page, bootId, leashFired, nowMs, offsetMs, timing }: Omit<Remains, 'verifiedEmpty'>): boolean =>
-  page !== null && page.bootId === bootId && page.state === 'HELD' && !leashFired && nowMs < pageDeadlineMs(page, offsetMs) - marginMs(timing);
+  page !== null &&
+  page.bootId === bootId &&
+  page.state === 'HELD' &&
+  !leashFired &&
+  nowMs < pageDeadlineMs(page, offsetMs) - marginMs(timing);
 
 export const leftoverOf = (remains: Remains): Leftover => {
   const { page, bootId, leashFired, verifiedEmpty, offsetMs } = remains;
   if (page === null || page.bootId !== bootId) {
-    return verifiedEmpty ? { kind: 'nothing', stoppedEpoch: 0 } : { kind: 'fence', epoch: 0, deadlineMs: null, because: 'something of the group runs here without a lease' };
+    return verifiedEmpty
+      ? { kind: 'nothing', stoppedEpoch: 0 }
+      : { kind: 'fence', epoch: 0, deadlineMs: null, because: 'something of the group runs here without a lease' };
   }
   if (adoptable(remains)) return { kind: 'adopt', epoch: page.epoch, deadlineMs: pageDeadlineMs(page, offsetMs), nonce: page.nonce };
   const ended = page.state === 'RELEASED' || page.state === 'DEAD';

@@ -16,10 +16,17 @@ export const observed = (turn: Turn, found: Found, ordersRead: boolean): void =>
   learn(turn, found, ordersRead);
   const { known } = turn.s;
   const sentence = describe(known);
-  const news = before.kind !== known.kind || (before.kind === 'record' && known.kind === 'record' && sameHolding(before.record, known.record) === false);
+  const news =
+    before.kind !== known.kind ||
+    (before.kind === 'record' && known.kind === 'record' && sameHolding(before.record, known.record) === false);
   if (turn.s.phase === 'idle' || news) {
     enter(turn, 'observe', sentence);
-    journal(turn, 'lease.observe', sentence, known.kind === 'record' ? { holder: known.record.holder, state: known.record.state, seq: known.record.seq } : undefined);
+    journal(
+      turn,
+      'lease.observe',
+      sentence,
+      known.kind === 'record' ? { holder: known.record.holder, state: known.record.state, seq: known.record.seq } : undefined,
+    );
   }
 };
 
@@ -87,7 +94,8 @@ const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: str
   const { s } = turn;
   const { policy } = s;
   const { timing } = policy;
-  const own = (members: readonly RecordMember[]) => members.map((member) => (member.id === policy.self ? { id: policy.self, bootId: policy.bootId } : member));
+  const own = (members: readonly RecordMember[]) =>
+    members.map((member) => (member.id === policy.self ? { id: policy.self, bootId: policy.bootId } : member));
   // One attempt an edge: whatever comes of it, the suspicion is used up. A read under way is older than what follows.
   s.suspicion = null;
   s.reading = null;
@@ -110,7 +118,13 @@ const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: str
     cfgHash: policy.cfgHash,
   }));
   enter(turn, 'acquiring', licence.because);
-  journal(turn, 'lease.acquiring', licence.because, { evidence: licence.evidence, from: record.holder ?? record.prevHolder }, record.epoch + 1);
+  journal(
+    turn,
+    'lease.acquiring',
+    licence.because,
+    { evidence: licence.evidence, from: record.holder ?? record.prevHolder },
+    record.epoch + 1,
+  );
 };
 
 /** Nobody knows who held it: the new record counts as somebody else's, and everybody waits W once. */
@@ -183,17 +197,26 @@ const won = (turn: Turn, attempt: Attempt, version: string): void => {
   raiseMaxEpoch(turn, record.epoch);
 };
 
-const usableUntilMs = (turn: Turn, { sentMs }: Attempt): number => sentMs + turn.s.policy.timing.selfFenceMs - marginMs(turn.s.policy.timing);
+const usableUntilMs = (turn: Turn, { sentMs }: Attempt): number =>
+  sentMs + turn.s.policy.timing.selfFenceMs - marginMs(turn.s.policy.timing);
 const inTime = (turn: Turn, attempt: Attempt): boolean => turn.s.nowMs < usableUntilMs(turn, attempt);
 
 const alarms = (turn: Turn): void => {
   const { s } = turn;
   const { known, policy } = s;
   const record = known.kind === 'record' ? known.record : null;
-  alarm(turn, `${policy.group}: the lease record is lost (it was at epoch ${s.maxEpochSeen}); only an operator may restore it`, known.kind === 'absent' && s.maxEpochSeen > 0);
+  alarm(
+    turn,
+    `${policy.group}: the lease record is lost (it was at epoch ${s.maxEpochSeen}); only an operator may restore it`,
+    known.kind === 'absent' && s.maxEpochSeen > 0,
+  );
   alarm(turn, `${policy.group}: the lease record cannot be used`, known.kind === 'invalid');
   alarm(turn, `${policy.group}: the lease record went back to an older epoch`, record !== null && record.epoch < s.maxEpochSeen);
-  alarm(turn, `${policy.group}: this node's configuration differs from the lease record's: no automatic takeover`, record !== null && !sameConfig(s, record));
+  alarm(
+    turn,
+    `${policy.group}: this node's configuration differs from the lease record's: no automatic takeover`,
+    record !== null && !sameConfig(s, record),
+  );
 };
 
 const sameHolding = (one: LeaseRecord, other: LeaseRecord): boolean =>
@@ -205,7 +228,9 @@ const describe = (known: Turn['s']['known']): string => {
   if (known.kind === 'unread') return 'the lease record has not been read';
   const { record } = known;
   if (record.state === 'RELEASED') return `epoch ${record.epoch} was released by ${record.prevHolder ?? 'nobody'}`;
-  return record.state === 'HELD-UNKNOWN' ? 'nobody is known to hold it: everybody waits W once' : `${record.holder ?? 'nobody'} holds epoch ${record.epoch}`;
+  return record.state === 'HELD-UNKNOWN'
+    ? 'nobody is known to hold it: everybody waits W once'
+    : `${record.holder ?? 'nobody'} holds epoch ${record.epoch}`;
 };
 
 /** Phases of a node without the lease. */

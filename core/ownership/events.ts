@@ -19,7 +19,12 @@ type Happening =
   | { readonly kind: 'start'; readonly leftover: Leftover }
   /** Time passed. `gapMs`: since the tick before. */
   | { readonly kind: 'tick'; readonly gapMs: number }
-  | { readonly kind: 'read-done'; readonly readId: number; readonly found: Found; readonly orders: { readonly group: GroupOrders; readonly node: NodeOrders } | { readonly invalid: string } }
+  | {
+      readonly kind: 'read-done';
+      readonly readId: number;
+      readonly found: Found;
+      readonly orders: { readonly group: GroupOrders; readonly node: NodeOrders } | { readonly invalid: string };
+    }
   | { readonly kind: 'read-failed'; readonly readId: number; readonly because: string }
   | { readonly kind: 'cas-done'; readonly attemptId: number; readonly version: string }
   | { readonly kind: 'cas-conflict'; readonly attemptId: number; readonly found: Found }
@@ -53,7 +58,14 @@ export type OwnershipEffect =
   /** Read lease and orders in one go. Give up `timeoutMs` from now. */
   | { readonly kind: 'read'; readonly readId: number; readonly timeoutMs: number }
   | { readonly kind: 'cas'; readonly attempt: Attempt; readonly timeoutMs: number }
-  | { readonly kind: 'write-page'; readonly state: PageState; readonly epoch: Epoch; readonly deadlineMs: number; readonly nonce: string; readonly inSync: readonly NodeId[] }
+  | {
+      readonly kind: 'write-page';
+      readonly state: PageState;
+      readonly epoch: Epoch;
+      readonly deadlineMs: number;
+      readonly nonce: string;
+      readonly inSync: readonly NodeId[];
+    }
   /** Outlives the process, not the boot: no fsync. */
   | { readonly kind: 'persist-phase'; readonly epoch: Epoch; readonly phase: LeasePhase }
   /** Durable, but nobody waits for it. */
@@ -66,4 +78,10 @@ export type OwnershipEffect =
   | { readonly kind: 'beat' }
   /** Tell others to read the record now. */
   | { readonly kind: 'nudge'; readonly to: NodeId | 'all'; readonly epoch: Epoch }
-  | { readonly kind: 'journal'; readonly event: string; readonly epoch: Epoch; readonly because: string; readonly data?: Readonly<Record<string, unknown>> };
+  | {
+      readonly kind: 'journal';
+      readonly event: string;
+      readonly epoch: Epoch;
+      readonly because: string;
+      readonly data?: Readonly<Record<string, unknown>>;
+    };

@@ -85,9 +85,17 @@ export const contested = (turn: Turn, found: Found, attempt: Attempt | null): vo
     renewed(turn, record, found.version);
     return renewNow(turn);
   }
-  if (found.kind === 'record' && ofThisEpoch && record.state === 'RELEASED' && s.release?.sent === true) return released(turn, found.record, found.version);
-  const there = found.kind !== 'record' ? `the record is ${found.kind}` : `it is at epoch ${found.record.epoch}, ${found.record.state} ${found.record.holder ?? 'by nobody'}`;
-  journal(turn, 'lease.conflict', `${attempt === null ? 'a read' : `a ${attempt.purpose}`} of epoch ${tenure.epoch} found another record: ${there}`);
+  if (found.kind === 'record' && ofThisEpoch && record.state === 'RELEASED' && s.release?.sent === true)
+    return released(turn, found.record, found.version);
+  const there =
+    found.kind !== 'record'
+      ? `the record is ${found.kind}`
+      : `it is at epoch ${found.record.epoch}, ${found.record.state} ${found.record.holder ?? 'by nobody'}`;
+  journal(
+    turn,
+    'lease.conflict',
+    `${attempt === null ? 'a read' : `a ${attempt.purpose}`} of epoch ${tenure.epoch} found another record: ${there}`,
+  );
   fenceSelf(turn, `the lease of epoch ${tenure.epoch} is lost: ${there}`);
 };
 

@@ -16,6 +16,7 @@ export const machine = (state: OwnershipState, event: OwnershipEvent): readonly 
   enforceDeadline(turn);
   handle(turn, event);
   expire(turn);
+  if (!turn.s.started) return [turn.s, turn.effects];
   if (turn.s.phase === 'fencing-self') pressOn(turn);
   else if (turn.s.tenure === null) seek(turn);
   else hold(turn);
@@ -26,6 +27,7 @@ export const machine = (state: OwnershipState, event: OwnershipEvent): readonly 
 export const nextWakeMs = (state: OwnershipState): number => {
   const { policy, reading, writing, tenure, fencing, unresolved } = state;
   const { timing } = policy;
+  if (!state.started) return Number.POSITIVE_INFINITY;
   const turn: Turn = { s: { ...state }, effects: [] };
   const attempts = [reading, writing].flatMap((sent) => (sent === null ? [] : [sent.sentMs + timing.attemptMs]));
   const nextRead = reading === null ? [nextOnGrid(state.lastReadMs, timing.pollMs)] : [];
@@ -51,7 +53,8 @@ export const mayPet = (state: OwnershipState, nowMs: number): boolean => {
 };
 
 /** Whether the watchdog must be armed for this group. */
-export const needsDog = (state: OwnershipState): boolean => state.tenure !== null || (state.writing?.purpose ?? state.unresolved?.purpose) === 'acquire';
+export const needsDog = (state: OwnershipState): boolean =>
+  state.tenure !== null || (state.writing?.purpose ?? state.unresolved?.purpose) === 'acquire';
 
 const handle = (turn: Turn, event: OwnershipEvent): void => {
   const { s } = turn;
@@ -60,7 +63,8 @@ const handle = (turn: Turn, event: OwnershipEvent): void => {
       return start(turn, event);
     case 'tick':
       // Paused for longer than D: whatever the arithmetic says, others had time to take over.
-      if (s.tenure !== null && event.gapMs > s.policy.timing.selfFenceMs) fenceSelf(turn, `this process did not run for ${Math.round(event.gapMs)} ms`);
+      if (s.tenure !== null && event.gapMs > s.policy.timing.selfFenceMs)
+        fenceSelf(turn, `this process did not run for ${Math.round(event.gapMs)} ms`);
       return undefined;
     case 'read-done':
       return s.reading?.id === event.readId ? readDone(turn, event, s.reading.sentMs) : undefined;
@@ -112,6 +116,7 @@ const handle = (turn: Turn, event: OwnershipEvent): void => {
 
 const start = (turn: Turn, { leftover }: Extract<OwnershipEvent, { kind: 'start' }>): void => {
   const { s } = turn;
+  s.started = true;
   if (leftover.kind === 'nothing') {
     s.stoppedEpoch = leftover.stoppedEpoch;
     return;
@@ -133,7 +138,8 @@ const start = (turn: Turn, { leftover }: Extract<OwnershipEvent, { kind: 'start'
   s.phase = 'held';
   if (leftover.kind === 'fence') return fenceSelf(turn, leftover.because);
   // Looked at again: time may have passed since the page was read.
-  if (s.nowMs >= deadlineMs - marginMs(timing)) return fenceSelf(turn, `the lease of epoch ${leftover.epoch} runs out too soon to be taken up again`);
+  if (s.nowMs >= deadlineMs - marginMs(timing))
+    return fenceSelf(turn, `the lease of epoch ${leftover.epoch} runs out too soon to be taken up again`);
   enter(turn, 'held', `epoch ${leftover.epoch} is taken up again by a new guard`);
   journal(turn, 'lease.adopted', s.because, { remainingMs: deadlineMs - s.nowMs });
 };
@@ -196,7 +202,13 @@ const casConflict = (turn: Turn, attempt: Attempt, found: Found): void => {
   s.unresolved = attempt;
   if (resolve(turn, found)) return undefined;
   if (attempt.purpose === 'acquire') {
-    journal(turn, 'lease.conflict', `another write came before the acquisition of epoch ${attempt.record.epoch}`, undefined, attempt.record.epoch);
+    journal(
+      turn,
+      'lease.conflict',
+      `another write came before the acquisition of epoch ${attempt.record.epoch}`,
+      undefined,
+      attempt.record.epoch,
+    );
     enter(turn, 'observe', 'another write came before the acquisition');
   }
   return observed(turn, found, false);
@@ -218,4 +230,3 @@ const pleaseStop = (turn: Turn, from: string, epoch: number): void => {
   const stale = s.will === null || s.nowMs - s.will.atMs > WILL_MAX_AGE_MS;
   if (s.tenure?.epoch === epoch && stale) fenceSelf(turn, `${from} asked for it, and the controller here says nothing`);
 };
-

@@ -62,9 +62,14 @@ const isObject = (value: unknown): value is Record<string, unknown> => typeof va
 const isFlag = (value: unknown): boolean => typeof value === 'boolean';
 const isText = (value: unknown): boolean => typeof value === 'string';
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
-const isMove = (value: unknown): boolean => value === null || (isObject(value) && ['id', 'to', 'by', 'why'].every((key) => isText(value[key])));
+const isMove = (value: unknown): boolean =>
+  value === null || (isObject(value) && ['id', 'to', 'by', 'why'].every((key) => isText(value[key])));
 const isFailover = (value: unknown): boolean =>
-  isObject(value) && isCount(value['epoch']) && (value['from'] === null || isText(value['from'])) && isText(value['to']) && isText(value['because']);
+  isObject(value) &&
+  isCount(value['epoch']) &&
+  (value['from'] === null || isText(value['from'])) &&
+  isText(value['to']) &&
+  isText(value['because']);
 
 const GROUP: Checks<GroupOrders> = {
   want: (value) => value === 'online' || value === 'offline',

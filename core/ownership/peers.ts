@@ -19,7 +19,12 @@ export const heard = (turn: Turn, { from, bootId, cfgHash, group }: Of<'beat'>):
   // A late packet of a boot that is gone.
   if (before?.retired.some((retired) => retired.bootId === bootId)) return;
   const same = before?.bootId === bootId ? before : null;
-  const stopped = group?.stopped === true ? (same?.stopped?.epoch === group.epoch ? same.stopped : { epoch: group.epoch, bootId, atMs: s.nowMs }) : (same?.stopped ?? null);
+  const stopped =
+    group?.stopped === true
+      ? same?.stopped?.epoch === group.epoch
+        ? same.stopped
+        : { epoch: group.epoch, bootId, atMs: s.nowMs }
+      : (same?.stopped ?? null);
   const holds = group?.phase === 'held';
   const sinceMs = same?.held?.epoch === group?.epoch ? same?.held?.sinceMs : undefined;
   const held = holds ? { epoch: group.epoch, bootId, sinceMs: sinceMs ?? s.nowMs, seq: group.seq } : null;
@@ -40,7 +45,10 @@ export const heard = (turn: Turn, { from, bootId, cfgHash, group }: Of<'beat'>):
 export const bootChanged = (turn: Turn, { peer, from, to }: Of<'boot-changed'>): void => {
   const { s } = turn;
   const before = s.peers[peer];
-  const retired = [...(before?.retired ?? []).filter(({ bootId }) => bootId !== from && bootId !== to), { bootId: from, atMs: s.nowMs }].slice(-RETIRED_KEPT);
+  const retired = [
+    ...(before?.retired ?? []).filter(({ bootId }) => bootId !== from && bootId !== to),
+    { bootId: from, atMs: s.nowMs },
+  ].slice(-RETIRED_KEPT);
   remember(turn, peer, { bootId: to, cfgHash: before?.cfgHash ?? '', stopped: null, held: null, retired });
   s.readWanted = true;
 };
@@ -58,7 +66,9 @@ export const fellSilent = (turn: Turn, { peer, steadyMs, lastHeardMs }: Of<'peer
   if (held === null || known.kind !== 'record' || !preemptible(known.record, peer, held.epoch, held.bootId)) return;
   const steadyForMs = Math.min(steadyMs, lastHeardMs - held.sinceMs);
   if (steadyForMs < policy.timing.steadyMs) {
-    journal(turn, 'lease.suspicion-weak', `${peer} was heard as holder for ${Math.round(steadyForMs)} ms only: W applies`, { steadyMs: policy.timing.steadyMs });
+    journal(turn, 'lease.suspicion-weak', `${peer} was heard as holder for ${Math.round(steadyForMs)} ms only: W applies`, {
+      steadyMs: policy.timing.steadyMs,
+    });
     return;
   }
   s.suspicion = { peer, epoch: held.epoch, bootId: held.bootId, lastHeardMs, announcedSeq: held.seq, edgeMs: s.nowMs, base: null };
@@ -70,7 +80,11 @@ export const weigh = (turn: Turn, record: LeaseRecord | null, sentMs: number): v
   const { s } = turn;
   const { suspicion, policy } = s;
   if (suspicion === null || sentMs < suspicion.edgeMs) return;
-  if (record === null || !preemptible(record, suspicion.peer, suspicion.epoch, suspicion.bootId) || (suspicion.base !== null && suspicion.base.seq !== record.seq)) {
+  if (
+    record === null ||
+    !preemptible(record, suspicion.peer, suspicion.epoch, suspicion.bootId) ||
+    (suspicion.base !== null && suspicion.base.seq !== record.seq)
+  ) {
     s.suspicion = null;
     journal(turn, 'lease.suspicion-ended', `${suspicion.peer} still writes the lease record, or no longer holds it: no preemption`);
     return;
@@ -79,7 +93,10 @@ export const weigh = (turn: Turn, record: LeaseRecord | null, sentMs: number): v
   const { renewMs, arbiterRttMs } = policy.timing;
   // A renewal written after the last beat counts from when it was seen.
   const aliveMs = record.seq > suspicion.announcedSeq ? s.nowMs : suspicion.lastHeardMs;
-  s.suspicion = { ...suspicion, base: { seq: record.seq, readyMs: policy.confirm === 'none' ? s.nowMs : aliveMs + renewMs + arbiterRttMs } };
+  s.suspicion = {
+    ...suspicion,
+    base: { seq: record.seq, readyMs: policy.confirm === 'none' ? s.nowMs : aliveMs + renewMs + arbiterRttMs },
+  };
 };
 
 /** Evidence counts for the holder that is observed, in that boot and epoch, and for nobody else. */

@@ -2,7 +2,9 @@
 // never guessed at: nobody takes over, nobody renews, and an operator is told. The format is version 1 (SAFETY a.4).
 import type { LeaseRecord, RecordMember } from './record.js';
 
-export type ParsedRecord = { readonly kind: 'record'; readonly record: LeaseRecord } | { readonly kind: 'invalid'; readonly because: string };
+export type ParsedRecord =
+  | { readonly kind: 'record'; readonly record: LeaseRecord }
+  | { readonly kind: 'invalid'; readonly because: string };
 
 const MAX_LENGTH = 64 * 1024;
 const STATES: readonly string[] = ['HELD', 'HELD-UNKNOWN', 'RELEASED', 'FENCING'] satisfies LeaseRecord['state'][];
@@ -21,7 +23,8 @@ export const parseRecord = (text: string): ParsedRecord => {
   if (unknown !== undefined) return invalid(`it has an unknown member \`${unknown}\``);
   // Every member was checked above.
   const record = value as unknown as LeaseRecord;
-  if (record.ttlW <= record.d) return invalid(`its takeover wait of ${record.ttlW} ms is not longer than its self-fence deadline of ${record.d} ms`);
+  if (record.ttlW <= record.d)
+    return invalid(`its takeover wait of ${record.ttlW} ms is not longer than its self-fence deadline of ${record.d} ms`);
   if (record.state === 'HELD' && record.holder === null) return invalid('it is HELD by nobody');
   return { kind: 'record', record };
 };

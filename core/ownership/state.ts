@@ -2,7 +2,15 @@
 // machine.ts and its parts. All times are the guard's lease clock (CLOCK_BOOTTIME), milliseconds.
 import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
 import type { FencingPolicy } from '../model/desired.js';
-import { type GroupOrders, type LeasePhase, type LeaseView, NO_GROUP_ORDERS, NO_NODE_ORDERS, type NodeOrders, type Will } from '../model/lease.js';
+import {
+  type GroupOrders,
+  type LeasePhase,
+  type LeaseView,
+  NO_GROUP_ORDERS,
+  NO_NODE_ORDERS,
+  type NodeOrders,
+  type Will,
+} from '../model/lease.js';
 import type { Timing } from '../model/timing.js';
 import type { BeatGroup } from '../membership/contract.js';
 import type { LeaseRecord, RecordMember } from './record.js';
@@ -31,7 +39,13 @@ export type Known =
   | { readonly kind: 'unread' }
   | { readonly kind: 'absent' }
   | { readonly kind: 'invalid'; readonly because: string; readonly version: string }
-  | { readonly kind: 'record'; readonly record: LeaseRecord; readonly version: string; readonly firstSeenMs: number; readonly ordersRead: boolean };
+  | {
+      readonly kind: 'record';
+      readonly record: LeaseRecord;
+      readonly version: string;
+      readonly firstSeenMs: number;
+      readonly ordersRead: boolean;
+    };
 
 /** One CAS under way, or one whose outcome is still to be read. `sentMs` was taken before it was sent. */
 export interface Attempt {
@@ -90,6 +104,8 @@ export interface Suspicion {
 
 export interface OwnershipState {
   readonly policy: OwnershipPolicy;
+  /** What the last guard left is known; before that facts are taken in and nothing is decided. */
+  readonly started: boolean;
   readonly phase: LeasePhase;
   readonly because: string;
   readonly nowMs: number;
@@ -118,7 +134,13 @@ export interface OwnershipState {
   readonly gate: readonly string[];
   readonly dogArmed: boolean;
   readonly peers: Readonly<Record<NodeId, PeerFacts>>;
-  readonly fenced: { readonly node: NodeId; readonly bootId: BootId; readonly epoch: Epoch; readonly evidence: string; readonly atMs: number } | null;
+  readonly fenced: {
+    readonly node: NodeId;
+    readonly bootId: BootId;
+    readonly epoch: Epoch;
+    readonly evidence: string;
+    readonly atMs: number;
+  } | null;
   readonly suspicion: Suspicion | null;
   readonly maxEpochSeen: Epoch;
   /** The newest epoch of this boot that is dead here and verified stopped; 0 when none. */
@@ -129,6 +151,7 @@ export interface OwnershipState {
 
 export const initialState = (policy: OwnershipPolicy, nowMs: number, maxEpochSeen: Epoch): OwnershipState => ({
   policy,
+  started: false,
   phase: 'idle',
   because: 'the guard has just started',
   nowMs,
@@ -162,8 +185,10 @@ export const beatOf = (state: OwnershipState): BeatGroup => {
   const { tenure, known, stoppedEpoch, phase } = state;
   const record = known.kind === 'record' ? known : null;
   const said = { group: state.policy.group, phase };
-  if (tenure !== null) return { ...said, epoch: tenure.epoch, seq: tenure.current?.record.seq ?? 0, version: tenure.current?.version ?? '', stopped: false };
-  if (stoppedEpoch > 0 && (record === null || record.record.epoch <= stoppedEpoch)) return { ...said, epoch: stoppedEpoch, seq: 0, version: '', stopped: true };
+  if (tenure !== null)
+    return { ...said, epoch: tenure.epoch, seq: tenure.current?.record.seq ?? 0, version: tenure.current?.version ?? '', stopped: false };
+  if (stoppedEpoch > 0 && (record === null || record.record.epoch <= stoppedEpoch))
+    return { ...said, epoch: stoppedEpoch, seq: 0, version: '', stopped: true };
   return { ...said, epoch: record?.record.epoch ?? 0, seq: record?.record.seq ?? 0, version: record?.version ?? '', stopped: false };
 };
 

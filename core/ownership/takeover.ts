@@ -17,13 +17,18 @@ export interface Licence {
 /** The earliest licence for the record as known, or why there is none at all. */
 export const licenceFor = (state: OwnershipState): Licence | { readonly evidence: null; readonly because: string } => {
   const { known, policy, will } = state;
-  if (known.kind !== 'record') return { evidence: null, because: known.kind === 'invalid' ? known.because : 'the lease record has not been read' };
+  if (known.kind !== 'record')
+    return { evidence: null, because: known.kind === 'invalid' ? known.because : 'the lease record has not been read' };
   const { record } = known;
   const rank = will?.will.rank ?? 0;
   const successor = record.state !== 'RELEASED' || record.successor === null ? 'none' : record.successor === policy.self ? 'self' : 'other';
   const delayMs = candidateDelayMs(policy.timing, rank, successor);
   const candidates = licences(state, record, known.firstSeenMs);
-  if (candidates.length === 0) return { evidence: null, because: `${record.holder ?? 'nobody'} held epoch ${record.epoch}; fencing: required waits for a confirmed fence or its own word` };
+  if (candidates.length === 0)
+    return {
+      evidence: null,
+      because: `${record.holder ?? 'nobody'} held epoch ${record.epoch}; fencing: required waits for a confirmed fence or its own word`,
+    };
   const first = candidates.reduce((best, next) => (next.atMs < best.atMs ? next : best));
   return { ...first, atMs: first.atMs + delayMs };
 };
@@ -44,7 +49,8 @@ export const obstacleFor = (state: OwnershipState): string | null => {
   if (orders.node.standby) return `this node is in standby by ${orders.node.by}`;
   if (!record.members.some(({ id }) => id === policy.self)) return 'this node is no member in the lease record';
   if (record.epoch < state.maxEpochSeen) return `the record went back to epoch ${record.epoch} behind ${state.maxEpochSeen}`;
-  if (!sameConfig(state, record)) return `this node's configuration is not the one of the lease record, written by ${record.holder ?? record.prevHolder ?? 'nobody'}`;
+  if (!sameConfig(state, record))
+    return `this node's configuration is not the one of the lease record, written by ${record.holder ?? record.prevHolder ?? 'nobody'}`;
   return null;
 };
 
@@ -53,7 +59,9 @@ export const waitingFor = (state: OwnershipState): string => {
   const obstacle = obstacleFor(state);
   if (obstacle !== null) return obstacle;
   const licence = licenceFor(state);
-  return licence.evidence === null ? licence.because : `may acquire in ${Math.max(0, Math.round(licence.atMs - state.nowMs))} ms: ${licence.because}`;
+  return licence.evidence === null
+    ? licence.because
+    : `may acquire in ${Math.max(0, Math.round(licence.atMs - state.nowMs))} ms: ${licence.because}`;
 };
 
 /**
@@ -66,11 +74,21 @@ export const sameConfig = (state: OwnershipState, record: LeaseRecord): boolean 
 };
 
 const licences = (state: OwnershipState, record: LeaseRecord, firstSeenMs: number): readonly Licence[] => {
-  if (record.state === 'RELEASED') return [{ evidence: 'released', atMs: firstSeenMs, because: `${record.prevHolder ?? 'the last holder'} released epoch ${record.epoch}` }];
+  if (record.state === 'RELEASED')
+    return [
+      { evidence: 'released', atMs: firstSeenMs, because: `${record.prevHolder ?? 'the last holder'} released epoch ${record.epoch}` },
+    ];
   const found: (Licence | null)[] = [
     waited(state, record, firstSeenMs),
     ownEnd(state, record, firstSeenMs),
-    ...(record.holder === null ? [] : [statement(state, record, record.holder, firstSeenMs), reboot(state, record, record.holder, firstSeenMs), fence(state, record, firstSeenMs), preempt(state, record)]),
+    ...(record.holder === null
+      ? []
+      : [
+          statement(state, record, record.holder, firstSeenMs),
+          reboot(state, record, record.holder, firstSeenMs),
+          fence(state, record, firstSeenMs),
+          preempt(state, record),
+        ]),
   ];
   return found.filter((licence) => licence !== null);
 };
@@ -79,40 +97,68 @@ const licences = (state: OwnershipState, record: LeaseRecord, firstSeenMs: numbe
 const waited = ({ policy }: OwnershipState, record: LeaseRecord, firstSeenMs: number): Licence | null =>
   policy.fencing === 'required' && record.state !== 'HELD-UNKNOWN'
     ? null
-    : { evidence: 'waited', atMs: firstSeenMs + record.ttlW, because: `the record of epoch ${record.epoch} (${record.holder ?? 'holder unknown'}) has not changed for W = ${record.ttlW} ms` };
+    : {
+        evidence: 'waited',
+        atMs: firstSeenMs + record.ttlW,
+        because: `the record of epoch ${record.epoch} (${record.holder ?? 'holder unknown'}) has not changed for W = ${record.ttlW} ms`,
+      };
 
 /** This node held it: in an earlier boot, or in this one and verified its stop. */
 const ownEnd = (state: OwnershipState, record: LeaseRecord, firstSeenMs: number): Licence | null => {
   if (!ownAndGone(state, record)) return null;
   const rebooted = record.bootId !== state.policy.bootId;
-  return { evidence: rebooted ? 'rebooted' : 'stopped', atMs: firstSeenMs, because: `this node's own epoch ${record.epoch} ${rebooted ? 'was of an earlier boot' : 'is stopped and verified'}` };
+  return {
+    evidence: rebooted ? 'rebooted' : 'stopped',
+    atMs: firstSeenMs,
+    because: `this node's own epoch ${record.epoch} ${rebooted ? 'was of an earlier boot' : 'is stopped and verified'}`,
+  };
 };
 
 /** Whether the record says that this node holds an epoch of which nothing is left here. */
 export const ownAndGone = ({ policy, stoppedEpoch }: OwnershipState, record: LeaseRecord): boolean =>
-  record.state === 'HELD' && record.holder === policy.self && (record.bootId !== policy.bootId || (stoppedEpoch > 0 && record.epoch === stoppedEpoch));
+  record.state === 'HELD' &&
+  record.holder === policy.self &&
+  (record.bootId !== policy.bootId || (stoppedEpoch > 0 && record.epoch === stoppedEpoch));
 
 const statement = ({ peers }: OwnershipState, record: LeaseRecord, holder: NodeId, firstSeenMs: number): Licence | null => {
   const stopped = peers[holder]?.stopped;
   if (!stopped || stopped.epoch !== record.epoch || stopped.bootId !== record.bootId) return null;
-  return { evidence: 'stopped', atMs: Math.max(firstSeenMs, stopped.atMs), because: `${holder} says that epoch ${record.epoch} is stopped there` };
+  return {
+    evidence: 'stopped',
+    atMs: Math.max(firstSeenMs, stopped.atMs),
+    because: `${holder} says that epoch ${record.epoch} is stopped there`,
+  };
 };
 
 const reboot = ({ peers }: OwnershipState, record: LeaseRecord, holder: NodeId, firstSeenMs: number): Licence | null => {
   const gone = peers[holder]?.retired.find(({ bootId }) => bootId === record.bootId);
-  return gone === undefined ? null : { evidence: 'rebooted', atMs: Math.max(firstSeenMs, gone.atMs), because: `${holder} has rebooted since it held epoch ${record.epoch}` };
+  return gone === undefined
+    ? null
+    : {
+        evidence: 'rebooted',
+        atMs: Math.max(firstSeenMs, gone.atMs),
+        because: `${holder} has rebooted since it held epoch ${record.epoch}`,
+      };
 };
 
 const fence = ({ fenced }: OwnershipState, record: LeaseRecord, firstSeenMs: number): Licence | null =>
   fenced !== null && fenced.node === record.holder && fenced.bootId === record.bootId && fenced.epoch === record.epoch
-    ? { evidence: 'fenced', atMs: Math.max(firstSeenMs, fenced.atMs), because: `${fenced.node} is fenced for epoch ${record.epoch}: ${fenced.evidence}` }
+    ? {
+        evidence: 'fenced',
+        atMs: Math.max(firstSeenMs, fenced.atMs),
+        because: `${fenced.node} is fenced for epoch ${record.epoch}: ${fenced.evidence}`,
+      }
     : null;
 
 /** The base was read after the edge; the CAS on exactly its version fails if the holder wrote since. */
 const preempt = ({ suspicion, will }: OwnershipState, record: LeaseRecord): Licence | null => {
   if (suspicion?.base == null || will?.will.preemptOk !== true) return null;
   if (suspicion.epoch !== record.epoch || suspicion.bootId !== record.bootId || suspicion.base.seq !== record.seq) return null;
-  return { evidence: 'preempt', atMs: suspicion.base.readyMs, because: `${suspicion.peer} fell silent on all networks while it held epoch ${record.epoch}` };
+  return {
+    evidence: 'preempt',
+    atMs: suspicion.base.readyMs,
+    because: `${suspicion.peer} fell silent on all networks while it held epoch ${record.epoch}`,
+  };
 };
 
 /** What a suspicion needs of the record to count at all (SAFETY a.7b, licence): HELD by that boot, with a watchdog armed. */

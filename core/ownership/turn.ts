@@ -14,7 +14,13 @@ export interface Turn {
 
 export const epochOf = ({ s }: Turn): Epoch => s.tenure?.epoch ?? (s.known.kind === 'record' ? s.known.record.epoch : s.stoppedEpoch);
 
-export const journal = (turn: Turn, event: string, because: string, data?: Readonly<Record<string, unknown>>, epoch: Epoch = epochOf(turn)): void => {
+export const journal = (
+  turn: Turn,
+  event: string,
+  because: string,
+  data?: Readonly<Record<string, unknown>>,
+  epoch: Epoch = epochOf(turn),
+): void => {
   turn.effects.push({ kind: 'journal', event, epoch, because, ...(data === undefined ? {} : { data }) });
 };
 
@@ -36,10 +42,23 @@ export const sendRead = (turn: Turn): void => {
 };
 
 /** One write at a time; its send time is now, before anything is sent. */
-export const sendCas = (turn: Turn, purpose: Attempt['purpose'], expected: string | null, because: string, record: (nonce: string) => LeaseRecord): Attempt => {
+export const sendCas = (
+  turn: Turn,
+  purpose: Attempt['purpose'],
+  expected: string | null,
+  because: string,
+  record: (nonce: string) => LeaseRecord,
+): Attempt => {
   const { s } = turn;
   s.serial += 1;
-  const attempt: Attempt = { id: s.serial, purpose, sentMs: s.nowMs, expected, because, record: record(`${s.policy.instance}.${s.serial}`) };
+  const attempt: Attempt = {
+    id: s.serial,
+    purpose,
+    sentMs: s.nowMs,
+    expected,
+    because,
+    record: record(`${s.policy.instance}.${s.serial}`),
+  };
   s.writing = attempt;
   turn.effects.push({ kind: 'cas', attempt, timeoutMs: s.policy.timing.attemptMs });
   return attempt;
@@ -63,7 +82,12 @@ export const learn = (turn: Turn, found: Found, ordersRead: boolean): void => {
     return;
   }
   const { record, version } = found;
-  const same = before.kind === 'record' && before.version === version && before.record.epoch === record.epoch && before.record.seq === record.seq && before.record.nonce === record.nonce;
+  const same =
+    before.kind === 'record' &&
+    before.version === version &&
+    before.record.epoch === record.epoch &&
+    before.record.seq === record.seq &&
+    before.record.nonce === record.nonce;
   s.known = { ...found, firstSeenMs: same ? before.firstSeenMs : s.nowMs, ordersRead: ordersRead || (same && before.ordersRead) };
   raiseMaxEpoch(turn, record.epoch);
 };

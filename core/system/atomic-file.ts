@@ -12,7 +12,10 @@ export interface WriteOptions {
 }
 
 /** What a file held. `broken` is not `absent`: what to do about lost state is the caller's decision. */
-export type JsonFile = { readonly kind: 'read'; readonly value: unknown } | { readonly kind: 'absent' } | { readonly kind: 'broken'; readonly because: string };
+export type JsonFile =
+  | { readonly kind: 'read'; readonly value: unknown }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'broken'; readonly because: string };
 
 /** Replaces the file's whole contents; makes its directory (0700) when missing. Rejects with the system's error. */
 export const writeAtomic = async (path: string, text: string, { fsync, mode = 0o600 }: WriteOptions): Promise<void> => {

@@ -26,7 +26,10 @@ export interface FramedServer {
 
 /** Listens on a Unix socket that only its owner may use. Rejects with REFUSED when another process answers there. */
 export const listenFramed = async (path: string, onConnection: (connection: FramedConnection) => void): Promise<FramedServer> => {
-  if (await answers(path)) throw new UnderstudyError('REFUSED', `cannot listen on ${path}: another process already answers there`, { hint: 'Stop the other one first: two of a kind on one run directory are never right.' });
+  if (await answers(path))
+    throw new UnderstudyError('REFUSED', `cannot listen on ${path}: another process already answers there`, {
+      hint: 'Stop the other one first: two of a kind on one run directory are never right.',
+    });
   rmSync(path, { force: true });
   const connections = new Set<FramedConnection>();
   const server = createServer((socket) => {
@@ -62,7 +65,8 @@ export const connectFramed = (path: string, timeoutMs = 2_000): Promise<FramedCo
 /** Length and JSON as one buffer. Throws PROTOCOL when it is longer than the bound. */
 export const encodeFrame = (message: unknown): Buffer => {
   const body = Buffer.from(JSON.stringify(message));
-  if (body.length > MAX_FRAME_BYTES) throw new UnderstudyError('PROTOCOL', `a message of ${body.length} bytes is longer than the ${MAX_FRAME_BYTES} that a frame may have`);
+  if (body.length > MAX_FRAME_BYTES)
+    throw new UnderstudyError('PROTOCOL', `a message of ${body.length} bytes is longer than the ${MAX_FRAME_BYTES} that a frame may have`);
   const frame = Buffer.allocUnsafe(4 + body.length);
   frame.writeUInt32BE(body.length);
   body.copy(frame, 4);
@@ -85,7 +89,8 @@ export class FrameDecoder {
   #next(): { readonly message: unknown } | undefined {
     if (this.#size < 4) return undefined;
     const length = this.#peek(4).readUInt32BE();
-    if (length > MAX_FRAME_BYTES) throw new UnderstudyError('PROTOCOL', `a frame announces ${length} bytes; at most ${MAX_FRAME_BYTES} are allowed`);
+    if (length > MAX_FRAME_BYTES)
+      throw new UnderstudyError('PROTOCOL', `a frame announces ${length} bytes; at most ${MAX_FRAME_BYTES} are allowed`);
     if (this.#size < 4 + length) return undefined;
     const whole = this.#peek(4 + length);
     this.#chunks = whole.length === 4 + length ? [] : [whole.subarray(4 + length)];
@@ -163,7 +168,14 @@ export const framed = (socket: Socket): FramedConnection => {
 const bound = (server: Server, path: string): Promise<void> =>
   new Promise((resolve, reject) => {
     // Stays: a later error is an accept that failed, and that client sees its connection closed.
-    server.on('error', (error) => reject(new UnderstudyError('REFUSED', `cannot listen on ${path}: ${error.message}`, { cause: error, hint: 'The run directory must exist, be writable, and its path be shorter than 100 characters.' })));
+    server.on('error', (error) =>
+      reject(
+        new UnderstudyError('REFUSED', `cannot listen on ${path}: ${error.message}`, {
+          cause: error,
+          hint: 'The run directory must exist, be writable, and its path be shorter than 100 characters.',
+        }),
+      ),
+    );
     const mask = process.umask(0o177);
     try {
       server.listen(path, resolve);

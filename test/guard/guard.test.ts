@@ -107,7 +107,10 @@ test.serial('power loss, takeover preempt confirmed by renewal: R and the storeâ
   await c.pass(1_000);
   t.is(b.lease.phase, 'held');
   const tookMs = (b.event('lease.held')?.atMs ?? 0) - lostMs;
-  t.true(tookMs >= LAN.renewMs + LAN.arbiterRttMs - LAN.heartbeatMs && tookMs <= LAN.renewMs + LAN.arbiterRttMs + LAN.renewMs + 20, `${tookMs} ms`);
+  t.true(
+    tookMs >= LAN.renewMs + LAN.arbiterRttMs - LAN.heartbeatMs && tookMs <= LAN.renewMs + LAN.arbiterRttMs + LAN.renewMs + 20,
+    `${tookMs} ms`,
+  );
 });
 
 test.serial('a reboot of the holder: its own guard gives the old epoch back, nobody waits W', async (t) => {
@@ -220,7 +223,11 @@ test.serial('a controller that leaves on purpose is waited for', async (t) => {
 
 test.serial('orders: written through the guard, seen by the other without a poll, kept for the time the store is silent', async (t) => {
   const { c, a, b } = await running(t, { follow: true });
-  const orders = (await a.client?.orders({ key: 'group', group: 'g', set: { frozen: true, by: 'me', why: 'test', addClear: true } })) as GroupOrders;
+  const orders = (await a.client?.orders({
+    key: 'group',
+    group: 'g',
+    set: { frozen: true, by: 'me', why: 'test', addClear: true },
+  })) as GroupOrders;
   t.like(orders, { frozen: true, clears: 1 });
   await c.until('b sees them', () => b.guard?.view().groupOrders['g']?.frozen === true);
   await b.client?.orders({ key: 'node', node: 'a', set: { standby: true } });
@@ -234,7 +241,10 @@ test.serial('orders: written through the guard, seen by the other without a poll
 test.serial('orders while the arbiter is silent: refused with the reason, in bounded time', async (t) => {
   const { c, a } = await running(t);
   a.arbiter.faults.refuse = 'bad credentials';
-  const answer = t.throwsAsync(a.client?.orders({ key: 'group', group: 'g', set: { frozen: true } }) ?? Promise.resolve(), { code: 'ARBITER_REFUSED', message: /bad credentials/ });
+  const answer = t.throwsAsync(a.client?.orders({ key: 'group', group: 'g', set: { frozen: true } }) ?? Promise.resolve(), {
+    code: 'ARBITER_REFUSED',
+    message: /bad credentials/,
+  });
   await c.pass(200);
   await answer;
 });

@@ -22,7 +22,10 @@ const directory = mkdtempSync(join(tmpdir(), 'understudy-guard-parts-'));
 test.after.always(() => rmSync(directory, { recursive: true, force: true }));
 
 /** The lab's own watchdog behind a socket, in real time; `answer` may spoil what it says. */
-const dogServer = async (path: string, answer: (words: object) => string | null = (words) => JSON.stringify(words)): Promise<{ server: Server; dog: () => Dog }> => {
+const dogServer = async (
+  path: string,
+  answer: (words: object) => string | null = (words) => JSON.stringify(words),
+): Promise<{ server: Server; dog: () => Dog }> => {
   let dog = sleepingDog;
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());
@@ -77,8 +80,15 @@ const keeper = () => {
   const dog: { armedWithMs: number | null } & TestDog = new TestDog(clock);
   const world = { may: true, needed: false, changes: [] as boolean[], failures: [] as string[] };
   const keep = new DogKeeper({
-    watchdog: dog, clock, timeoutMs: 2_000, petEveryMs: 125, mayPet: () => world.may, needed: () => world.needed, petted: () => undefined,
-    changed: (armed) => void world.changes.push(armed), failed: (because) => void world.failures.push(because),
+    watchdog: dog,
+    clock,
+    timeoutMs: 2_000,
+    petEveryMs: 125,
+    mayPet: () => world.may,
+    needed: () => world.needed,
+    petted: () => undefined,
+    changed: (armed) => void world.changes.push(armed),
+    failed: (because) => void world.failures.push(because),
   });
   return { clock, dog, world, keep };
 };
@@ -201,13 +211,26 @@ test('guard store: epochs never fall, orders come back, and a broken file is not
 
 test('hard stop: only exit status 0 is verified, and why not is told in the script’s words', async (t) => {
   const ran: (readonly string[])[] = [];
-  const result = (change: Partial<RunResult>): RunResult => ({ exitCode: 0, signal: null, stdout: '', stderr: '', truncated: false, timedOut: false, aborted: false, elapsedMs: 1, ...change });
+  const result = (change: Partial<RunResult>): RunResult => ({
+    exitCode: 0,
+    signal: null,
+    stdout: '',
+    stderr: '',
+    truncated: false,
+    timedOut: false,
+    aborted: false,
+    elapsedMs: 1,
+    ...change,
+  });
   let answer = result({});
   const exec = { run: (file: string, args: readonly string[]) => (ran.push([file, ...args]), Promise.resolve(answer)) } as unknown as Exec;
   const stop = scriptHardStop(exec, '/run/u', '/x/emergency-stop.sh');
   t.true((await stop.stop('g', 750)).verified);
   t.true((await stop.verify('g', 750)).verified);
-  t.deepEqual(ran, [['/bin/sh', '/x/emergency-stop.sh', 'g', '--run-dir', '/run/u', '--verify'], ['/bin/sh', '/x/emergency-stop.sh', 'g', '--run-dir', '/run/u', '--verify-only']]);
+  t.deepEqual(ran, [
+    ['/bin/sh', '/x/emergency-stop.sh', 'g', '--run-dir', '/run/u', '--verify'],
+    ['/bin/sh', '/x/emergency-stop.sh', 'g', '--run-dir', '/run/u', '--verify-only'],
+  ]);
   answer = result({ exitCode: 1, stderr: 'cgroup /g: populated\n' });
   t.deepEqual(await stop.verify('g', 750), { verified: false, because: 'cgroup /g: populated' });
   answer = result({ exitCode: null, timedOut: true });
@@ -226,6 +249,12 @@ test('the guard loads little: no schema, logger, container or plugin behind run-
     }
   };
   for (const entry of ['run-guard', 'watchdog-socket', 'hard-stop', 'client']) walk(`core/guard/${entry}.ts`);
-  t.deepEqual([...outside].filter((specifier) => !specifier.startsWith('node:')), []);
-  t.deepEqual([...seen].filter((file) => /core\/(config|log|plugin|scheduler|planner|daemon)\//.test(file)), []);
+  t.deepEqual(
+    [...outside].filter((specifier) => !specifier.startsWith('node:')),
+    [],
+  );
+  t.deepEqual(
+    [...seen].filter((file) => /core\/(config|log|plugin|scheduler|planner|daemon)\//.test(file)),
+    [],
+  );
 });

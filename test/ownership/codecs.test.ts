@@ -11,8 +11,22 @@ import { LAN } from '../support/lease-world.js';
 
 const numRuns = Number(process.env['FC_RUNS'] ?? 200);
 const record: LeaseRecord = {
-  v: 1, epoch: 7, holder: 'b', bootId: 'b1', nonce: 'n', seq: 70, state: 'HELD', ttlW: 3_000, d: 1_250, members: [{ id: 'a', bootId: '' }],
-  inSync: [{ id: 'a', bootId: 'a1' }], successor: null, watchdog: true, reason: '', prevHolder: null, cfgHash: 'cfg',
+  v: 1,
+  epoch: 7,
+  holder: 'b',
+  bootId: 'b1',
+  nonce: 'n',
+  seq: 70,
+  state: 'HELD',
+  ttlW: 3_000,
+  d: 1_250,
+  members: [{ id: 'a', bootId: '' }],
+  inSync: [{ id: 'a', bootId: 'a1' }],
+  successor: null,
+  watchdog: true,
+  reason: '',
+  prevHolder: null,
+  cfgHash: 'cfg',
 };
 
 test('record: what was written is what is read', (t) => t.deepEqual(parseRecord(encodeRecord(record)), { kind: 'record', record }));
@@ -55,7 +69,10 @@ test('record and orders: no text whatever makes a parser throw', (t) => {
 test('orders: round trip, defaults where there is no record, and no defaults where it is broken', (t) => {
   const orders = { ...NO_GROUP_ORDERS, frozen: true, move: { id: '1', to: 'b', by: 'me', why: 'test' } };
   t.deepEqual(parseGroupOrders(encodeGroupOrders(orders)), { kind: 'orders', orders });
-  t.deepEqual(parseNodeOrders(encodeNodeOrders({ ...NO_NODE_ORDERS, standby: true })), { kind: 'orders', orders: { ...NO_NODE_ORDERS, standby: true } });
+  t.deepEqual(parseNodeOrders(encodeNodeOrders({ ...NO_NODE_ORDERS, standby: true })), {
+    kind: 'orders',
+    orders: { ...NO_NODE_ORDERS, standby: true },
+  });
   t.deepEqual(parseGroupOrders(null), { kind: 'orders', orders: NO_GROUP_ORDERS });
   t.is(parseGroupOrders('{"v":1,"want":"perhaps"}').kind, 'invalid');
   t.is(parseNodeOrders('').kind, 'invalid');
@@ -68,12 +85,24 @@ test('orders: changes', (t) => {
   t.not(changeGroupOrders(moving, { removeMove: '2' }).move, null);
   t.is(changeGroupOrders(moving, { removeMove: '1' }).move, null);
   let many = NO_GROUP_ORDERS;
-  for (let epoch = 1; epoch <= 20; epoch += 1) many = changeGroupOrders(changeGroupOrders(many, { addFailover: failover(epoch) }), { addFailover: failover(epoch) });
-  t.deepEqual(many.failovers.map(({ epoch }) => epoch), Array.from({ length: 16 }, (_, index) => index + 5));
+  for (let epoch = 1; epoch <= 20; epoch += 1)
+    many = changeGroupOrders(changeGroupOrders(many, { addFailover: failover(epoch) }), { addFailover: failover(epoch) });
+  t.deepEqual(
+    many.failovers.map(({ epoch }) => epoch),
+    Array.from({ length: 16 }, (_, index) => index + 5),
+  );
 });
 
 const page = (change: Partial<LeasePage> = {}): LeasePage => ({
-  epoch: 4, state: 'HELD', deadlineMonoNs: 5_000_000_000n, deadlineBootMs: 5_000, bootOffsetMs: 0, bootId: 'a1', nonce: 'n', inSync: [], ...change,
+  epoch: 4,
+  state: 'HELD',
+  deadlineMonoNs: 5_000_000_000n,
+  deadlineBootMs: 5_000,
+  bootOffsetMs: 0,
+  bootId: 'a1',
+  nonce: 'n',
+  inSync: [],
+  ...change,
 });
 const remains = { bootId: 'a1', leashFired: false, verifiedEmpty: false, nowMs: 4_000, offsetMs: 0, timing: LAN };
 const leftovers: [title: string, change: Partial<Parameters<typeof leftoverOf>[0]>, expected: object][] = [

@@ -20,8 +20,18 @@ class Bench {
   constructor(policy: Partial<OwnershipPolicy> = {}, maxEpochSeen = 0) {
     this.state = initialState(
       {
-        self: 'a', bootId: 'a1', instance: 'i', group: 'g', members: ['a', 'b'], timing: LAN, fencing: 'watchdog', takeover: 'lease', confirm: 'renewal',
-        watchdog: false, cfgHash: 'cfg', ...policy,
+        self: 'a',
+        bootId: 'a1',
+        instance: 'i',
+        group: 'g',
+        members: ['a', 'b'],
+        timing: LAN,
+        fencing: 'watchdog',
+        takeover: 'lease',
+        confirm: 'renewal',
+        watchdog: false,
+        cfgHash: 'cfg',
+        ...policy,
       },
       this.nowMs,
       maxEpochSeen,
@@ -46,7 +56,11 @@ class Bench {
   }
 
   start = () => this.step({ kind: 'start', leftover: { kind: 'nothing', stoppedEpoch: 0 } });
-  will = (will: Partial<Will> = {}) => this.step({ kind: 'will', will: { group: 'g', want: 'hold', rank: 0, blockers: [], preemptOk: true, successor: null, because: 'test', ...will } });
+  will = (will: Partial<Will> = {}) =>
+    this.step({
+      kind: 'will',
+      will: { group: 'g', want: 'hold', rank: 0, blockers: [], preemptOk: true, successor: null, because: 'test', ...will },
+    });
 
   /** Answers the read that is under way. */
   read(found: Found, orders = NO_GROUP_ORDERS): this {
@@ -95,13 +109,49 @@ class Bench {
 }
 
 const record = (change: Partial<LeaseRecord> = {}): LeaseRecord => ({
-  v: 1, epoch: 7, holder: 'b', bootId: 'b1', nonce: 'n', seq: 70, state: 'HELD', ttlW: 3_000, d: 1_250, members: [{ id: 'a', bootId: '' }, { id: 'b', bootId: 'b1' }],
-  inSync: [{ id: 'a', bootId: 'a1' }, { id: 'b', bootId: 'b1' }], successor: null, watchdog: true, reason: '', prevHolder: null, cfgHash: 'cfg', ...change,
+  v: 1,
+  epoch: 7,
+  holder: 'b',
+  bootId: 'b1',
+  nonce: 'n',
+  seq: 70,
+  state: 'HELD',
+  ttlW: 3_000,
+  d: 1_250,
+  members: [
+    { id: 'a', bootId: '' },
+    { id: 'b', bootId: 'b1' },
+  ],
+  inSync: [
+    { id: 'a', bootId: 'a1' },
+    { id: 'b', bootId: 'b1' },
+  ],
+  successor: null,
+  watchdog: true,
+  reason: '',
+  prevHolder: null,
+  cfgHash: 'cfg',
+  ...change,
 });
 const heldByB = (change: Partial<LeaseRecord> = {}, version = 'v70'): Found => ({ kind: 'record', record: record(change), version });
-const released = (change: Partial<LeaseRecord> = {}): Found => heldByB({ state: 'RELEASED', holder: null, prevHolder: 'b', ...change }, 'v71');
+const released = (change: Partial<LeaseRecord> = {}): Found =>
+  heldByB({ state: 'RELEASED', holder: null, prevHolder: 'b', ...change }, 'v71');
 const beatOfB = (change: Partial<Extract<Happening, { kind: 'beat' }>['group'] & object> = {}): Happening => ({
-  kind: 'beat', from: 'b', bootId: 'b1', cfgHash: 'cfg', group: { group: 'g', epoch: 7, seq: 70, version: 'v70', phase: 'held', stopped: false, ...change },
+  kind: 'beat',
+  from: 'b',
+  bootId: 'b1',
+  cfgHash: 'cfg',
+  group: { group: 'g', epoch: 7, seq: 70, version: 'v70', phase: 'held', stopped: false, ...change },
+});
+
+test('before it is known what the last guard left: facts are taken in, nothing is decided', (t) => {
+  const bench = new Bench()
+    .will()
+    .step({ kind: 'tick', gapMs: 0 })
+    .step(beatOfB({ stopped: true, phase: 'idle' }));
+  t.deepEqual(bench.all, []);
+  t.is(nextWakeMs(bench.state), Number.POSITIVE_INFINITY);
+  t.is(bench.start().read(heldByB()).state.writing?.purpose, 'acquire');
 });
 
 test('an unchanged record: nothing before W, then a CAS on exactly the version that was observed', (t) => {
@@ -121,7 +171,11 @@ test('any change of the record: the wait begins again', (t) => {
 });
 
 test('W is the one in the record, not the own', (t) => {
-  const bench = new Bench().start().read(heldByB({ ttlW: 9_000 })).will().observeFor(8_900, heldByB({ ttlW: 9_000 }));
+  const bench = new Bench()
+    .start()
+    .read(heldByB({ ttlW: 9_000 }))
+    .will()
+    .observeFor(8_900, heldByB({ ttlW: 9_000 }));
   t.is(bench.state.writing, null);
   t.not(bench.observeFor(300, heldByB({ ttlW: 9_000 })).state.writing, null);
 });
@@ -131,7 +185,14 @@ const obstacles: [title: string, make: () => Bench][] = [
   ['a will older than 3 s', () => new Bench().start().will().pass(3_050)],
   ['a will that does not want it', () => new Bench().start().will({ want: 'none' })],
   ['a blocker', () => new Bench().start().will({ blockers: ['disk is full'] })],
-  ['a gate of the host', () => new Bench().start().will().step({ kind: 'gate', blockers: ['no leash'] })],
+  [
+    'a gate of the host',
+    () =>
+      new Bench()
+        .start()
+        .will()
+        .step({ kind: 'gate', blockers: ['no leash'] }),
+  ],
   ['another configuration', () => new Bench({ cfgHash: 'other' }).start().will()],
   ['no member in the record', () => new Bench({ self: 'c', members: ['a', 'b', 'c'] }).start().will()],
   ['a record behind what was seen', () => new Bench({}, 9).start().will()],
@@ -177,8 +238,21 @@ test('released: at once in rank 0, after its rank delay in rank 1', (t) => {
 });
 
 test('released to a named successor: that one at once, others leave it a chance', (t) => {
-  t.not(new Bench().start().will({ rank: 1 }).read(released({ successor: 'a' })).state.writing, null);
-  t.is(new Bench().start().will().read(released({ successor: 'b' })).pass(300).state.writing, null);
+  t.not(
+    new Bench()
+      .start()
+      .will({ rank: 1 })
+      .read(released({ successor: 'a' })).state.writing,
+    null,
+  );
+  t.is(
+    new Bench()
+      .start()
+      .will()
+      .read(released({ successor: 'b' }))
+      .pass(300).state.writing,
+    null,
+  );
 });
 
 test('holder counts from before the send: the deadline is t0 + D however late the answer', (t) => {
@@ -223,7 +297,11 @@ test('a conflict that shows the own nonce is a success; any other is not', (t) =
   const own = new Bench().start().will().read(released());
   own.conflict({ kind: 'record', record: own.attempt.record, version: 'v8' });
   t.is(own.state.phase, 'held');
-  const lost = new Bench().start().will().read(released()).conflict(heldByB({ epoch: 8, holder: 'b' }, 'v8'));
+  const lost = new Bench()
+    .start()
+    .will()
+    .read(released())
+    .conflict(heldByB({ epoch: 8, holder: 'b' }, 'v8'));
   t.is(lost.state.phase, 'observe');
   t.true(lost.said('lease.conflict'));
 });
@@ -300,7 +378,9 @@ test('the stop is verified: DEAD, STOPPED(e) in the beats, and the own record is
 });
 
 test('the stop is not verified within S: the host is reset, and the stop is tried again meanwhile', (t) => {
-  const bench = Bench.holding().step({ kind: 'give-up', because: 'x' }).step({ kind: 'hard-stopped', epoch: 8, verified: false, because: 'pid 7 lives' });
+  const bench = Bench.holding()
+    .step({ kind: 'give-up', because: 'x' })
+    .step({ kind: 'hard-stopped', epoch: 8, verified: false, because: 'pid 7 lives' });
   t.is(bench.all.filter(({ kind }) => kind === 'hard-stop').length, 1);
   bench.pass(150);
   t.is(bench.all.filter(({ kind }) => kind === 'hard-stop').length, 2);
@@ -326,7 +406,9 @@ test('planned release: page STOPPING, then verified, then RELEASED with the succ
 });
 
 test('a stop that is not verified: no release, the lease is kept', (t) => {
-  const bench = Bench.holding().will({ want: 'release' }).step({ kind: 'stop-verified', epoch: 8, verified: false, because: 'the address is still there' });
+  const bench = Bench.holding()
+    .will({ want: 'release' })
+    .step({ kind: 'stop-verified', epoch: 8, verified: false, because: 'the address is still there' });
   t.is(bench.state.phase, 'held');
   t.is(bench.last('write-page')?.state, 'HELD');
   t.regex(leaseViewOf(bench.state, bench.nowMs).because, /address is still there/);
@@ -370,7 +452,10 @@ test('fencing required: W alone is never enough', (t) => {
 });
 
 test('rebooted: the own old epoch is released for the others, not resumed', (t) => {
-  const bench = new Bench({}).start().will({ want: 'none' }).read(heldByB({ holder: 'a', bootId: 'a0' }));
+  const bench = new Bench({})
+    .start()
+    .will({ want: 'none' })
+    .read(heldByB({ holder: 'a', bootId: 'a0' }));
   t.like(bench.attempt, { purpose: 'clear', record: { state: 'RELEASED', epoch: 7, prevHolder: 'a' } });
 });
 
@@ -423,7 +508,10 @@ const suspecting = (policy: Partial<OwnershipPolicy>, will: Partial<Will> = {}, 
   for (let beats = 0; beats < 610; beats += 1) {
     bench.nowMs += 100;
     bench.step(beatOfB()).will(will);
-    if (bench.state.reading !== null) bench.read(heldByB({ watchdog: seen.kind === 'record' && seen.record.watchdog, seq: 70 + beats, nonce: `n${beats}` }, `v${70 + beats}`));
+    if (bench.state.reading !== null)
+      bench.read(
+        heldByB({ watchdog: seen.kind === 'record' && seen.record.watchdog, seq: 70 + beats, nonce: `n${beats}` }, `v${70 + beats}`),
+      );
   }
   const lastHeardMs = bench.nowMs;
   const last = heldByB({ watchdog: seen.kind === 'record' && seen.record.watchdog, seq: 900, nonce: 'last' }, 'v900');
@@ -465,7 +553,10 @@ test('no preemption: not steady, not allowed by the controller, no watchdog in t
   const back = suspecting({});
   none(back.bench.read(back.last).step(beatOfB()).pass(300));
   const alive = suspecting({});
-  alive.bench.read(alive.last).pass(100).read(heldByB({ seq: 901, nonce: 'alive' }, 'v901'));
+  alive.bench
+    .read(alive.last)
+    .pass(100)
+    .read(heldByB({ seq: 901, nonce: 'alive' }, 'v901'));
   none(alive.bench.pass(250));
 });
 

@@ -71,12 +71,29 @@ export class TestCluster {
     const { takeover = 'lease', confirm = 'renewal', timing = {}, watchdog = true, groups = ['g'] } = this.options;
     const window = { max: 3, withinMs: 600_000 };
     return {
-      cluster: 'test', file: 'test.yaml', keyFile: '/dev/null',
+      cluster: 'test',
+      file: 'test.yaml',
+      keyFile: '/dev/null',
       nodes: ['a', 'b'].map((id) => ({ id, zone: null, networks: { service: null, heartbeat: ['127.0.0.1'], mirror: null } })),
-      arbiter: { use: 'memory', options: {} }, fencing: { policy: 'watchdog', use: null, unsafe: false, options: {} },
-      timing: { ...LAN, ...timing }, ports: { heartbeat: 1, link: 2, witness: 3, api: 4, mirror: 5 },
-      watchdog: watchdog ? { driver: 'socket', path: 'test' } : { driver: 'none' }, addresses: { kind: 'system' }, plugins: [], settings: {}, cfgHash: 'cfg',
-      groups: groups.map((id) => ({ id, prefer: ['a', 'b'], failback: 'never', takeover, confirm, failover: window, resources: [], hooks: [] })),
+      arbiter: { use: 'memory', options: {} },
+      fencing: { policy: 'watchdog', use: null, unsafe: false, options: {} },
+      timing: { ...LAN, ...timing },
+      ports: { heartbeat: 1, link: 2, witness: 3, api: 4, mirror: 5 },
+      watchdog: watchdog ? { driver: 'socket', path: 'test' } : { driver: 'none' },
+      addresses: { kind: 'system' },
+      plugins: [],
+      settings: {},
+      cfgHash: 'cfg',
+      groups: groups.map((id) => ({
+        id,
+        prefer: ['a', 'b'],
+        failback: 'never',
+        takeover,
+        confirm,
+        failover: window,
+        resources: [],
+        hooks: [],
+      })),
     };
   }
 }
@@ -113,11 +130,26 @@ export class TestHost {
     this.#heartbeats = new BusHeartbeats(cluster.bus, node, `${node}-boot${this.boot}`);
     let randoms = 0;
     this.guard = await runGuard({
-      config: cluster.config(), node, bootId: `${node}-boot${this.boot}`, paths, arbiter, heartbeats: this.#heartbeats, clock: cluster.clock,
+      config: cluster.config(),
+      node,
+      bootId: `${node}-boot${this.boot}`,
+      paths,
+      arbiter,
+      heartbeats: this.#heartbeats,
+      clock: cluster.clock,
       random: { next: () => 0.5, hex: () => `${node}${cluster.clock.nowMs()}${(randoms += 1)}` },
-      journal: { write: (event) => void this.events.push({ ...event, atMs: cluster.clock.nowMs() }), sync: () => Promise.resolve(), close: () => Promise.resolve() },
-      watchdog: (cluster.options.watchdog ?? true) ? dog : noWatchdog, hardStop: this.stop, bootOffsetMs: () => 0,
-      endProcess: ({ pid }) => this.ended.push(pid) > 0, resetHost: (because) => void this.resets.push(because), needsLeash: false, ...change,
+      journal: {
+        write: (event) => void this.events.push({ ...event, atMs: cluster.clock.nowMs() }),
+        sync: () => Promise.resolve(),
+        close: () => Promise.resolve(),
+      },
+      watchdog: (cluster.options.watchdog ?? true) ? dog : noWatchdog,
+      hardStop: this.stop,
+      bootOffsetMs: () => 0,
+      endProcess: ({ pid }) => this.ended.push(pid) > 0,
+      resetHost: (because) => void this.resets.push(because),
+      needsLeash: false,
+      ...change,
     });
   }
 
@@ -133,8 +165,19 @@ export class TestHost {
   say(): void {
     if (!this.talks || this.guard === null) return;
     const groups = this.cluster.options.groups ?? ['g'];
-    const will: Omit<Will, 'group'> = { want: 'hold', rank: this.node === 'a' ? 0 : 1, blockers: [], preemptOk: true, successor: null, because: 'test', ...this.will };
-    this.client?.sendWills(groups.map((group) => ({ ...will, group })), 0);
+    const will: Omit<Will, 'group'> = {
+      want: 'hold',
+      rank: this.node === 'a' ? 0 : 1,
+      blockers: [],
+      preemptOk: true,
+      successor: null,
+      because: 'test',
+      ...this.will,
+    };
+    this.client?.sendWills(
+      groups.map((group) => ({ ...will, group })),
+      0,
+    );
   }
 
   /** Ends the guard as kill -9 would: nothing is said, nothing is written. */
@@ -294,7 +337,8 @@ class BusHeartbeats implements Heartbeats {
 
   send(to: string, message: Message): void {
     if (!this.bus.ends.has(this)) return;
-    for (const other of this.bus.ends) if (other !== this && (to === 'all' || to === other.node)) setImmediate(() => other.#hear(this, message));
+    for (const other of this.bus.ends)
+      if (other !== this && (to === 'all' || to === other.node)) setImmediate(() => other.#hear(this, message));
   }
 
   onReceived(listener: (received: Received) => void): void {
@@ -306,7 +350,15 @@ class BusHeartbeats implements Heartbeats {
   }
 
   peers(): readonly PeerView[] {
-    return [...this.#heard].map(([node, { bootId, state, lastMs }]) => ({ node, state, bootId, links: [], silentMs: this.bus.clock.nowMs() - lastMs, cfgHash: null, groups: [] }));
+    return [...this.#heard].map(([node, { bootId, state, lastMs }]) => ({
+      node,
+      state,
+      bootId,
+      links: [],
+      silentMs: this.bus.clock.nowMs() - lastMs,
+      cfgHash: null,
+      groups: [],
+    }));
   }
 
   steadyBeforeSilenceMs(peer: string): number {
@@ -323,7 +375,12 @@ class BusHeartbeats implements Heartbeats {
     const atMs = this.bus.clock.nowMs();
     const before = this.#heard.get(from.node);
     const same = before?.bootId === from.bootId;
-    this.#heard.set(from.node, { bootId: from.bootId, sinceMs: same && before.state === 'member' ? before.sinceMs : atMs, lastMs: atMs, state: 'member' });
+    this.#heard.set(from.node, {
+      bootId: from.bootId,
+      sinceMs: same && before.state === 'member' ? before.sinceMs : atMs,
+      lastMs: atMs,
+      state: 'member',
+    });
     if (!same) this.#tell({ kind: 'boot', peer: from.node, from: before?.bootId ?? null, to: from.bootId });
     if (before?.state !== 'member') this.#tell({ kind: 'peer', peer: from.node, state: 'member', lastHeardMs: atMs, because: 'heard' });
     for (const listener of this.#received) listener({ from: from.node, bootId: from.bootId, network: 'heartbeat-1', message, atMs });

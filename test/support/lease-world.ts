@@ -12,9 +12,24 @@ import { NO_GROUP_ORDERS, NO_NODE_ORDERS } from '../../core/model/lease.js';
 
 /** Profile `lan` of SAFETY a.5. */
 export const LAN: Timing = {
-  profile: 'lan', heartbeatMs: 40, suspectAfterMs: 220, renewMs: 250, attemptMs: 250, softMs: 500, selfFenceMs: 1_250, stopBudgetMs: 750,
-  watchdogMs: 2_000, watchdogGranularityMs: 0, petMaxAgeMs: 300, pollMs: 100, marginMs: 100, driftRatio: 0.01, takeoverWaitMs: 3_000,
-  rankDelayMs: 50, arbiterRttMs: 100, steadyMs: 60_000,
+  profile: 'lan',
+  heartbeatMs: 40,
+  suspectAfterMs: 220,
+  renewMs: 250,
+  attemptMs: 250,
+  softMs: 500,
+  selfFenceMs: 1_250,
+  stopBudgetMs: 750,
+  watchdogMs: 2_000,
+  watchdogGranularityMs: 0,
+  petMaxAgeMs: 300,
+  pollMs: 100,
+  marginMs: 100,
+  driftRatio: 0.01,
+  takeoverWaitMs: 3_000,
+  rankDelayMs: 50,
+  arbiterRttMs: 100,
+  steadyMs: 60_000,
 };
 
 /** One-line bugs that the world must be able to see. */
@@ -64,12 +79,28 @@ interface Node {
   life: number;
 }
 
-export const runWorld = ({ seed, nodes: count = 2, mutant = 'none', faultsMs = 60_000, quietMs = 12_000, attemptMs = LAN.attemptMs }: WorldOptions): Outcome => {
+export const runWorld = ({
+  seed,
+  nodes: count = 2,
+  mutant = 'none',
+  faultsMs = 60_000,
+  quietMs = 12_000,
+  attemptMs = LAN.attemptMs,
+}: WorldOptions): Outcome => {
   const random = mulberry(seed);
   const chance = (probability: number) => random() < probability;
   const between = (low: number, high: number) => low + random() * (high - low);
   // Swarm: every seed has its own mixture of faults.
-  const knob = { slow: random() * 0.4, lost: random() * 0.15, pause: random() * 0.3, crash: random() * 0.3, cut: random() * 0.5, move: random() * 0.4, outage: random() * 0.2, verify: random() * 0.2 };
+  const knob = {
+    slow: random() * 0.4,
+    lost: random() * 0.15,
+    pause: random() * 0.3,
+    crash: random() * 0.3,
+    cut: random() * 0.5,
+    move: random() * 0.4,
+    outage: random() * 0.2,
+    verify: random() * 0.2,
+  };
   // W as short as I4 allows, not as long as the profile has it: every millisecond of slack would hide a bug.
   const timing: Timing = { ...LAN, attemptMs, takeoverWaitMs: mutant === 'W = D' ? LAN.selfFenceMs + 1 : 2_450 };
   const queue: { atMs: number; order: number; act: () => void }[] = [];
@@ -101,20 +132,46 @@ export const runWorld = ({ seed, nodes: count = 2, mutant = 'none', faultsMs = 6
   const trueOf = (node: Node, localMs: number) => (localMs - node.offsetMs) / node.rate;
 
   const nodes: Node[] = Array.from({ length: count }, (_, index) => ({
-    id: 'abc'[index] ?? 'x', rate: between(0.99, 1.01), offsetMs: between(0, 1e6), boot: 1, process: 1, state: null, powered: true, pausedUntil: 0, cutUntil: 0,
-    lastTickMs: 0, wake: 0, page: null, maxEpoch: 0, activeUntil: null, fencedEpochs: new Set(), heardBoots: new Map(), move: null, life: 1,
+    id: 'abc'[index] ?? 'x',
+    rate: between(0.99, 1.01),
+    offsetMs: between(0, 1e6),
+    boot: 1,
+    process: 1,
+    state: null,
+    powered: true,
+    pausedUntil: 0,
+    cutUntil: 0,
+    lastTickMs: 0,
+    wake: 0,
+    page: null,
+    maxEpoch: 0,
+    activeUntil: null,
+    fencedEpochs: new Set(),
+    heardBoots: new Map(),
+    move: null,
+    life: 1,
   }));
   const bootId = (node: Node) => `${node.id}-boot${node.boot}`;
   const policy = (node: Node): OwnershipPolicy => ({
-    self: node.id, bootId: bootId(node), instance: `${bootId(node)}-${node.process}`, group: 'g', members: nodes.map(({ id }) => id), timing,
-    fencing: 'watchdog', takeover: 'lease', confirm: 'renewal', watchdog: true, cfgHash: 'same',
+    self: node.id,
+    bootId: bootId(node),
+    instance: `${bootId(node)}-${node.process}`,
+    group: 'g',
+    members: nodes.map(({ id }) => id),
+    timing,
+    fencing: 'watchdog',
+    takeover: 'lease',
+    confirm: 'renewal',
+    watchdog: true,
+    cfgHash: 'same',
   });
 
   const active = (node: Node) => node.activeUntil !== null && nowMs < node.activeUntil;
   const bite = (node: Node) => {
     // Last petted at the latest P_max after the send of the last good renewal.
     const renewed = node.state?.tenure?.renewedMs;
-    if (renewed !== undefined && node.activeUntil !== null) node.activeUntil = trueOf(node, renewed + timing.petMaxAgeMs + timing.watchdogMs);
+    if (renewed !== undefined && node.activeUntil !== null)
+      node.activeUntil = trueOf(node, renewed + timing.petMaxAgeMs + timing.watchdogMs);
   };
 
   const step = (node: Node, happening: Record<string, unknown> & { kind: OwnershipEvent['kind'] }) => {
@@ -125,7 +182,11 @@ export const runWorld = ({ seed, nodes: count = 2, mutant = 'none', faultsMs = 6
     }
     steps += 1;
     const localMs = local(node, nowMs);
-    const event = { ...happening, ...(happening.kind === 'tick' ? { gapMs: localMs - node.lastTickMs } : {}), nowMs: localMs } as OwnershipEvent;
+    const event = {
+      ...happening,
+      ...(happening.kind === 'tick' ? { gapMs: localMs - node.lastTickMs } : {}),
+      nowMs: localMs,
+    } as OwnershipEvent;
     if (event.kind === 'tick') node.lastTickMs = localMs;
     const before = node.state;
     const [after, effects] = machine(before, event);
@@ -134,7 +195,10 @@ export const runWorld = ({ seed, nodes: count = 2, mutant = 'none', faultsMs = 6
     if (before.tenure === null && after.tenure !== null && after.phase === 'held') {
       activations += 1;
       const others = nodes.filter((other) => other !== node && active(other));
-      if (others.length > 0) violations.push(`at ${nowMs.toFixed(0)} ms ${node.id} holds epoch ${after.tenure.epoch} while ${others.map(({ id }) => id).join()} is active`);
+      if (others.length > 0)
+        violations.push(
+          `at ${nowMs.toFixed(0)} ms ${node.id} holds epoch ${after.tenure.epoch} while ${others.map(({ id }) => id).join()} is active`,
+        );
       node.activeUntil = nowMs;
     }
     if (before.release !== null && !before.release.verified && after.release?.verified === true) node.activeUntil = null;
@@ -154,7 +218,8 @@ export const runWorld = ({ seed, nodes: count = 2, mutant = 'none', faultsMs = 6
     at(wake, () => (node.wake === mine && node.life === life ? step(node, { kind: 'tick' }) : undefined));
   };
 
-  const found = (): Found => (stored === null ? { kind: 'absent' } : { kind: 'record', record: stored.record, version: String(stored.version) });
+  const found = (): Found =>
+    stored === null ? { kind: 'absent' } : { kind: 'record', record: stored.record, version: String(stored.version) };
 
   const perform = (node: Node, effect: OwnershipEffect) => {
     const { life } = node;
@@ -164,34 +229,57 @@ export const runWorld = ({ seed, nodes: count = 2, mutant = 'none', faultsMs = 6
         if (lost(node)) return;
         return at(nowMs + delay(), () => {
           const seen = found();
-          if (!lost(node)) at(nowMs + delay(), back({ kind: 'read-done', readId: effect.readId, found: seen, orders: { group: NO_GROUP_ORDERS, node: NO_NODE_ORDERS } }));
+          if (!lost(node))
+            at(
+              nowMs + delay(),
+              back({ kind: 'read-done', readId: effect.readId, found: seen, orders: { group: NO_GROUP_ORDERS, node: NO_NODE_ORDERS } }),
+            );
         });
       case 'cas': {
         const { attempt } = effect;
-        if (attempt.record.state === 'HELD' && node.fencedEpochs.has(`${node.boot}/${attempt.record.epoch}`)) violations.push(`${node.id} writes its dead epoch ${attempt.record.epoch}`);
+        if (attempt.record.state === 'HELD' && node.fencedEpochs.has(`${node.boot}/${attempt.record.epoch}`))
+          violations.push(`${node.id} writes its dead epoch ${attempt.record.epoch}`);
         if (lost(node)) return;
         return at(nowMs + delay(), () => {
           const expected = attempt.expected;
-          const fits = mutant === 'CAS on the epoch only' && attempt.purpose === 'acquire' ? stored !== null && stored.record.epoch === attempt.record.epoch - 1 : (stored === null ? null : String(stored.version)) === expected;
+          const fits =
+            mutant === 'CAS on the epoch only' && attempt.purpose === 'acquire'
+              ? stored !== null && stored.record.epoch === attempt.record.epoch - 1
+              : (stored === null ? null : String(stored.version)) === expected;
           if (fits) {
             if (stored !== null && attempt.record.epoch < stored.record.epoch) violations.push(`the epoch fell to ${attempt.record.epoch}`);
-            if (attempt.purpose === 'acquire' && stored !== null && attempt.record.epoch <= stored.record.epoch) violations.push(`epoch ${attempt.record.epoch} was given twice`);
+            if (attempt.purpose === 'acquire' && stored !== null && attempt.record.epoch <= stored.record.epoch)
+              violations.push(`epoch ${attempt.record.epoch} was given twice`);
             stored = { record: attempt.record, version: (versions += 1) };
           }
-          const answer = fits ? { kind: 'cas-done' as const, attemptId: attempt.id, version: String(versions) } : { kind: 'cas-conflict' as const, attemptId: attempt.id, found: found() };
+          const answer = fits
+            ? { kind: 'cas-done' as const, attemptId: attempt.id, version: String(versions) }
+            : { kind: 'cas-conflict' as const, attemptId: attempt.id, found: found() };
           if (!lost(node)) at(nowMs + delay(), back(answer));
         });
       }
       case 'write-page':
         node.page = {
-          epoch: effect.epoch, state: effect.state, deadlineMonoNs: BigInt(Math.round(effect.deadlineMs * 1e6)), deadlineBootMs: effect.deadlineMs, bootOffsetMs: 0,
-          bootId: bootId(node), nonce: effect.nonce, inSync: effect.inSync,
+          epoch: effect.epoch,
+          state: effect.state,
+          deadlineMonoNs: BigInt(Math.round(effect.deadlineMs * 1e6)),
+          deadlineBootMs: effect.deadlineMs,
+          bootOffsetMs: 0,
+          bootId: bootId(node),
+          nonce: effect.nonce,
+          inSync: effect.inSync,
         };
         return undefined;
       case 'verify-stopped':
-        return at(nowMs + between(1, 20), back({ kind: 'stop-verified', epoch: effect.epoch, verified: !(faulty() && chance(knob.verify)), because: 'of the world' }));
+        return at(
+          nowMs + between(1, 20),
+          back({ kind: 'stop-verified', epoch: effect.epoch, verified: !(faulty() && chance(knob.verify)), because: 'of the world' }),
+        );
       case 'hard-stop':
-        return at(nowMs + between(10, timing.stopBudgetMs), back({ kind: 'hard-stopped', epoch: effect.epoch, verified: !(faulty() && chance(knob.verify)), because: 'of the world' }));
+        return at(
+          nowMs + between(10, timing.stopBudgetMs),
+          back({ kind: 'hard-stopped', epoch: effect.epoch, verified: !(faulty() && chance(knob.verify)), because: 'of the world' }),
+        );
       case 'reset-host':
         return powerCycle(node);
       case 'nudge':
@@ -199,8 +287,13 @@ export const runWorld = ({ seed, nodes: count = 2, mutant = 'none', faultsMs = 6
         return undefined;
       case 'beat':
         return beat(node);
-      default:
+      // Files outlive the process: the world remembers what they would hold by itself.
+      case 'journal':
+      case 'persist-phase':
+      case 'persist-max-epoch':
         return undefined;
+      default:
+        return effect satisfies never;
     }
   };
 
@@ -226,7 +319,15 @@ export const runWorld = ({ seed, nodes: count = 2, mutant = 'none', faultsMs = 6
     node.heardBoots = new Map();
     node.state = initialState(policy(node), local(node, nowMs), node.maxEpoch);
     node.lastTickMs = local(node, nowMs);
-    const leftover = leftoverOf({ page: node.page, bootId: bootId(node), leashFired: false, verifiedEmpty: !active(node), nowMs: local(node, nowMs), offsetMs: 0, timing });
+    const leftover = leftoverOf({
+      page: node.page,
+      bootId: bootId(node),
+      leashFired: false,
+      verifiedEmpty: !active(node),
+      nowMs: local(node, nowMs),
+      offsetMs: 0,
+      timing,
+    });
     const taken = node.activeUntil;
     // The application outlives its guard: taking it up again is no new activation.
     node.activeUntil = null;
@@ -269,7 +370,10 @@ export const runWorld = ({ seed, nodes: count = 2, mutant = 'none', faultsMs = 6
     const moving = node.move;
     const want = moving === null ? 'hold' : node.state?.tenure == null ? 'none' : 'release';
     const rank = nodes.indexOf(node);
-    step(node, { kind: 'will', will: { group: 'g', want, rank, blockers: [], preemptOk: false, successor: moving?.to ?? null, because: 'of the world' } });
+    step(node, {
+      kind: 'will',
+      will: { group: 'g', want, rank, blockers: [], preemptOk: false, successor: moving?.to ?? null, because: 'of the world' },
+    });
   };
 
   const watchdogs = () => {
@@ -286,7 +390,10 @@ export const runWorld = ({ seed, nodes: count = 2, mutant = 'none', faultsMs = 6
     const node = nodes[Math.floor(random() * nodes.length)];
     if (node === undefined) return;
     if (chance(knob.pause)) node.pausedUntil = nowMs + between(10, chance(0.3) ? 6_000 : 900);
-    if (chance(knob.crash)) (chance(0.5) ? crashGuard(node, between(50, chance(0.3) ? 4_000 : 300)) : powerCycle(node));
+    if (chance(knob.crash)) {
+      if (chance(0.5)) crashGuard(node, between(50, chance(0.3) ? 4_000 : 300));
+      else powerCycle(node);
+    }
     if (chance(knob.cut)) node.cutUntil = nowMs + between(100, 6_000);
     if (chance(knob.outage)) outageUntil = nowMs + between(100, 5_000);
     if (chance(knob.move)) {

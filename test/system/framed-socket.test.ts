@@ -4,7 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
-import { type FramedConnection, FrameDecoder, MAX_FRAME_BYTES, connectFramed, encodeFrame, listenFramed } from '../../core/system/framed-socket.js';
+import {
+  type FramedConnection,
+  FrameDecoder,
+  MAX_FRAME_BYTES,
+  connectFramed,
+  encodeFrame,
+  listenFramed,
+} from '../../core/system/framed-socket.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'understudy-framed-'));
 test.after.always(() => rmSync(directory, { recursive: true, force: true }));
@@ -12,17 +19,24 @@ const numRuns = Number(process.env['FC_RUNS'] ?? 50);
 
 test('codec: whatever the cuts of the stream, the same messages come out', (t) => {
   fc.assert(
-    fc.property(fc.array(fc.jsonValue(), { maxLength: 8 }), fc.array(fc.nat({ max: 40 }), { minLength: 1, maxLength: 8 }), (messages, cuts) => {
-      const stream = Buffer.concat(messages.map(encodeFrame));
-      const decoder = new FrameDecoder();
-      const out: unknown[] = [];
-      for (let at = 0, turn = 0; at < stream.length; turn += 1) {
-        const next = at + 1 + (cuts[turn % cuts.length] ?? 0);
-        out.push(...decoder.push(stream.subarray(at, next)));
-        at = next;
-      }
-      t.deepEqual(out, messages.map((message) => JSON.parse(JSON.stringify(message)) as unknown));
-    }),
+    fc.property(
+      fc.array(fc.jsonValue(), { maxLength: 8 }),
+      fc.array(fc.nat({ max: 40 }), { minLength: 1, maxLength: 8 }),
+      (messages, cuts) => {
+        const stream = Buffer.concat(messages.map(encodeFrame));
+        const decoder = new FrameDecoder();
+        const out: unknown[] = [];
+        for (let at = 0, turn = 0; at < stream.length; turn += 1) {
+          const next = at + 1 + (cuts[turn % cuts.length] ?? 0);
+          out.push(...decoder.push(stream.subarray(at, next)));
+          at = next;
+        }
+        t.deepEqual(
+          out,
+          messages.map((message) => JSON.parse(JSON.stringify(message)) as unknown),
+        );
+      },
+    ),
     { numRuns },
   );
 });
@@ -53,7 +67,10 @@ test('socket: only the owner may use it, both sides talk, and each hears the end
 test('socket: a live one is not taken over, a dead one is', async (t) => {
   const path = join(directory, 'twice.sock');
   const first = await listenFramed(path, () => {});
-  await t.throwsAsync(listenFramed(path, () => {}), { code: 'REFUSED' });
+  await t.throwsAsync(
+    listenFramed(path, () => {}),
+    { code: 'REFUSED' },
+  );
   await first.close();
   const second = await listenFramed(path, () => {});
   await second.close();
@@ -66,7 +83,9 @@ test('socket: rubbish ends the connection, not the process', async (t) => {
     connection.onMessage(() => t.fail('nothing of this is a message'));
     connection.onClose(ended.resolve);
   });
-  connect(path).on('error', () => undefined).write('GET / HTTP/1.1\r\n\r\n');
+  connect(path)
+    .on('error', () => undefined)
+    .write('GET / HTTP/1.1\r\n\r\n');
   t.regex(await ended.promise, /announces/);
   await server.close();
 });

@@ -102,7 +102,8 @@ export class MemoryArbiter implements Arbiter {
         signal.removeEventListener('abort', silent);
         settle();
       };
-      if (faults.refuse !== null) return this.#later(faults.requestDelayMs, () => answered(() => reject(new ArbiterError('refused', faults.refuse ?? ''))));
+      if (faults.refuse !== null)
+        return this.#later(faults.requestDelayMs, () => answered(() => reject(new ArbiterError('refused', faults.refuse ?? ''))));
       if (faults.loseRequest) return undefined;
       return this.#later(faults.requestDelayMs, () => {
         const result = effect();
@@ -120,7 +121,8 @@ export class MemoryArbiter implements Arbiter {
     return new Promise((resolve) => {
       if (signal.aborted) return resolve();
       const end = this.store.follow((value) => {
-        if (keys.includes(value.key) && !this.faults.loseAnswer && !this.faults.loseRequest) this.#later(this.faults.answerDelayMs, () => changed(value));
+        if (keys.includes(value.key) && !this.faults.loseAnswer && !this.faults.loseRequest)
+          this.#later(this.faults.answerDelayMs, () => changed(value));
       });
       signal.addEventListener('abort', () => (end(), resolve()), { once: true });
     });

@@ -1,0 +1,61 @@
+// What the guard is made of: handed in as plain objects by the entry, or by a test. Interfaces only, and the policy that a
+// group's ownership machine gets from the config.
+import type { ClusterConfig } from '../config/cluster-config.js';
+import type { Journal } from '../journal/journal.js';
+import type { Heartbeats } from '../membership/contract.js';
+import type { BootId, GroupId, NodeId } from '../model/ids.js';
+import type { GuardView } from '../model/lease.js';
+import type { Arbiter } from '../ownership/arbiter.js';
+import type { OwnershipPolicy } from '../ownership/state.js';
+import type { Clock } from '../system/clock.js';
+import type { Paths } from '../system/paths.js';
+import type { Random } from '../system/random.js';
+import type { ControllerIdentity } from './controller-watch.js';
+import type { HardStop } from './hard-stop.js';
+import type { Watchdog } from './watchdog.js';
+
+export interface GuardOptions {
+  readonly config: ClusterConfig;
+  readonly node: NodeId;
+  readonly bootId: BootId;
+  readonly paths: Paths;
+  readonly arbiter: Arbiter;
+  readonly heartbeats: Heartbeats;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly journal: Journal;
+  readonly watchdog: Watchdog;
+  readonly hardStop: HardStop;
+  /** CLOCK_BOOTTIME − CLOCK_MONOTONIC of this host: core/system/boot. */
+  readonly bootOffsetMs: () => number;
+  /** Ends exactly this process; false when it was no longer there. */
+  readonly endProcess: (controller: ControllerIdentity) => boolean;
+  /** The last resort when a group cannot be stopped: must not return control to the group. */
+  readonly resetHost: (because: string) => void;
+  /** Whether nothing is acquired without the leash's beat. Default: where there is no watchdog. */
+  readonly needsLeash?: boolean;
+}
+
+export interface GuardHandle {
+  view(): GuardView;
+  /** Ends this process's part: sockets, timers, connections. The groups, their pages and the watchdog stay as they are. */
+  stop(): Promise<void>;
+}
+
+/** One group as its ownership machine sees it. `instance` is unlike that of any other guard process. */
+export const policyOf = ({ config, node, bootId, watchdog }: GuardOptions, id: GroupId, instance: string): OwnershipPolicy => {
+  const group = config.groups.find((one) => one.id === id);
+  return {
+    self: node,
+    bootId,
+    instance,
+    group: id,
+    members: group?.prefer ?? [],
+    timing: config.timing,
+    fencing: config.fencing.policy,
+    takeover: group?.takeover ?? 'lease',
+    confirm: group?.confirm ?? 'renewal',
+    watchdog: watchdog.present,
+    cfgHash: config.cfgHash,
+  };
+};
