@@ -142,7 +142,7 @@ const actionSteps = (node: NodeId, own: readonly JournalEvent[]): TimelineStep[]
 };
 
 const labelOf = (event: JournalEvent): StepLabel => {
-  switch (text(event, 'kind')) {
+  switch (text(event, 'kind') ?? '') {
     case 'start':
       return isAddress(text(event, 'type') ?? '') ? 'address' : 'start';
     case 'stop':

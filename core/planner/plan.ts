@@ -7,7 +7,8 @@ import type { ObservedState } from '../model/observed.js';
 import type { Action, GroupVerdict, Plan } from '../model/plan.js';
 import { evict, leave, lookAround, run } from './expand.js';
 import { factsOf, type Facts } from './facts.js';
-import { decide, type Verdict } from './rules.js';
+import type { Ruled, Verdict } from './course.js';
+import { decide } from './rules.js';
 import { afterStarts, beforeStarts, beforeStops, droppedMove, fenceAction, notes, waitingMove } from './transition.js';
 import { willOf } from './wills.js';
 
@@ -40,7 +41,7 @@ const planGroup = (
   };
 };
 
-const actionsOf = (facts: Facts, decided: Verdict & { readonly rule: string }): readonly Action[] => {
+const actionsOf = (facts: Facts, decided: Ruled): readonly Action[] => {
   const { course, rule, because } = decided;
   switch (course.kind) {
     case 'wait':

@@ -5,9 +5,7 @@ import type { Action, OrdersChange } from '../model/plan.js';
 import { actionId } from './expand.js';
 import { departureNoted, failoverNoted, moveAborted, moveAway, type Facts } from './facts.js';
 import { readinessOf } from './rank.js';
-import type { Verdict } from './rules.js';
-
-type Ruled = Verdict & { readonly rule: string };
+import type { Ruled } from './course.js';
 
 const blank = { resource: null, hook: null, node: null, orders: null } as const;
 

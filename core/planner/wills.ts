@@ -5,7 +5,7 @@ import type { Will } from '../model/lease.js';
 import type { Action } from '../model/plan.js';
 import type { Facts } from './facts.js';
 import { blockersOf, rankOf } from './rank.js';
-import type { Verdict } from './rules.js';
+import type { Verdict } from './course.js';
 
 /** The will that goes with a verdict and the actions it came to. */
 export const willOf = (facts: Facts, { course, because }: Verdict, actions: readonly Action[]): Will => {
@@ -25,7 +25,7 @@ export const willOf = (facts: Facts, { course, because }: Verdict, actions: read
       if (course.will === 'stand-by') return standBy(facts, because, []);
       return will(facts, {
         want: course.will,
-        successor: course.will === 'release' ? (course.successor ?? null) : null,
+        successor: course.successor,
         because,
         blockers: course.will === 'none' ? [because] : [],
       });

@@ -1,0 +1,78 @@
+// The sentences of the rules that need more than a line: what an operator reads at 3 a.m. in journal, plan and console. They
+// say what is known and what is done about it, with names as the config spells them. Nothing here decides.
+import type { NodeId } from '../model/ids.js';
+import type { Facts } from './facts.js';
+import { reasonOfMember, type Member } from './failures.js';
+import { blockersOf } from './rank.js';
+import { isOrAre, listOf, span, tail } from './words.js';
+
+const ids = (members: readonly Member[]): readonly string[] => members.map(({ resource }) => resource.id);
+
+/** `vip and pg`. */
+export const named = (members: readonly Member[]): string => listOf(ids(members));
+/** `vip and pg are`. */
+export const namedAre = (members: readonly Member[]): string => `${named(members)} ${isOrAre(members)}`;
+
+export const recordUnread = ({ observed, lease, now }: Facts): string =>
+  now !== null && observed.arbiter.state !== 'ok' && observed.arbiter.state !== 'unknown'
+    ? `the lease record cannot be read: ${observed.arbiter.because}`
+    : `the lease record has not been read yet: ${lease.because}`;
+
+export const inMaintenance = ({ orders, held, group, self }: Facts): string =>
+  `${orders.maintenance ? group.id : self} is in maintenance: nothing is touched${held ? ', the lease is kept' : ''}`;
+
+export const stopFailed = ({ members, held, self }: Facts): string => {
+  const stuck = members.find(({ seen }) => seen?.stopFailed != null);
+  const so = held ? 'the lease is kept so that no other node starts beside it' : 'nothing is taken over here';
+  return `${stuck?.resource.id} could not be stopped on ${self}: ${stuck?.seen?.stopFailed}; ${so}`;
+};
+
+export const standingBy = (facts: Facts): string => {
+  const { holder, lease, self } = facts;
+  const blockers = blockersOf(facts);
+  const heard = holder?.state === 'unseen' ? ' by the record and has not been heard yet' : '';
+  return `${holder?.id} holds epoch ${lease.epoch}${heard}; ${self} ${blockers.length === 0 ? 'is ready' : `could not take over: ${listOf(blockers)}`}`;
+};
+
+export const blocked = (facts: Facts, other: NodeId | null): string =>
+  `${facts.self} cannot take ${facts.group.id}: ${listOf(blockersOf(facts))}${other === null ? '' : `; ${other} can`}`;
+
+export const holderLost = ({ holder, lease, self, group }: Facts): string =>
+  `${holder?.id} is ${holder?.state === 'lost' ? 'lost' : 'silent'} and may still run ${group.id}: ` +
+  `${self} takes over when the end of epoch ${lease.epoch} is proven`;
+
+export const claim = ({ record, lease, self, group, orders }: Facts): string => {
+  const next = orders.move?.to ?? lease.successor;
+  if (record === 'held' || record === 'fencing')
+    return `the record names ${self}, whose guard does not hold epoch ${lease.epoch}: what runs here is left alone until it is known whose it is`;
+  if (next !== null && next !== self) return `${group.id} is free and ${next} was named to come next`;
+  return record === 'released'
+    ? `${group.id} was released and ${self} may take it`
+    : `${group.id} was never held as far as is known, and ${self} may take it`;
+};
+
+export const restarted = (bad: readonly Member[]): string => {
+  const [first] = bad;
+  const limit = first?.resource.restart;
+  const reason = first === undefined ? '' : tail(reasonOfMember(first));
+  return `${named(bad)} failed${reason}; restarted here (${first?.seen?.failures} of ${limit?.max} within ${span(limit?.withinMs ?? 0)})`;
+};
+
+export const unclear = (members: readonly Member[]): string => {
+  const [first] = members;
+  if (first === undefined) return '';
+  const { resource, seen, status } = first;
+  const reason = tail(reasonOfMember(first));
+  if (status === 'doubtful')
+    return `${named(members)} failed a check${reason}; ${seen?.badRow} of ${resource.tolerance} in a row before it counts`;
+  const counted = resource.unknownLimit > 0 ? ` (${seen?.unknownRow} of ${resource.unknownLimit})` : '';
+  return `it cannot be told whether ${namedAre(members)} online${reason}; nothing is concluded from that${counted}`;
+};
+
+export const partial = (missing: readonly Member[], group: string): string =>
+  `${missing.find(({ broken }) => broken !== null)?.broken ?? `${namedAre(missing)} not online`}; not critical, so ${group} stays here`;
+
+export const online = ({ self, lease, members }: Facts): string => {
+  const degraded = members.find(({ seen }) => seen?.degraded != null);
+  return `everything is online on ${self}, epoch ${lease.epoch}${degraded === undefined ? '' : `; ${degraded.resource.id} is degraded: ${degraded.seen?.degraded}`}`;
+};
