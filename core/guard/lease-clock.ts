@@ -4,22 +4,30 @@ import type { Clock } from '../system/clock.js';
 
 /** Boot time that runs ahead of monotonic time by more than this is a sleep; /proc/uptime has steps of 10 ms. */
 const SLEPT_MS = 50;
+/** Looked for at most so often: a look costs 5 µs. */
+const LOOK_MS = 10;
 
 export class LeaseClock {
   readonly #clock: Clock;
   readonly #bootOffset: () => number;
   #baseMs: number;
   #sleptMs = 0;
+  #toldMs = 0;
+  #lookedMs: number;
 
   /** `bootOffset`: CLOCK_BOOTTIME − CLOCK_MONOTONIC of this host, milliseconds (core/system/boot). */
   constructor(clock: Clock, bootOffset: () => number) {
     this.#clock = clock;
     this.#bootOffset = bootOffset;
     this.#baseMs = bootOffset();
+    this.#lookedMs = clock.nowMs();
   }
 
+  /** Also the first event after a sleep is handled with the sleep counted: it may be the answer to a renewal. */
   nowMs(): number {
-    return this.#clock.nowMs() + this.#sleptMs;
+    const monoMs = this.#clock.nowMs();
+    if (monoMs - this.#lookedMs >= LOOK_MS) this.#look(monoMs);
+    return monoMs + this.#sleptMs;
   }
 
   /** A moment of CLOCK_MONOTONIC on this clock, and back. */
@@ -31,13 +39,20 @@ export class LeaseClock {
     return this.#baseMs;
   }
 
-  /** Looks for a sleep since the last look; its length, else 0. Every deadline must be checked again after one. */
+  /** Looks for a sleep; all that was found since it was last asked, else 0. Every deadline must be checked again after one. */
   look(): number {
+    this.#look(this.#clock.nowMs());
+    const gapMs = this.#sleptMs - this.#toldMs;
+    this.#toldMs = this.#sleptMs;
+    return gapMs;
+  }
+
+  #look(monoMs: number): void {
+    this.#lookedMs = monoMs;
     const offsetMs = this.#bootOffset();
     const gapMs = offsetMs - this.#baseMs;
-    if (gapMs <= SLEPT_MS) return 0;
+    if (gapMs <= SLEPT_MS) return;
     this.#baseMs = offsetMs;
     this.#sleptMs += gapMs;
-    return gapMs;
   }
 }

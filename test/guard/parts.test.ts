@@ -185,6 +185,10 @@ test('lease clock: a sleep of the host moves it on, a step of /proc/uptime does 
   t.is(lease.nowMs(), 4_010);
   t.is(lease.toMonoMs(lease.nowMs()), 1_000);
   t.is(lease.look(), 0);
+  clock.advance(20);
+  offsetMs += 2_000;
+  t.is(lease.nowMs(), 6_030, 'counted before anybody looked');
+  t.is(lease.look(), 2_000);
 });
 
 test('guard store: epochs never fall, orders come back, and a broken file is not an empty one', async (t) => {
