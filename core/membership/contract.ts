@@ -34,8 +34,20 @@ export interface Received {
 }
 
 export type MembershipChange =
-  | { readonly kind: 'link'; readonly peer: NodeId; readonly network: NetworkId; readonly state: 'up' | 'down' | 'unknown'; readonly because: string }
-  | { readonly kind: 'peer'; readonly peer: NodeId; readonly state: PeerView['state']; readonly lastHeardMs: number | null; readonly because: string }
+  | {
+      readonly kind: 'link';
+      readonly peer: NodeId;
+      readonly network: NetworkId;
+      readonly state: 'up' | 'down' | 'unknown';
+      readonly because: string;
+    }
+  | {
+      readonly kind: 'peer';
+      readonly peer: NodeId;
+      readonly state: PeerView['state'];
+      readonly lastHeardMs: number | null;
+      readonly because: string;
+    }
   /** The peer came back with another boot. */
   | { readonly kind: 'boot'; readonly peer: NodeId; readonly from: BootId | null; readonly to: BootId };
 

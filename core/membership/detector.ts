@@ -105,7 +105,10 @@ export class Detector {
       for (const link of peer.links) {
         if (nowMs < this.#linkDueMs(peer, link)) continue;
         link.state = 'down';
-        const because = link.heardMs === null ? `${peer.id} was never heard over ${link.network}` : `nothing from ${peer.id} over ${link.network} for ${seconds(nowMs - link.heardMs)}`;
+        const because =
+          link.heardMs === null
+            ? `${peer.id} was never heard over ${link.network}`
+            : `nothing from ${peer.id} over ${link.network} for ${seconds(nowMs - link.heardMs)}`;
         changes.push({ kind: 'link', peer: peer.id, network: link.network, state: 'down', because });
       }
       if (nowMs < this.#peerDueMs(peer)) continue;
@@ -127,7 +130,12 @@ export class Detector {
     return nextMs === Number.POSITIVE_INFINITY ? null : nextMs;
   }
 
-  view(id: NodeId): { readonly state: PeerState; readonly bootId: BootId | null; readonly heardMs: number | null; readonly links: readonly { readonly network: NetworkId; readonly state: LinkState }[] } {
+  view(id: NodeId): {
+    readonly state: PeerState;
+    readonly bootId: BootId | null;
+    readonly heardMs: number | null;
+    readonly links: readonly { readonly network: NetworkId; readonly state: LinkState }[];
+  } {
     const { state, bootId, heardMs, links } = this.#peer(id);
     return { state, bootId, heardMs, links: links.map(({ network, state: linkState }) => ({ network, state: linkState })) };
   }

@@ -15,7 +15,24 @@ const BOOT_BYTES = 32;
 const NO_NONCE = '0'.repeat(2 * NONCE_BYTES);
 
 // Where each field begins. Numbers are big-endian.
-const AT = { magic: 0, version: 4, network: 5, key: 6, cluster: 8, sender: 16, recipient: 24, boot: 32, seq: 64, sent: 72, echoSent: 80, echoHold: 88, length: 92, challenge: 94, echo: 110, body: 126 } as const;
+const AT = {
+  magic: 0,
+  version: 4,
+  network: 5,
+  key: 6,
+  cluster: 8,
+  sender: 16,
+  recipient: 24,
+  boot: 32,
+  seq: 64,
+  sent: 72,
+  echoSent: 80,
+  echoHold: 88,
+  length: 92,
+  challenge: 94,
+  echo: 110,
+  body: 126,
+} as const;
 
 /** How much of a frame is left for the body. */
 export const MAX_BODY_BYTES = MAX_FRAME_BYTES - AT.body - TAG_BYTES;
@@ -40,7 +57,16 @@ export interface Frame {
   readonly body: Uint8Array;
 }
 
-export type DropReason = 'too-long' | 'too-short' | 'not-ours' | 'unknown-key' | 'bad-tag' | 'wrong-cluster' | 'wrong-recipient' | 'unknown-sender' | 'bad-header';
+export type DropReason =
+  | 'too-long'
+  | 'too-short'
+  | 'not-ours'
+  | 'unknown-key'
+  | 'bad-tag'
+  | 'wrong-cluster'
+  | 'wrong-recipient'
+  | 'unknown-sender'
+  | 'bad-header';
 export type Decoded = { readonly ok: true; readonly frame: Frame } | { readonly ok: false; readonly reason: DropReason };
 
 export interface FrameCodec {
@@ -53,12 +79,16 @@ export interface FrameIdentity {
   readonly cluster: ClusterId;
   readonly self: NodeId;
   readonly peers: readonly NodeId[];
-  readonly keys: { readonly current: { readonly id: number }; readonly all: readonly { readonly id: number; readonly bytes: Uint8Array }[] };
+  readonly keys: {
+    readonly current: { readonly id: number };
+    readonly all: readonly { readonly id: number; readonly bytes: Uint8Array }[];
+  };
 }
 
 const nameHash = (kind: string, name: string): Buffer => createHash('sha256').update(`understudy ${kind}\0${name}`).digest().subarray(0, 8);
 // The cluster key serves other protocols too: a signature made for one must mean nothing in another.
-const frameKey = (bytes: Uint8Array): KeyObject => createSecretKey(Buffer.from(hkdfSync('sha256', bytes, '', 'understudy heartbeat 1', 32)));
+const frameKey = (bytes: Uint8Array): KeyObject =>
+  createSecretKey(Buffer.from(hkdfSync('sha256', bytes, '', 'understudy heartbeat 1', 32)));
 const tagOf = (key: KeyObject, signed: Uint8Array): Buffer => createHmac('sha256', key).update(signed).digest();
 
 const safeNumber = (value: bigint): number | null => (value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : null);
@@ -74,8 +104,10 @@ export const createFrameCodec = ({ cluster, self, peers, keys }: FrameIdentity):
   const encode = (frame: Frame): Uint8Array => {
     const recipient = hashOf.get(frame.peer);
     const key = keyOf.get(keys.current.id);
-    if (recipient === undefined || key === undefined) throw new RangeError(`heartbeat frame: no peer ${frame.peer} or no key ${keys.current.id}`);
-    if (frame.body.length > MAX_BODY_BYTES || !/^[!-~]{1,32}$/.test(frame.bootId)) throw new RangeError('heartbeat frame: body or bootId does not fit');
+    if (recipient === undefined || key === undefined)
+      throw new RangeError(`heartbeat frame: no peer ${frame.peer} or no key ${keys.current.id}`);
+    if (frame.body.length > MAX_BODY_BYTES || !/^[!-~]{1,32}$/.test(frame.bootId))
+      throw new RangeError('heartbeat frame: body or bootId does not fit');
     const bytes = Buffer.alloc(AT.body + frame.body.length + TAG_BYTES);
     bytes.writeUInt32BE(MAGIC, AT.magic);
     bytes[AT.version] = VERSION;
@@ -117,7 +149,14 @@ export const createFrameCodec = ({ cluster, self, peers, keys }: FrameIdentity):
     const seq = safeNumber(bytes.readBigUInt64BE(AT.seq));
     const sentUs = safeNumber(bytes.readBigUInt64BE(AT.sent));
     const echoSentUs = safeNumber(bytes.readBigUInt64BE(AT.echoSent));
-    if (seq === null || sentUs === null || echoSentUs === null || !/^[!-~]{1,32}$/.test(bootId) || bytes.readUInt16BE(AT.length) !== end - AT.body) return drop('bad-header');
+    if (
+      seq === null ||
+      sentUs === null ||
+      echoSentUs === null ||
+      !/^[!-~]{1,32}$/.test(bootId) ||
+      bytes.readUInt16BE(AT.length) !== end - AT.body
+    )
+      return drop('bad-header');
     const answer = bytes.toString('hex', AT.echo, AT.echo + NONCE_BYTES);
     return {
       ok: true,

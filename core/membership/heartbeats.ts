@@ -69,7 +69,8 @@ class UdpHeartbeats implements Heartbeats {
 
   constructor({ config, node, bootId, keys, clock, random, sockets }: HeartbeatOptions) {
     const self = config.nodes.find(({ id }) => id === node);
-    if (self === undefined) throw new UnderstudyError('NODE_UNKNOWN', `cannot send heartbeats as ${node}: it is not a node of ${config.file}`);
+    if (self === undefined)
+      throw new UnderstudyError('NODE_UNKNOWN', `cannot send heartbeats as ${node}: it is not a node of ${config.file}`);
     const others = config.nodes.filter(({ id }) => id !== node);
     const nowMs = clock.nowMs();
     this.#bootId = bootId;
@@ -85,7 +86,12 @@ class UdpHeartbeats implements Heartbeats {
       return makePeer(other.id, heartbeatAddresses(other).slice(0, this.#addresses.length), session);
     });
     this.#sources = new Map(
-      this.#peers.flatMap((peer) => peer.links.map((link): [string, Source] => [`${link.index} ${link.address}`, { peer, link, limit: new RateLimit(SOURCE_LIMIT, nowMs) }])),
+      this.#peers.flatMap((peer) =>
+        peer.links.map((link): [string, Source] => [
+          `${link.index} ${link.address}`,
+          { peer, link, limit: new RateLimit(SOURCE_LIMIT, nowMs) },
+        ]),
+      ),
     );
     this.#detector = new Detector(
       {
@@ -183,7 +189,15 @@ class UdpHeartbeats implements Heartbeats {
     for (const link of peer.links) {
       const heldUs = nowUs - link.lastReadUs;
       const echo = link.lastSentUs === null || heldUs > MAX_ECHO_HELD_US ? null : { sentUs: link.lastSentUs, heldUs };
-      const frame: Frame = { peer: peer.id, bootId: this.#bootId, network: link.index, sentUs: nowUs, echo, body, ...peer.session.outgoing(answering) };
+      const frame: Frame = {
+        peer: peer.id,
+        bootId: this.#bootId,
+        network: link.index,
+        sentUs: nowUs,
+        echo,
+        body,
+        ...peer.session.outgoing(answering),
+      };
       this.#open[link.index]?.send(this.#codec.encode(frame), this.#port, link.address);
     }
   }

@@ -16,7 +16,14 @@ const MAX_NAME = 128;
 
 type Wire = readonly unknown[];
 const bytesOf = (wire: Wire): Uint8Array => Buffer.from(JSON.stringify(wire), 'utf8');
-const groupWire = ({ group, epoch, seq, version, phase, stopped }: BeatGroup): Wire => [group, epoch, seq, version, PHASES.indexOf(phase), stopped ? 1 : 0];
+const groupWire = ({ group, epoch, seq, version, phase, stopped }: BeatGroup): Wire => [
+  group,
+  epoch,
+  seq,
+  version,
+  PHASES.indexOf(phase),
+  stopped ? 1 : 0,
+];
 
 /** The message as bodies of at most `maxBytes` each; null when even one group alone is too long. */
 export const encodeMessage = (message: Message, maxBytes: number): readonly Uint8Array[] | null => {
@@ -50,7 +57,8 @@ const readGroup = (wire: unknown): BeatGroup | null => {
   if (!Array.isArray(wire) || wire.length !== 6) return null;
   const [group, epoch, seq, version, phaseIndex, stopped] = wire as unknown[];
   const phase = typeof phaseIndex === 'number' ? PHASES[phaseIndex] : undefined;
-  if (!isName(group) || !isCount(epoch) || !isCount(seq) || !isName(version) || phase === undefined || (stopped !== 0 && stopped !== 1)) return null;
+  if (!isName(group) || !isCount(epoch) || !isCount(seq) || !isName(version) || phase === undefined || (stopped !== 0 && stopped !== 1))
+    return null;
   return { group, epoch, seq, version, phase, stopped: stopped === 1 };
 };
 

@@ -31,7 +31,14 @@ const RTT_WEIGHT = 1 / 8; // As TCP smooths it. Source: RFC 6298.
 export const makePeer = (id: NodeId, addresses: readonly string[], session: PeerSession): Peer => ({
   id,
   // Networks have the same names on every node: their place in the list.
-  links: addresses.map((address, index) => ({ index, network: `heartbeat-${index + 1}`, address, lastSentUs: null, lastReadUs: 0, rttMs: null })),
+  links: addresses.map((address, index) => ({
+    index,
+    network: `heartbeat-${index + 1}`,
+    address,
+    lastSentUs: null,
+    lastReadUs: 0,
+    rttMs: null,
+  })),
   session,
   repliedMs: Number.NEGATIVE_INFINITY,
   cfgHash: null,

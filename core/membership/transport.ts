@@ -35,7 +35,10 @@ export const heartbeatAddresses = (node: NodeConfig): readonly string[] =>
   node.networks.heartbeat.map((address) => {
     const canonical = canonicalAddress(address);
     if (canonical !== null) return canonical;
-    throw new UnderstudyError('CONFIG_INVALID', `node ${node.id}: heartbeat address ${address} is not numeric, and heartbeats look no names up`);
+    throw new UnderstudyError(
+      'CONFIG_INVALID',
+      `node ${node.id}: heartbeat address ${address} is not numeric, and heartbeats look no names up`,
+    );
   });
 
 const RECEIVE_BUFFER_BYTES = 256 * 1024;
@@ -53,15 +56,24 @@ const bind = (socket: Socket, address: string, port: number): Promise<void> =>
 export const systemSockets: DatagramSockets = {
   async open(address, port, { onMessage, onError }) {
     const version = isIP(address);
-    if (version === 0) throw new UnderstudyError('CONFIG_INVALID', `cannot listen for heartbeats on ${address}: a numeric address is needed, names are not looked up`);
+    if (version === 0)
+      throw new UnderstudyError(
+        'CONFIG_INVALID',
+        `cannot listen for heartbeats on ${address}: a numeric address is needed, names are not looked up`,
+      );
     // The default lookup would take the way through a later tick; a numeric address needs none.
-    const lookup = (host: string, _options: unknown, done: (error: null, address: string, family: number) => void) => done(null, host, version);
+    const lookup = (host: string, _options: unknown, done: (error: null, address: string, family: number) => void) =>
+      done(null, host, version);
     const socket = createSocket({ type: version === 6 ? 'udp6' : 'udp4', lookup: lookup as never, recvBufferSize: RECEIVE_BUFFER_BYTES });
     try {
       await bind(socket, address, port);
     } catch (error) {
       socket.close();
-      throw new UnderstudyError('CONFIG_INVALID', `cannot listen for heartbeats on ${address} port ${port}: ${reasonOf(error)}; is it an address of this host, and is no other guard running?`, { cause: error, hint: 'Check networks.heartbeat of this node, and ip address on this host.' });
+      throw new UnderstudyError(
+        'CONFIG_INVALID',
+        `cannot listen for heartbeats on ${address} port ${port}: ${reasonOf(error)}; is it an address of this host, and is no other guard running?`,
+        { cause: error, hint: 'Check networks.heartbeat of this node, and ip address on this host.' },
+      );
     }
     socket.on('error', onError);
     socket.on('message', (bytes, from) => onMessage(bytes, from.address));

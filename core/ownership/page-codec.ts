@@ -9,7 +9,8 @@ export const PAGE_BYTES = 512;
 
 const MAGIC = 'USL1';
 const STATES: readonly string[] = ['HELD', 'STOPPING', 'RELEASED', 'DEAD'] satisfies readonly PageState[];
-const LINE = /^(USL1 (\d{1,16}) ([A-Z]{4,8}) (\d{1,19}) (-?\d{1,15}) (-?\d{1,15}) ([!-+.-~-]{1,64}) ([!-+.-~-]{1,64}) (?:-|([!-~]{1,300}))) (\d{1,10}) *\n$/;
+const LINE =
+  /^(USL1 (\d{1,16}) ([A-Z]{4,8}) (\d{1,19}) (-?\d{1,15}) (-?\d{1,15}) ([!-+.-~-]{1,64}) ([!-+.-~-]{1,64}) (?:-|([!-~]{1,300}))) (\d{1,10}) *\n$/;
 const WORD = /^[!-+.-~-]{1,64}$/; // Printable, neither space nor comma.
 
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
@@ -27,7 +28,8 @@ export const cksum = (bytes: Uint8Array): number => {
 };
 
 const word = (what: string, value: string): string => {
-  if (!WORD.test(value) || value === '-') throw new RangeError(`lease page: ${what} ${JSON.stringify(value)} is not one printable word of at most 64 characters`);
+  if (!WORD.test(value) || value === '-')
+    throw new RangeError(`lease page: ${what} ${JSON.stringify(value)} is not one printable word of at most 64 characters`);
   return value;
 };
 const whole = (what: string, value: number): number => {

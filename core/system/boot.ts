@@ -41,7 +41,10 @@ const keptBootId = (paths: Paths, random: Random): string => {
 };
 
 /** 32 hex digits: the same for every process of one boot of this host (or of one power-on of a lab host), and never again. */
-export const readBootId = (paths: Paths, { random = systemRandom, kernelFile = KERNEL_BOOT_ID }: { random?: Random; kernelFile?: string } = {}): BootId => {
+export const readBootId = (
+  paths: Paths,
+  { random = systemRandom, kernelFile = KERNEL_BOOT_ID }: { random?: Random; kernelFile?: string } = {},
+): BootId => {
   const boot = readIfThere(kernelFile)?.trim() || keptBootId(paths, random);
   const salt = readIfThere(bootSalt(paths)) ?? '';
   return createHash('sha256').update(`${boot}\n${salt}`).digest('hex').slice(0, 32);

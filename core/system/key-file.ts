@@ -34,9 +34,11 @@ const readPrivate = (file: string): string => {
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw unusable(file, 'it is not a file');
     if (process.platform !== 'win32') {
-      if ((stat.mode & 0o077) !== 0) throw unusable(file, `its mode ${(stat.mode & 0o777).toString(8)} lets others read it: chmod 0400 ${file}`);
+      if ((stat.mode & 0o077) !== 0)
+        throw unusable(file, `its mode ${(stat.mode & 0o777).toString(8)} lets others read it: chmod 0400 ${file}`);
       const self = process.getuid?.() ?? 0;
-      if (stat.uid !== 0 && stat.uid !== self) throw unusable(file, `it belongs to user ${stat.uid}: chown it to root or to the user who runs understudy`);
+      if (stat.uid !== 0 && stat.uid !== self)
+        throw unusable(file, `it belongs to user ${stat.uid}: chown it to root or to the user who runs understudy`);
     }
     const bytes = Buffer.alloc(MAX_BYTES + 1);
     const length = readSync(fd, bytes, 0, bytes.length, 0);

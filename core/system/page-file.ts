@@ -78,7 +78,8 @@ export const openPageWriter = (path: string): PageWriter => {
   return {
     write(page) {
       const written = writeSync(fd, encodePage(page), 0, PAGE_BYTES, 0);
-      if (written !== PAGE_BYTES) throw new UnderstudyError('REFUSED', `lease page ${path}: only ${written} of ${PAGE_BYTES} bytes were written`);
+      if (written !== PAGE_BYTES)
+        throw new UnderstudyError('REFUSED', `lease page ${path}: only ${written} of ${PAGE_BYTES} bytes were written`);
     },
     close: () => closeSync(fd),
   };
@@ -147,9 +148,17 @@ export const openPageReader = (path: string, clocks: PageClocks): PageReader => 
     if (slowLoss !== null) return lost(slowLoss, found.epoch);
     const remainingMs = Number(found.deadlineMonoNs - clocks.monoNs()) / 1e6;
     if (remainingMs <= 0) return lost('the lease page has run out', found.epoch);
-    if (found.state === 'HELD') return { held: true, stopping: false, epoch: found.epoch, remainingMs, inSync: found.inSync, because: 'held' };
+    if (found.state === 'HELD')
+      return { held: true, stopping: false, epoch: found.epoch, remainingMs, inSync: found.inSync, because: 'held' };
     const stopping = found.state === 'STOPPING';
-    return { held: false, stopping, epoch: found.epoch, remainingMs: stopping ? remainingMs : 0, inSync: found.inSync, because: `the lease page says ${found.state}` };
+    return {
+      held: false,
+      stopping,
+      epoch: found.epoch,
+      remainingMs: stopping ? remainingMs : 0,
+      inSync: found.inSync,
+      because: `the lease page says ${found.state}`,
+    };
   };
 
   return {

@@ -9,8 +9,13 @@ export const WITNESS_PORT = 4472;
 export const witnessArbiter = defineArbiter({
   summary: 'A small compare-and-set server of understudy’s own, on a third machine; where no etcd, DynamoDB or S3 is to be had.',
   options: options({
-    address: text('Where the witness listens, ADDRESS:PORT, numeric').refine((value) => parseAddress(value, WITNESS_PORT) !== null, 'write a numeric address and a port, e.g. 10.0.9.9:4472'),
-    remember: text('File in which this node remembers which state it trusts, so that a witness that lost it is refused after a restart too').optional(),
+    address: text('Where the witness listens, ADDRESS:PORT, numeric').refine(
+      (value) => parseAddress(value, WITNESS_PORT) !== null,
+      'write a numeric address and a port, e.g. 10.0.9.9:4472',
+    ),
+    remember: text(
+      'File in which this node remembers which state it trusts, so that a witness that lost it is refused after a restart too',
+    ).optional(),
   }),
   minRenewMs: 100,
   open({ address, remember }, { cluster, node, key, ports, log }) {

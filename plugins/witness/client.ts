@@ -42,6 +42,8 @@ export class WitnessClient implements Arbiter {
   readonly #pending = new Map<number, Pending>();
   readonly #followers = new Set<Follower>();
   #link: Link | null = null;
+  /** The link whose silence is being looked into. */
+  #doubted: Link | null = null;
   #retry: NodeJS.Timeout | null = null;
   #attempts = 0;
   #nextId = 0;
@@ -56,21 +58,29 @@ export class WitnessClient implements Arbiter {
 
   read(keys: readonly string[], signal: AbortSignal): Promise<readonly (Versioned | null)[]> {
     const found = new Map<string, Versioned>();
-    return this.#request(signal, (id) => ({ t: 'read', id, keys: [...keys] }), (answer, resolve) => {
-      if (answer.t !== 'values') return null;
-      for (const value of answer.values) found.set(value.key, value);
-      if (answer.last) resolve(keys.map((key) => found.get(key) ?? null));
-      return answer.last;
-    });
+    return this.#request(
+      signal,
+      (id) => ({ t: 'read', id, keys: [...keys] }),
+      (answer, resolve) => {
+        if (answer.t !== 'values') return null;
+        for (const value of answer.values) found.set(value.key, value);
+        if (answer.last) resolve(keys.map((key) => found.get(key) ?? null));
+        return answer.last;
+      },
+    );
   }
 
   cas(key: string, expected: string | null, value: string, signal: AbortSignal): Promise<CasResult> {
-    return this.#request<CasResult>(signal, (id) => ({ t: 'cas', id, key, expected, value }), (answer, resolve) => {
-      if (answer.t === 'done') resolve({ outcome: 'done', version: answer.version });
-      else if (answer.t === 'conflict') resolve({ outcome: 'conflict', current: answer.current });
-      else return null;
-      return true;
-    });
+    return this.#request<CasResult>(
+      signal,
+      (id) => ({ t: 'cas', id, key, expected, value }),
+      (answer, resolve) => {
+        if (answer.t === 'done') resolve({ outcome: 'done', version: answer.version });
+        else if (answer.t === 'conflict') resolve({ outcome: 'conflict', current: answer.current });
+        else return null;
+        return true;
+      },
+    );
   }
 
   follow(keys: readonly string[], changed: (value: Versioned) => void, signal: AbortSignal): Promise<void> {
@@ -97,7 +107,11 @@ export class WitnessClient implements Arbiter {
     return Promise.resolve();
   }
 
-  #request<T>(signal: AbortSignal, make: (id: number) => Pending['request'], settle: (answer: Answer, resolve: (value: T) => void) => boolean | null): Promise<T> {
+  #request<T>(
+    signal: AbortSignal,
+    make: (id: number) => Pending['request'],
+    settle: (answer: Answer, resolve: (value: T) => void) => boolean | null,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new ArbiterError('refused', 'the arbiter is closed'));
       if (signal.aborted) return reject(this.#unknown('the time was over before it was asked', signal.reason));
@@ -124,14 +138,13 @@ export class WitnessClient implements Arbiter {
       };
       const abort = () => {
         const link = this.#link;
-        const unheard = pending.sentMs !== null && link?.ready === true && link.heardMs < pending.sentMs;
-        pending.failed(this.#unknown(pending.sentMs === null ? this.#trouble : 'it did not answer in time', signal.reason));
-        // Not a byte since it was asked: the way may be dead, and TCP would find out much later. A new connection knows.
-        if (unheard) link.end('it did not answer in time');
+        const { sentMs } = pending;
+        pending.failed(this.#unknown(sentMs === null ? this.#trouble : 'it did not answer in time', signal.reason));
+        if (sentMs !== null && link !== null) this.#doubt(link, sentMs);
       };
       signal.addEventListener('abort', abort, { once: true });
       this.#pending.set(id, pending);
-      if (this.#link?.ready === true) this.#send(this.#link, pending);
+      if (this.#link?.ready === true && this.#link !== this.#doubted) this.#send(this.#link, pending);
     });
   }
 
@@ -144,13 +157,32 @@ export class WitnessClient implements Arbiter {
     link.send(pending.request);
   }
 
+  // Not a byte since it was asked: the way may be dead, and TCP would find out much later; a new connection knows. But after
+  // a pause of this process timers run before the sockets are read, so what waits there is read first. Until then nothing
+  // new is sent: it would be lost with the connection.
+  #doubt(link: Link, sinceMs: number): void {
+    if (!link.ready || link.heardMs >= sinceMs) return;
+    this.#doubted = link;
+    setImmediate(() =>
+      setImmediate(() => {
+        if (this.#doubted === link) this.#doubted = null;
+        if (link.ready && link.heardMs < sinceMs) link.end('it did not answer in time');
+        else if (link.ready) this.#sendWaiting(link);
+      }),
+    );
+  }
+
+  #sendWaiting(link: Link): void {
+    for (const pending of this.#pending.values()) if (pending.sentMs === null) this.#send(link, pending);
+  }
+
   #sendFollow(): void {
     if (this.#link?.ready !== true) return;
     this.#link.send({ t: 'follow', keys: [...new Set([...this.#followers].flatMap(({ keys }) => [...keys]))] });
   }
 
   #failAll(error: ArbiterError, which: (pending: Pending) => boolean): void {
-    for (const pending of [...this.#pending.values()]) if (which(pending)) pending.failed(error);
+    for (const pending of this.#pending.values()) if (which(pending)) pending.failed(error);
   }
 
   #connect(): void {
@@ -158,7 +190,12 @@ export class WitnessClient implements Arbiter {
     const { host, port, key, cluster, node } = this.#options;
     const readyWithinMs = READY_WITHIN_MS[Math.min(this.#attempts, READY_WITHIN_MS.length - 1)]!;
     const link: Link = new Link({
-      host, port, key, cluster, node, readyWithinMs,
+      host,
+      port,
+      key,
+      cluster,
+      node,
+      readyWithinMs,
       onWelcome: ({ stateId, generation }) => this.#welcomed(link, stateId, generation),
       onAnswer: (answer) => this.#answer(answer),
       onEnd: (why, strange) => this.#ended(link, why, strange),
@@ -172,7 +209,7 @@ export class WitnessClient implements Arbiter {
     if (objection !== null) return link.end(objection, true);
     if (this.#refusal !== null) this.#options.log.info('the witness is good again', { stateId });
     this.#refusal = null;
-    for (const pending of this.#pending.values()) this.#send(link, pending);
+    this.#sendWaiting(link);
     if (this.#followers.size > 0) this.#sendFollow();
   }
 

@@ -17,7 +17,8 @@ const needed = (options: Readonly<Record<string, unknown>>, name: string, what: 
   return value;
 };
 
-const say = (line: string, data: Record<string, unknown> = {}): void => void process.stderr.write(`${line}${Object.keys(data).length > 0 ? ` ${JSON.stringify(data)}` : ''}\n`);
+const say = (line: string, data: Record<string, unknown> = {}): void =>
+  void process.stderr.write(`${line}${Object.keys(data).length > 0 ? ` ${JSON.stringify(data)}` : ''}\n`);
 
 export const witnessCommand: CommandDefinition = {
   summary: 'Keeps the leases of a cluster on a third machine: a small compare-and-set server with one file',
@@ -34,7 +35,9 @@ export const witnessCommand: CommandDefinition = {
     if (options['create'] === true) {
       const stateId = newStateId();
       await createStateFile(stateFile, stateId);
-      process.stdout.write(`Created state ${stateId} in ${stateFile}.\nServe it with: understudy witness --state ${stateFile} --key FILE\n`);
+      process.stdout.write(
+        `Created state ${stateId} in ${stateFile}.\nServe it with: understudy witness --state ${stateFile} --key FILE\n`,
+      );
       return 0;
     }
     await serve(options, stateFile, signalled());
@@ -52,7 +55,11 @@ export const serve = async (options: Readonly<Record<string, unknown>>, stateFil
   const keys = loadKeys(needed(options, 'key', 'the cluster key'));
   const listen = needed(options, 'listen', 'ADDRESS:PORT');
   const at = parseAddress(listen, WITNESS_PORT);
-  if (at === null) throw new UnderstudyError('USAGE', `understudy witness cannot listen on ${listen}: write a numeric address and a port, e.g. 10.0.9.9:${WITNESS_PORT}`);
+  if (at === null)
+    throw new UnderstudyError(
+      'USAGE',
+      `understudy witness cannot listen on ${listen}: write a numeric address and a port, e.g. 10.0.9.9:${WITNESS_PORT}`,
+    );
   const debug = options['verbose'] === true ? say : () => {};
   const witness = await startWitness({ ...at, stateFile, keys, log: { debug, info: say, warn: say, error: say } });
   process.stdout.write(`Witness of state ${witness.stateId} at ${witness.address}, generation ${witness.generation()}\n`);

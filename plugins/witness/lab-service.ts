@@ -19,14 +19,16 @@ export const witnessLabService: LabServiceDefinition = {
     return {
       config: { arbiter: { use: 'witness', address } },
       async fault([word]) {
-        if (word !== 'down' && word !== 'up') throw new UnderstudyError('USAGE', `the witness of the lab can be told down or up, not ${word ?? 'nothing'}`);
+        if (word !== 'down' && word !== 'up')
+          throw new UnderstudyError('USAGE', `the witness of the lab can be told down or up, not ${word ?? 'nothing'}`);
         if (word === 'down') {
           await witness?.close();
           witness = null;
         } else witness ??= await start(port);
         return `the witness is ${word}`;
       },
-      state: () => (witness === null ? { address, up: false } : { address, up: true, stateId: witness.stateId, generation: witness.generation() }),
+      state: () =>
+        witness === null ? { address, up: false } : { address, up: true, stateId: witness.stateId, generation: witness.generation() },
       stop: async () => {
         await witness?.close();
         witness = null;

@@ -3,7 +3,17 @@ import { randomBytes } from 'node:crypto';
 import { type Socket, connect } from 'node:net';
 import { reasonOf } from 'understudy/plugin';
 import { Answer, type Request, Welcome, WitnessGreeting } from './messages.js';
-import { FrameReader, MAX_FRAME_BYTES, MAX_GREETING_BYTES, NONCE_BYTES, Opener, Sealer, connectionKeys, greeting, parseJson } from './wire.js';
+import {
+  FrameReader,
+  MAX_FRAME_BYTES,
+  MAX_GREETING_BYTES,
+  NONCE_BYTES,
+  Opener,
+  Sealer,
+  connectionKeys,
+  greeting,
+  parseJson,
+} from './wire.js';
 
 export interface LinkOptions {
   readonly host: string;
@@ -41,7 +51,11 @@ export class Link {
     this.#readyBy = setTimeout(() => this.ready || this.end(`no connection within ${options.readyWithinMs} ms`), options.readyWithinMs);
     this.#socket.on('data', (chunk: Buffer) => this.#data(chunk));
     this.#socket.on('error', (error) => this.end(error.message));
-    this.#socket.on('close', () => this.end(this.#sealer !== null && !this.ready ? 'it ended the connection at the greeting (another cluster key?)' : 'it ended the connection'));
+    this.#socket.on('close', () =>
+      this.end(
+        this.#sealer !== null && !this.ready ? 'it ended the connection at the greeting (another cluster key?)' : 'it ended the connection',
+      ),
+    );
   }
 
   send(request: Request): void {

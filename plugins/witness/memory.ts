@@ -19,19 +19,25 @@ export class WitnessMemory {
     if (file === null) return;
     try {
       const [stateId, generation] = readFileSync(file, 'utf8').trim().split(' ');
-      if (stateId === undefined || !/^[0-9a-f]{8,64}$/.test(stateId) || !/^\d{1,15}$/.test(generation ?? '')) throw new Error('it is not "STATEID GENERATION"');
+      if (stateId === undefined || !/^[0-9a-f]{8,64}$/.test(stateId) || !/^\d{1,15}$/.test(generation ?? ''))
+        throw new Error('it is not "STATEID GENERATION"');
       this.#stateId = stateId;
       this.#generation = Number(generation);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-      throw new UnderstudyError('REFUSED', `cannot read what was remembered of the witness in ${file}: ${reasonOf(error)}`, { cause: error, hint: 'Compare it with the other nodes; remove it only when you know that the witness did not lose its state.' });
+      throw new UnderstudyError('REFUSED', `cannot read what was remembered of the witness in ${file}: ${reasonOf(error)}`, {
+        cause: error,
+        hint: 'Compare it with the other nodes; remove it only when you know that the witness did not lose its state.',
+      });
     }
   }
 
   /** Why this state may not be believed, or null. A new one that is believed is remembered. */
   objection(stateId: string, generation: number): string | null {
-    if (this.#stateId !== null && stateId !== this.#stateId) return `the witness lost its state: it was ${this.#stateId}, now it is ${stateId}`;
-    if (generation < this.#generation) return `the witness lost its state: it was at generation ${this.#generation}, now it is at ${generation}`;
+    if (this.#stateId !== null && stateId !== this.#stateId)
+      return `the witness lost its state: it was ${this.#stateId}, now it is ${stateId}`;
+    if (generation < this.#generation)
+      return `the witness lost its state: it was at generation ${this.#generation}, now it is at ${generation}`;
     this.#stateId = stateId;
     this.saw(generation);
     return null;

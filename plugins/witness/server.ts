@@ -8,7 +8,18 @@ import { type Answer, ClientGreeting, Hello, Request } from './messages.js';
 import { openStateFile } from './state-file.js';
 import { lockState } from './state-lock.js';
 import { Store } from './store.js';
-import { FrameReader, MAX_FRAME_BYTES, MAX_GREETING_BYTES, NONCE_BYTES, Opener, Sealer, WireError, connectionKeys, greeting, parseJson } from './wire.js';
+import {
+  FrameReader,
+  MAX_FRAME_BYTES,
+  MAX_GREETING_BYTES,
+  NONCE_BYTES,
+  Opener,
+  Sealer,
+  WireError,
+  connectionKeys,
+  greeting,
+  parseJson,
+} from './wire.js';
 
 export interface WitnessOptions {
   readonly host: string;
@@ -50,7 +61,12 @@ export const startWitness = async ({ host, port, stateFile, keys, log }: Witness
       file,
       (values) => connections.forEach((connection) => connection.push(values)),
       (error) => {
-        fail(new UnderstudyError('REFUSED', `the witness cannot write ${stateFile}: ${reasonOf(error)}`, { cause: error, hint: 'Mend the disk, then start the witness again: it continues from what it acknowledged.' }));
+        fail(
+          new UnderstudyError('REFUSED', `the witness cannot write ${stateFile}: ${reasonOf(error)}`, {
+            cause: error,
+            hint: 'Mend the disk, then start the witness again: it continues from what it acknowledged.',
+          }),
+        );
         connections.forEach((connection) => connection.end());
       },
     );
@@ -86,7 +102,14 @@ export const startWitness = async ({ host, port, stateFile, keys, log }: Witness
 
 const listen = (server: Server, host: string, port: number): Promise<string> =>
   new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(new UnderstudyError('REFUSED', `the witness cannot listen on ${host}:${port}: ${reasonOf(error)}`, { cause: error, hint: 'Use an address of this host and a port that is free.' })));
+    server.once('error', (error) =>
+      reject(
+        new UnderstudyError('REFUSED', `the witness cannot listen on ${host}:${port}: ${reasonOf(error)}`, {
+          cause: error,
+          hint: 'Use an address of this host and a port that is free.',
+        }),
+      ),
+    );
     server.listen({ host, port, exclusive: true }, () => {
       const bound = server.address();
       const at = bound !== null && typeof bound === 'object' ? bound : { address: host, port };
@@ -186,7 +209,12 @@ class Connection {
       case 'cas':
         if ((this.#underWay += 1) > MAX_UNDER_WAY) throw new WireError(`more than ${MAX_UNDER_WAY} requests under way`);
         this.#store.cas(request.key, request.expected, request.value).then(
-          (result) => this.#answer({ ...(result.outcome === 'done' ? { t: 'done', version: result.version } : { t: 'conflict', current: result.current }), id: request.id, generation: this.#store.generation }),
+          (result) =>
+            this.#answer({
+              ...(result.outcome === 'done' ? { t: 'done', version: result.version } : { t: 'conflict', current: result.current }),
+              id: request.id,
+              generation: this.#store.generation,
+            }),
           (error: unknown) => this.#answer({ t: 'refused', id: request.id, why: reasonOf(error) }),
         );
     }

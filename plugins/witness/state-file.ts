@@ -91,7 +91,8 @@ const syncDirectory = async (directory: string): Promise<void> => {
 };
 
 const writeAll = async (handle: FileHandle, bytes: Buffer, at: number): Promise<void> => {
-  for (let written = 0; written < bytes.length; ) written += (await handle.write(bytes, written, bytes.length - written, at + written)).bytesWritten;
+  for (let written = 0; written < bytes.length; )
+    written += (await handle.write(bytes, written, bytes.length - written, at + written)).bytesWritten;
 };
 
 const draftOf = (file: string): string => `${file}.new`;
@@ -112,7 +113,8 @@ const prepare = async (file: string): Promise<FileHandle> => {
 // Begins the prepared log with a snapshot and puts it in the place of the old one. Returns where the log ends.
 const install = async (file: string, prepared: FileHandle, { stateId, generation, values }: WitnessState): Promise<number> => {
   const snapshot = recordOf({ stateId, generation, values: [...values.values()] });
-  if (snapshot.length > MAX_STATE_BYTES) throw new UnderstudyError('REFUSED', `the witness would hold ${snapshot.length} bytes; its limit is ${MAX_STATE_BYTES}`);
+  if (snapshot.length > MAX_STATE_BYTES)
+    throw new UnderstudyError('REFUSED', `the witness would hold ${snapshot.length} bytes; its limit is ${MAX_STATE_BYTES}`);
   await writeAll(prepared, snapshot, 0);
   await prepared.sync();
   await rename(draftOf(file), file);
@@ -132,7 +134,10 @@ const statIfThere = async (file: string): Promise<Stats | null> => {
 /** Makes a new, empty state with this id. Refuses when the file exists: two lives of one witness must not be confused. */
 export const createStateFile = async (file: string, stateId: string): Promise<void> => {
   const reserve = await open(file, 'wx', 0o600).catch((error: unknown) => {
-    throw new UnderstudyError('REFUSED', `cannot create the witness's state ${file}: ${reasonOf(error)}`, { cause: error, hint: 'To go on with an existing state, start the witness without --create.' });
+    throw new UnderstudyError('REFUSED', `cannot create the witness's state ${file}: ${reasonOf(error)}`, {
+      cause: error,
+      hint: 'To go on with an existing state, start the witness without --create.',
+    });
   });
   await reserve.close();
   try {
@@ -148,7 +153,9 @@ export const createStateFile = async (file: string, stateId: string): Promise<vo
 /** Opens an existing state. Throws REFUSED when it is missing or damaged: a witness that forgot grants epochs twice. */
 export const openStateFile = async (file: string): Promise<StateFile> => {
   if ((await statIfThere(file)) === null)
-    throw new UnderstudyError('REFUSED', `cannot start the witness: there is no state ${file}`, { hint: 'Only for a cluster that never had a witness: understudy witness --create --state FILE. A lost state is restored as plugins/witness/README.md says.' });
+    throw new UnderstudyError('REFUSED', `cannot start the witness: there is no state ${file}`, {
+      hint: 'Only for a cluster that never had a witness: understudy witness --create --state FILE. A lost state is restored as plugins/witness/README.md says.',
+    });
   const found = await open(file, 'r');
   let state: WitnessState;
   try {

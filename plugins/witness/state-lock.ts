@@ -11,13 +11,23 @@ export const lockState = async (stateFile: string): Promise<() => Promise<void>>
   const directory = await realpath(dirname(stateFile)).catch((error: unknown) => {
     throw new UnderstudyError('REFUSED', `cannot use the witness's state ${stateFile}: ${reasonOf(error)}`, { cause: error });
   });
-  const name = `understudy-witness-${createHash('sha256').update(join(directory, basename(stateFile))).digest('hex').slice(0, 32)}`;
+  const name = `understudy-witness-${createHash('sha256')
+    .update(join(directory, basename(stateFile)))
+    .digest('hex')
+    .slice(0, 32)}`;
   // Linux: a socket without a file. Windows: a named pipe. Elsewhere the port alone keeps two apart.
   const path = process.platform === 'linux' ? `\0${name}` : process.platform === 'win32' ? `\\\\.\\pipe\\${name}` : null;
   if (path === null) return () => Promise.resolve();
   const holder = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
-    holder.once('error', (error) => reject(new UnderstudyError('REFUSED', `another witness serves ${stateFile}: ${reasonOf(error)}`, { cause: error, hint: 'Stop it first; one state has one witness.' })));
+    holder.once('error', (error) =>
+      reject(
+        new UnderstudyError('REFUSED', `another witness serves ${stateFile}: ${reasonOf(error)}`, {
+          cause: error,
+          hint: 'Stop it first; one state has one witness.',
+        }),
+      ),
+    );
     holder.listen(path, resolve);
   });
   return () => new Promise((resolve) => holder.close(() => resolve()));

@@ -15,7 +15,8 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-const bytesOf = ({ key, value }: { readonly key: string; readonly value: string }): number => Buffer.byteLength(key) + Buffer.byteLength(value);
+const bytesOf = ({ key, value }: { readonly key: string; readonly value: string }): number =>
+  Buffer.byteLength(key) + Buffer.byteLength(value);
 
 export class Store {
   readonly #file: StateFile;

@@ -23,8 +23,15 @@ export class WireError extends Error {
 export type Direction = 'to-witness' | 'to-client';
 
 /** The two keys of one connection. */
-export const connectionKeys = (clusterKey: Uint8Array, witnessNonce: string, clientNonce: string): Readonly<Record<Direction, KeyObject>> => {
-  const key = (direction: Direction) => createSecretKey(Buffer.from(hkdfSync('sha256', clusterKey, Buffer.from(witnessNonce + clientNonce, 'hex'), `understudy witness 1 ${direction}`, 32)));
+export const connectionKeys = (
+  clusterKey: Uint8Array,
+  witnessNonce: string,
+  clientNonce: string,
+): Readonly<Record<Direction, KeyObject>> => {
+  const key = (direction: Direction) =>
+    createSecretKey(
+      Buffer.from(hkdfSync('sha256', clusterKey, Buffer.from(witnessNonce + clientNonce, 'hex'), `understudy witness 1 ${direction}`, 32)),
+    );
   return { 'to-witness': key('to-witness'), 'to-client': key('to-client') };
 };
 
@@ -100,7 +107,8 @@ export class FrameReader {
     this.#kept = this.#kept.length === 0 ? chunk : Buffer.concat([this.#kept, chunk]);
     while (this.#kept.length >= LENGTH_BYTES) {
       const length = this.#kept.readUInt32BE(0);
-      if (length === 0 || length > this.limitBytes) throw new WireError(`the other side announced a frame of ${length} bytes; the limit is ${this.limitBytes}`);
+      if (length === 0 || length > this.limitBytes)
+        throw new WireError(`the other side announced a frame of ${length} bytes; the limit is ${this.limitBytes}`);
       if (this.#kept.length < LENGTH_BYTES + length) return;
       const frame = this.#kept.subarray(LENGTH_BYTES, LENGTH_BYTES + length);
       this.#kept = this.#kept.subarray(LENGTH_BYTES + length);

@@ -12,7 +12,9 @@ import { openPageWriter } from '../../core/system/page-file.js';
 import { pathsFrom } from '../../core/system/paths.js';
 
 const script = (name: string) => fileURLToPath(new URL(`../../core/guard/${name}`, import.meta.url));
-const CGROUP_ROOT = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup'].find((root) => existsSync(join(root, 'cgroup.procs')) && existsSync(join(root, 'cgroup.controllers')));
+const CGROUP_ROOT = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup'].find(
+  (root) => existsSync(join(root, 'cgroup.procs')) && existsSync(join(root, 'cgroup.controllers')),
+);
 const NAME = `membership-${process.pid}`;
 let serial = 0;
 
@@ -43,20 +45,27 @@ const cgroup = (t: ExecutionContext): string => {
   mkdirSync(join(directory, 'child'), { recursive: true });
   t.teardown(() => {
     writeFileSync(join(directory, 'cgroup.kill'), '1');
-    for (let tries = 0; tries < 100 && /populated 1/.test(readFileSync(join(directory, 'cgroup.events'), 'utf8')); tries++) spawnSync('sleep', ['0.01']);
+    for (let tries = 0; tries < 100 && /populated 1/.test(readFileSync(join(directory, 'cgroup.events'), 'utf8')); tries++)
+      spawnSync('sleep', ['0.01']);
     for (const path of [join(directory, 'child'), directory]) rmdirSync(path);
   });
   return directory;
 };
 
 const inside = async (directory: string, command = 'exec sleep 1000'): Promise<ChildProcess> => {
-  const child = spawn('/bin/sh', ['-c', `echo $$ >"$0/cgroup.procs"; echo ready; ${command}`, directory], { stdio: ['ignore', 'pipe', 'ignore'], detached: true });
+  const child = spawn('/bin/sh', ['-c', `echo $$ >"$0/cgroup.procs"; echo ready; ${command}`, directory], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    detached: true,
+  });
   await once(child.stdout!, 'data');
   return child;
 };
 const populated = (directory: string) => /^populated 1$/m.test(readFileSync(join(directory, 'cgroup.events'), 'utf8'));
 
-for (const [title, env] of [['cgroup.kill', {}], ['freeze and kill, as before Linux 5.14', { UNDERSTUDY_NO_CGROUP_KILL: 'yes' }]] as const) {
+for (const [title, env] of [
+  ['cgroup.kill', {}],
+  ['freeze and kill, as before Linux 5.14', { UNDERSTUDY_NO_CGROUP_KILL: 'yes' }],
+] as const) {
   rooted(`cgroup by ${title}: everything in it and below, also what forks and ignores signals`, async (t) => {
     const { list, stop } = setUp(t);
     const directory = cgroup(t);
@@ -79,7 +88,14 @@ rooted('addr: taken from whatever interface has it, with whatever prefix; the ot
   t.teardown(() => execFileSync('ip', ['netns', 'delete', space]));
   const prefix = ['ip', 'netns', 'exec', space];
   ip('link', 'add', 'one', 'type', 'veth', 'peer', 'name', 'two');
-  for (const [cidr, name] of [['192.168.0.10/32', 'one'], ['192.168.0.10/24', 'two'], ['192.168.0.100/32', 'one'], ['fd00::10/128', 'two'], ['fd00::100/64', 'two']]) ip('addr', 'add', cidr!, 'dev', name!);
+  for (const [cidr, name] of [
+    ['192.168.0.10/32', 'one'],
+    ['192.168.0.10/24', 'two'],
+    ['192.168.0.100/32', 'one'],
+    ['fd00::10/128', 'two'],
+    ['fd00::100/64', 'two'],
+  ])
+    ip('addr', 'add', cidr!, 'dev', name!);
   list('addr one 192.168.0.10/32', 'addr two fd00::10/128', 'addr gone 10.1.1.1/24');
   t.is(stop(['--verify-only'], { prefix }).status, 1);
   t.deepEqual(stop([], { prefix }), { status: 0, said: '' });
@@ -108,7 +124,16 @@ rooted('the leash over a real cgroup: empty within D, 0.1 s and the stop', async
   list(`cgroup ${directory}`);
   const writer = openPageWriter(join(run, 'lease', 'db'));
   const deadlineMs = 700;
-  writer.write({ epoch: 3, state: 'HELD', deadlineMonoNs: process.hrtime.bigint() + BigInt(deadlineMs * 1e6), deadlineBootMs: uptime() * 1000 + deadlineMs, bootOffsetMs: bootOffsetMs(), bootId: readBootId(pathsFrom({ run }, {})), nonce: 'n', inSync: [] });
+  writer.write({
+    epoch: 3,
+    state: 'HELD',
+    deadlineMonoNs: process.hrtime.bigint() + BigInt(deadlineMs * 1e6),
+    deadlineBootMs: uptime() * 1000 + deadlineMs,
+    bootOffsetMs: bootOffsetMs(),
+    bootId: readBootId(pathsFrom({ run }, {})),
+    nonce: 'n',
+    inSync: [],
+  });
   const startMs = performance.now();
   const leash = spawn('/bin/sh', [script('leash.sh'), '--run-dir', run, '--reset-command', `touch ${run}/reset`], { stdio: 'ignore' });
   t.teardown(() => leash.kill('SIGKILL'));
@@ -116,7 +141,8 @@ rooted('the leash over a real cgroup: empty within D, 0.1 s and the stop', async
   const tookMs = performance.now() - startMs;
   t.true(tookMs >= deadlineMs, `${tookMs}`);
   t.true(tookMs < deadlineMs + 1000, `${tookMs}`);
-  while (!existsSync(join(run, 'lease', 'db.stopped.3')) && performance.now() - startMs < 10_000) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (!existsSync(join(run, 'lease', 'db.stopped.3')) && performance.now() - startMs < 10_000)
+    await new Promise((resolve) => setTimeout(resolve, 5));
   t.true(existsSync(join(run, 'lease', 'db.stopped.3')));
   t.false(existsSync(join(run, 'reset')));
 });

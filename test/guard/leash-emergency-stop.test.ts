@@ -9,7 +9,9 @@ import test, { type ExecutionContext } from 'ava';
 import { encodePage } from '../../core/ownership/page-codec.js';
 
 const SCRIPT = fileURLToPath(new URL('../../core/guard/emergency-stop.sh', import.meta.url));
-const SHELLS: (readonly string[])[] = [['/bin/sh'], ['bash', '--posix'], ['busybox', 'sh']].filter(([program]) => spawnSync(program!, ['--help']).error === undefined);
+const SHELLS: (readonly string[])[] = [['/bin/sh'], ['bash', '--posix'], ['busybox', 'sh']].filter(
+  ([program]) => spawnSync(program!, ['--help']).error === undefined,
+);
 let hosts = 0;
 
 const setUp = (t: ExecutionContext) => {
@@ -21,12 +23,20 @@ const setUp = (t: ExecutionContext) => {
   const list = (...lines: string[]) => writeFileSync(join(run, 'hardstop', 'db'), lines.map((line) => `${line}\n`).join(''));
   const env = { PATH: process.env['PATH'], UNDERSTUDY_LAB_HOST: ownHost };
   const runStop = (shell: readonly string[], ...args: string[]) => {
-    const { status, stderr } = spawnSync(shell[0]!, [...shell.slice(1), SCRIPT, 'db', '--run-dir', run, ...args], { encoding: 'utf8', env, timeout: 30_000 });
+    const { status, stderr } = spawnSync(shell[0]!, [...shell.slice(1), SCRIPT, 'db', '--run-dir', run, ...args], {
+      encoding: 'utf8',
+      env,
+      timeout: 30_000,
+    });
     return { status, said: stderr.trim() };
   };
   const stop = (...args: string[]) => runStop(SHELLS[0]!, ...args);
   const start = async (resource: string, { host = ownHost, command = 'sleep 1000', detached = true } = {}): Promise<ChildProcess> => {
-    const child = spawn('/bin/sh', ['-c', `echo ready; ${command}`], { detached, stdio: ['ignore', 'pipe', 'ignore'], env: { PATH: process.env['PATH'], UNDERSTUDY_RESOURCE: resource, UNDERSTUDY_LAB_HOST: host } });
+    const child = spawn('/bin/sh', ['-c', `echo ready; ${command}`], {
+      detached,
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: { PATH: process.env['PATH'], UNDERSTUDY_RESOURCE: resource, UNDERSTUDY_LAB_HOST: host },
+    });
     t.teardown(() => kill(-child.pid!));
     await once(child.stdout!, 'data');
     return child;
@@ -42,8 +52,12 @@ const kill = (pid: number): void => {
   }
 };
 const lives = (child: ChildProcess) => existsSync(`/proc/${child.pid}`) && !/\) Z /.test(readFileSync(`/proc/${child.pid}/stat`, 'utf8'));
-const startTime = (pid: number) => readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ')[19]!;
-const page = (state: 'HELD' | 'STOPPING' | 'RELEASED' | 'DEAD') => encodePage({ epoch: 1, state, deadlineMonoNs: 1n, deadlineBootMs: 1, bootOffsetMs: 0, bootId: 'b', nonce: 'n', inSync: [] });
+const startTime = (pid: number) =>
+  readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ')[19]!;
+const page = (state: 'HELD' | 'STOPPING' | 'RELEASED' | 'DEAD') =>
+  encodePage({ epoch: 1, state, deadlineMonoNs: 1n, deadlineBootMs: 1, bootOffsetMs: 0, bootId: 'b', nonce: 'n', inSync: [] });
 
 test('a list with nothing on it: verified', (t) => {
   const { list, stop } = setUp(t);
@@ -71,7 +85,18 @@ for (const [title, content, status] of missing) {
 test('wrong usage: exit 2', (t) => {
   const { run } = setUp(t);
   const status = (...args: string[]) => spawnSync('/bin/sh', [SCRIPT, ...args]).status;
-  t.deepEqual([status(), status('db'), status('--run-dir', run), status('a/b', '--run-dir', run), status('..', '--run-dir', run), status('db', 'other', '--run-dir', run), status('db', '--run-dir', run, '--limit-ms', 'x')], [2, 2, 2, 2, 2, 2, 2]);
+  t.deepEqual(
+    [
+      status(),
+      status('db'),
+      status('--run-dir', run),
+      status('a/b', '--run-dir', run),
+      status('..', '--run-dir', run),
+      status('db', 'other', '--run-dir', run),
+      status('db', '--run-dir', run, '--limit-ms', 'x'),
+    ],
+    [2, 2, 2, 2, 2, 2, 2],
+  );
 });
 
 test('a line that is not understood: not verified, and the others are still done', async (t) => {
@@ -112,7 +137,15 @@ for (const shell of SHELLS) {
     t.is(runStop(shell, '--verify-only').status, 1);
     t.deepEqual(runStop(shell), { status: 0, said: '' });
     t.false(lives(child));
-    t.is(spawnSync('sh', ['-c', `cat /proc/[0-9]*/stat 2>/dev/null | awk '{sub(/^.*\\) /, ""); if ($4 == ${child.pid} && $1 != "Z") print}'`], { encoding: 'utf8' }).stdout, '', 'nothing of its session');
+    t.is(
+      spawnSync(
+        'sh',
+        ['-c', `cat /proc/[0-9]*/stat 2>/dev/null | awk '{sub(/^.*\\) /, ""); if ($4 == ${child.pid} && $1 != "Z") print}'`],
+        { encoding: 'utf8' },
+      ).stdout,
+      '',
+      'nothing of its session',
+    );
 
     const again = await start('x/y');
     writeFileSync(file, String(again.pid));

@@ -11,7 +11,9 @@ import { openPageWriter } from '../../core/system/page-file.js';
 import { pathsFrom } from '../../core/system/paths.js';
 
 const SCRIPT = fileURLToPath(new URL('../../core/guard/leash.sh', import.meta.url));
-const SHELLS: (readonly string[])[] = [['/bin/sh'], ['busybox', 'sh']].filter(([program]) => spawnSync(program!, ['--help']).error === undefined);
+const SHELLS: (readonly string[])[] = [['/bin/sh'], ['busybox', 'sh']].filter(
+  ([program]) => spawnSync(program!, ['--help']).error === undefined,
+);
 let hosts = 0;
 
 const setUp = (t: ExecutionContext, salt = 'salt of this power-on\n') => {
@@ -24,20 +26,39 @@ const setUp = (t: ExecutionContext, salt = 'salt of this power-on\n') => {
   const hold = (group: string, forMs: number, change: Partial<LeasePage> = {}) => {
     const writer = openPageWriter(path(group));
     const deadlineMonoNs = process.hrtime.bigint() + BigInt(Math.round(forMs * 1e6));
-    writer.write({ epoch: 7, state: 'HELD', deadlineMonoNs, deadlineBootMs: uptime() * 1000 + forMs, bootOffsetMs: bootOffsetMs(), bootId, nonce: 'n', inSync: [], ...change });
+    writer.write({
+      epoch: 7,
+      state: 'HELD',
+      deadlineMonoNs,
+      deadlineBootMs: uptime() * 1000 + forMs,
+      bootOffsetMs: bootOffsetMs(),
+      bootId,
+      nonce: 'n',
+      inSync: [],
+      ...change,
+    });
     writer.close();
   };
-  const list = (group: string, ...lines: string[]) => writeFileSync(join(run, 'hardstop', group), lines.map((line) => `${line}\n`).join(''));
+  const list = (group: string, ...lines: string[]) =>
+    writeFileSync(join(run, 'hardstop', group), lines.map((line) => `${line}\n`).join(''));
   // Tests run side by side on one /proc: each is a host of its own.
   const env = { PATH: process.env['PATH'], UNDERSTUDY_LAB_HOST: `membership-leash-${process.pid}-${(hosts += 1)}` };
   const leash = (options: Record<string, string> = {}, shell: readonly string[] = SHELLS[0]!): ChildProcess => {
     const args = { 'run-dir': run, 'stop-budget-ms': '3000', 'reset-command': `echo reset >>${run}/reset`, ...options };
-    const child = spawn(shell[0]!, [...shell.slice(1), SCRIPT, ...Object.entries(args).flatMap(([name, value]) => [`--${name}`, value])], { env, stdio: 'ignore', detached: true });
+    const child = spawn(shell[0]!, [...shell.slice(1), SCRIPT, ...Object.entries(args).flatMap(([name, value]) => [`--${name}`, value])], {
+      env,
+      stdio: 'ignore',
+      detached: true,
+    });
     t.teardown(() => endGroup(child.pid!)); // With whatever it started.
     return child;
   };
   const app = async (resource: string): Promise<ChildProcess> => {
-    const child = spawn('/bin/sh', ['-c', 'echo ready; exec sleep 1000'], { env: { ...env, UNDERSTUDY_RESOURCE: resource }, stdio: ['ignore', 'pipe', 'ignore'], detached: true });
+    const child = spawn('/bin/sh', ['-c', 'echo ready; exec sleep 1000'], {
+      env: { ...env, UNDERSTUDY_RESOURCE: resource },
+      stdio: ['ignore', 'pipe', 'ignore'],
+      detached: true,
+    });
     t.teardown(() => child.kill('SIGKILL'));
     await once(child.stdout!, 'data');
     return child;
@@ -224,5 +245,8 @@ test('the run directory goes away with the host: the leash ends', async (t) => {
 test('usage, and a host whose boot cannot be named: exit 2, nothing is guessed', (t) => {
   const { run } = setUp(t);
   const status = (...args: string[]) => spawnSync('/bin/sh', [SCRIPT, ...args], { timeout: 5000 }).status;
-  t.deepEqual([status(), status('--run-dir'), status('--run-dir', run, '--self-fence-ms', 'soon'), status('--run-dir', run, '--boot-id', 'not hex')], [2, 2, 2, 2]);
+  t.deepEqual(
+    [status(), status('--run-dir'), status('--run-dir', run, '--self-fence-ms', 'soon'), status('--run-dir', run, '--boot-id', 'not hex')],
+    [2, 2, 2, 2],
+  );
 });

@@ -4,25 +4,44 @@ import { Detector, effectiveSuspectAfterMs } from '../../core/membership/detecto
 // One line is one event at its time in ms: `100 heard n1 boot`, `200 tick`, `300 paused`. What it says follows behind `->`.
 const play = (script: string, networks: readonly string[] = ['n1', 'n2']): { detector: Detector; story: string[] } => {
   const detector = new Detector({ peers: [{ id: 'b', networks }], heartbeatMs: 40, suspectAfterMs: 220, lostAfterMs: 3000 }, 0);
-  const story = script.trim().split('\n').map((line) => {
-    const [at, what, network = '', boot = 'x'] = line.trim().split(' ');
-    const nowMs = Number(at);
-    const changes = what === 'heard' ? detector.heard('b', network, boot, nowMs) : what === 'tick' ? detector.tick(nowMs) : (detector.paused(nowMs), []);
-    return `${line.trim()} -> ${changes.map((change) => (change.kind === 'link' ? `${change.network} ${change.state}` : change.kind === 'peer' ? change.state : `boot ${change.from}>${change.to}`)).join(', ')}`;
-  });
+  const story = script
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [at, what, network = '', boot = 'x'] = line.trim().split(' ');
+      const nowMs = Number(at);
+      const changes =
+        what === 'heard'
+          ? detector.heard('b', network, boot, nowMs)
+          : what === 'tick'
+            ? detector.tick(nowMs)
+            : (detector.paused(nowMs), []);
+      return `${line.trim()} -> ${changes.map((change) => (change.kind === 'link' ? `${change.network} ${change.state}` : change.kind === 'peer' ? change.state : `boot ${change.from}>${change.to}`)).join(', ')}`;
+    });
   return { detector, story };
 };
 const scenario = (title: string, script: string, networks?: readonly string[]) =>
   test(title, (t) => {
-    const lines = script.trim().split('\n').map((line) => line.trim());
-    t.deepEqual(play(lines.map((line) => line.split(' ->')[0]!).join('\n'), networks).story, lines.map((line) => (line.endsWith('->') ? `${line} ` : line)));
+    const lines = script
+      .trim()
+      .split('\n')
+      .map((line) => line.trim());
+    t.deepEqual(
+      play(lines.map((line) => line.split(' ->')[0]!).join('\n'), networks).story,
+      lines.map((line) => (line.endsWith('->') ? `${line} ` : line)),
+    );
   });
 
-scenario('never heard: unseen, however long it is silent', `
+scenario(
+  'never heard: unseen, however long it is silent',
+  `
   1000 tick ->
-  99000 tick ->`);
+  99000 tick ->`,
+);
 
-scenario('heard, then silent on both networks: suspect after 220 ms, lost after W, not a millisecond before', `
+scenario(
+  'heard, then silent on both networks: suspect after 220 ms, lost after W, not a millisecond before',
+  `
   100 heard n1 -> boot null>x, n1 up, member
   100 heard n2 -> n2 up
   319 tick ->
@@ -30,9 +49,12 @@ scenario('heard, then silent on both networks: suspect after 220 ms, lost after 
   3099 tick ->
   3100 tick -> lost
   9000 tick ->
-  9001 heard n1 -> n1 up, member`);
+  9001 heard n1 -> n1 up, member`,
+);
 
-scenario('one network cut: its link is down, the peer stays a member', `
+scenario(
+  'one network cut: its link is down, the peer stays a member',
+  `
   100 heard n1 -> boot null>x, n1 up, member
   100 heard n2 -> n2 up
   200 heard n1 ->
@@ -40,34 +62,56 @@ scenario('one network cut: its link is down, the peer stays a member', `
   320 tick -> n2 down
   500 heard n1 ->
   700 tick ->
-  700 heard n2 -> n2 up`);
+  700 heard n2 -> n2 up`,
+);
 
-scenario('a network on which the peer was never heard: down once it was heard elsewhere for as long', `
+scenario(
+  'a network on which the peer was never heard: down once it was heard elsewhere for as long',
+  `
   100 heard n1 -> boot null>x, n1 up, member
   200 heard n1 ->
   319 tick ->
-  320 tick -> n2 down`);
+  320 tick -> n2 down`,
+);
 
-scenario('the observer paused: silence counts from the end of the pause', `
+scenario(
+  'the observer paused: silence counts from the end of the pause',
+  `
   100 heard n1 -> boot null>x, n1 up, member
   100 heard n2 -> n2 up
   5000 paused ->
   5000 tick ->
   5219 tick ->
   5220 tick -> n1 down, n2 down, suspect
-  5300 heard n2 -> n2 up, member`);
+  5300 heard n2 -> n2 up, member`,
+);
 
-scenario('one network only: five beats and 100 ms at least', `
+scenario(
+  'one network only: five beats and 100 ms at least',
+  `
   100 heard n1 -> boot null>x, n1 up, member
   399 tick ->
-  400 tick -> n1 down, suspect`, ['n1']);
+  400 tick -> n1 down, suspect`,
+  ['n1'],
+);
 
-scenario('the peer came back with another boot: told, also while it is a member', `
+scenario(
+  'the peer came back with another boot: told, also while it is a member',
+  `
   100 heard n1 x -> boot null>x, n1 up, member
-  150 heard n1 y -> boot x>y`);
+  150 heard n1 y -> boot x>y`,
+);
 
 test('suspectAfter: as configured with two networks, bounded below with one', (t) => {
-  t.deepEqual([effectiveSuspectAfterMs(220, 40, 2), effectiveSuspectAfterMs(220, 40, 1), effectiveSuspectAfterMs(4000, 1000, 1), effectiveSuspectAfterMs(9000, 1000, 1)], [220, 300, 5100, 9000]);
+  t.deepEqual(
+    [
+      effectiveSuspectAfterMs(220, 40, 2),
+      effectiveSuspectAfterMs(220, 40, 1),
+      effectiveSuspectAfterMs(4000, 1000, 1),
+      effectiveSuspectAfterMs(9000, 1000, 1),
+    ],
+    [220, 300, 5100, 9000],
+  );
 });
 
 const steady: [title: string, script: string, steadyMs: number][] = [

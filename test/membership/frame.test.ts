@@ -14,17 +14,29 @@ const codecOf = (self: string, { cluster = 'orders', keys = keysOf(1), peers = [
   createFrameCodec({ cluster, self, peers: peers.filter((peer) => peer !== self), keys });
 
 const frame: Frame = {
-  peer: 'b', bootId: '0123456789abcdef0123456789abcdef', seq: 12_345, network: 1, sentUs: 5_000_001, echo: { sentUs: 4_000_000, heldUs: 77 },
-  challenge: 'c1'.repeat(16), answer: 'd2'.repeat(16), body: Buffer.from('["n","db",7]'),
+  peer: 'b',
+  bootId: '0123456789abcdef0123456789abcdef',
+  seq: 12_345,
+  network: 1,
+  sentUs: 5_000_001,
+  echo: { sentUs: 4_000_000, heldUs: 77 },
+  challenge: 'c1'.repeat(16),
+  answer: 'd2'.repeat(16),
+  body: Buffer.from('["n","db",7]'),
 };
 
 test('a frame from a to b: b reads what a wrote, and who wrote it', (t) => {
-  for (const sent of [frame, { ...frame, echo: null, answer: null, body: Buffer.alloc(0) }, { ...frame, body: randomBytes(MAX_BODY_BYTES) }]) {
+  for (const sent of [
+    frame,
+    { ...frame, echo: null, answer: null, body: Buffer.alloc(0) },
+    { ...frame, body: randomBytes(MAX_BODY_BYTES) },
+  ]) {
     const bytes = codecOf('a').encode(sent);
     t.true(bytes.length <= MAX_FRAME_BYTES);
     const decoded = codecOf('b').decode(bytes);
     t.true(decoded.ok);
-    if (decoded.ok) t.deepEqual({ ...decoded.frame, body: Buffer.from(decoded.frame.body) }, { ...sent, peer: 'a', body: Buffer.from(sent.body) });
+    if (decoded.ok)
+      t.deepEqual({ ...decoded.frame, body: Buffer.from(decoded.frame.body) }, { ...sent, peer: 'a', body: Buffer.from(sent.body) });
   }
 });
 
@@ -41,12 +53,20 @@ const refused: [title: string, bytes: Buffer, reason: string][] = [
   ['with a tag of length 0 and no body', bytes.subarray(0, 126), 'too-short'],
   ['with a tag of zeros', Buffer.concat([bytes.subarray(0, -32), Buffer.alloc(32)]), 'bad-tag'],
   ['of another version', Buffer.from(bytes).fill(9, 4, 5), 'not-ours'],
-  ['of another key of the same id', Buffer.from(codecOf('a', { keys: { current: { id: 1 } as never, all: [{ id: 1, bytes: Buffer.alloc(32, 9) }] } }).encode(frame)), 'bad-tag'],
+  [
+    'of another key of the same id',
+    Buffer.from(codecOf('a', { keys: { current: { id: 1 } as never, all: [{ id: 1, bytes: Buffer.alloc(32, 9) }] } }).encode(frame)),
+    'bad-tag',
+  ],
   ['of a key id that is not known', other({ keys: keysOf(2) }), 'unknown-key'],
   ['of another cluster with the same key', other({ cluster: 'other' }), 'wrong-cluster'],
   ['for another node', Buffer.from(codecOf('a').encode({ ...frame, peer: 'c' })), 'wrong-recipient'],
   ['from a node that is not in the config', other({ peers: ['a', 'b', 'z'] }, 'z'), 'unknown-sender'],
-  ['from ourselves, reflected', Buffer.from(createFrameCodec({ cluster: 'orders', self: 'b', peers: ['b'], keys: keysOf(1) }).encode(frame)), 'unknown-sender'],
+  [
+    'from ourselves, reflected',
+    Buffer.from(createFrameCodec({ cluster: 'orders', self: 'b', peers: ['b'], keys: keysOf(1) }).encode(frame)),
+    'unknown-sender',
+  ],
 ];
 for (const [title, wrong, reason] of refused) {
   test(`a frame ${title}: dropped as ${reason}`, (t) => t.deepEqual(codecOf('b').decode(wrong), { ok: false, reason } as never));
@@ -77,7 +97,8 @@ test('fuzz: no mutated or made-up datagram is ever accepted, and none throws', (
       const place = next(Math.max(1, mutated.length));
       if (kind === 0) mutated = mutated.subarray(0, place);
       else if (kind === 1) mutated = Buffer.concat([mutated, randomBytes(1 + next(64))]);
-      else if (kind === 2) mutated = Buffer.concat([mutated.subarray(0, place), mutated.subarray(Math.min(mutated.length, place + 1 + next(8)))]);
+      else if (kind === 2)
+        mutated = Buffer.concat([mutated.subarray(0, place), mutated.subarray(Math.min(mutated.length, place + 1 + next(8)))]);
       else if (mutated.length > 0) mutated[place]! ^= 1 << next(8);
     }
     if (mutated.equals(bytes)) continue;
@@ -108,13 +129,24 @@ test('replay window: every number at most once, in any order', (t) => {
 
 test('rate limit: the burst, then what time gives, never more than the burst', (t) => {
   const limit = new RateLimit({ perSecond: 100, burst: 3 }, 0);
-  t.deepEqual([0, 0, 0, 0, 9, 10, 10].map((atMs) => limit.take(atMs)), [true, true, true, false, false, true, false]);
-  t.deepEqual(Array.from({ length: 5 }, () => limit.take(1e9)), [true, true, true, false, false]);
+  t.deepEqual(
+    [0, 0, 0, 0, 9, 10, 10].map((atMs) => limit.take(atMs)),
+    [true, true, true, false, false, true, false],
+  );
+  t.deepEqual(
+    Array.from({ length: 5 }, () => limit.take(1e9)),
+    [true, true, true, false, false],
+  );
 });
 
 const name = fc.string({ maxLength: 40 });
 const anyGroup: fc.Arbitrary<BeatGroup> = fc.record({
-  group: name, epoch: fc.nat(), seq: fc.nat(), version: name, phase: fc.constantFrom('idle', 'observe', 'acquiring', 'held', 'releasing', 'fencing-self'), stopped: fc.boolean(),
+  group: name,
+  epoch: fc.nat(),
+  seq: fc.nat(),
+  version: name,
+  phase: fc.constantFrom('idle', 'observe', 'acquiring', 'held', 'releasing', 'fencing-self'),
+  stopped: fc.boolean(),
 });
 const anyMessage: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ kind: fc.constant('beat' as const), cfgHash: name, groups: fc.array(anyGroup, { maxLength: 60 }) }),
@@ -127,17 +159,51 @@ test('a message of any size: its parts fit a frame and together say the same', (
       const bodies = encodeMessage(message, MAX_BODY_BYTES);
       const parts = (bodies ?? []).map((body) => decodeMessage(body));
       t.true((bodies ?? []).every((body) => body.length <= MAX_BODY_BYTES));
-      t.deepEqual(parts.map((part) => [part?.part, part?.parts]), parts.map((_, index) => [index, parts.length]));
-      if (message.kind !== 'beat') return t.deepEqual(parts.map((part) => part?.message), [message]);
-      return t.deepEqual(parts.flatMap((part) => (part?.message.kind === 'beat' ? part.message.groups : [])), message.groups as BeatGroup[]);
+      t.deepEqual(
+        parts.map((part) => [part?.part, part?.parts]),
+        parts.map((_, index) => [index, parts.length]),
+      );
+      if (message.kind !== 'beat')
+        return t.deepEqual(
+          parts.map((part) => part?.message),
+          [message],
+        );
+      return t.deepEqual(
+        parts.flatMap((part) => (part?.message.kind === 'beat' ? part.message.groups : [])),
+        message.groups as BeatGroup[],
+      );
     }),
     { numRuns },
   );
 });
 
 test('bodies that are authentic but not understood: null, whatever they are', (t) => {
-  const odd = ['', '{', '[]', 'null', '{"kind":"beat"}', '["b"]', '["b","h",0,0,[]]', '["b","h",1,1,[]]', '["b","h",0,65,[]]', '["b","h",0,1,[["g",1,1,"v",9,0]]]', '["b","h",0,1,[["g",-1,1,"v",0,0]]]', '["b","h",0,1,[["g",1,1,"v",0,true]]]', '["n","g"]', '["n","g",1.5]', '["n",1,1]', '["x","g",1]', `["n","${'g'.repeat(200)}",1]`];
+  const odd = [
+    '',
+    '{',
+    '[]',
+    'null',
+    '{"kind":"beat"}',
+    '["b"]',
+    '["b","h",0,0,[]]',
+    '["b","h",1,1,[]]',
+    '["b","h",0,65,[]]',
+    '["b","h",0,1,[["g",1,1,"v",9,0]]]',
+    '["b","h",0,1,[["g",-1,1,"v",0,0]]]',
+    '["b","h",0,1,[["g",1,1,"v",0,true]]]',
+    '["n","g"]',
+    '["n","g",1.5]',
+    '["n",1,1]',
+    '["x","g",1]',
+    `["n","${'g'.repeat(200)}",1]`,
+  ];
   for (const body of odd) t.is(decodeMessage(Buffer.from(body)), null, body);
-  fc.assert(fc.property(fc.json(), (json) => void decodeMessage(Buffer.from(json))), { numRuns });
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (any) => void decodeMessage(any)), { numRuns });
+  fc.assert(
+    fc.property(fc.json(), (json) => void decodeMessage(Buffer.from(json))),
+    { numRuns },
+  );
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), (any) => void decodeMessage(any)),
+    { numRuns },
+  );
 });

@@ -12,9 +12,15 @@ const numRuns = Number(process.env['FC_RUNS'] ?? 60);
 const keys = { current: { id: 1, bytes: Buffer.alloc(32, 7) }, all: [{ id: 1, bytes: Buffer.alloc(32, 7) }] };
 const configOf = (networks = 2, port = 4470, prefix = '10.0'): ClusterConfig =>
   ({
-    cluster: 'orders', file: 'understudy.config.yaml',
-    nodes: ['a', 'b'].map((id, index) => ({ id, zone: null, networks: { service: null, mirror: null, heartbeat: [1, 2].slice(0, networks).map((n) => `${prefix}.${n}.${index + 1}`) } })),
-    timing: { heartbeatMs: 40, suspectAfterMs: 220, takeoverWaitMs: 3000 }, ports: { heartbeat: port },
+    cluster: 'orders',
+    file: 'understudy.config.yaml',
+    nodes: ['a', 'b'].map((id, index) => ({
+      id,
+      zone: null,
+      networks: { service: null, mirror: null, heartbeat: [1, 2].slice(0, networks).map((n) => `${prefix}.${n}.${index + 1}`) },
+    })),
+    timing: { heartbeatMs: 40, suspectAfterMs: 220, takeoverWaitMs: 3000 },
+    ports: { heartbeat: port },
   }) as unknown as ClusterConfig;
 
 interface Node {
@@ -27,8 +33,20 @@ interface Node {
 
 const group = (name: string, epoch = 1): BeatGroup => ({ group: name, epoch, seq: 5, version: '5', phase: 'held', stopped: false });
 
-const startNode = async (network: FakeNetwork, id: string, { bootId = `boot-${id}`, networks = 2, groups = [group('db')] as readonly BeatGroup[], host = new FakeHost(network) } = {}): Promise<Node> => {
-  const heartbeats = createHeartbeats({ config: configOf(networks), node: id, bootId, keys, clock: host.clock, random: systemRandom, sockets: host });
+const startNode = async (
+  network: FakeNetwork,
+  id: string,
+  { bootId = `boot-${id}`, networks = 2, groups = [group('db')] as readonly BeatGroup[], host = new FakeHost(network) } = {},
+): Promise<Node> => {
+  const heartbeats = createHeartbeats({
+    config: configOf(networks),
+    node: id,
+    bootId,
+    keys,
+    clock: host.clock,
+    random: systemRandom,
+    sockets: host,
+  });
   const changes: MembershipChange[] = [];
   const received: Received[] = [];
   heartbeats.onChange((change) => changes.push(change));
@@ -51,8 +69,17 @@ test('two nodes: know each other after one round trip and a half, with links, ro
   t.deepEqual([a.states(), b.states()], [['member'], ['member']]);
   network.clock.advance(200);
   const [view] = a.heartbeats.peers();
-  t.like(view, { node: 'b', state: 'member', bootId: 'boot-b', cfgHash: 'cfg', groups: [{ group: 'db', epoch: 1, phase: 'held', stopped: false }] });
-  t.deepEqual(view?.links, [{ network: 'heartbeat-1', state: 'up', rttMs: 2 }, { network: 'heartbeat-2', state: 'up', rttMs: 2 }]);
+  t.like(view, {
+    node: 'b',
+    state: 'member',
+    bootId: 'boot-b',
+    cfgHash: 'cfg',
+    groups: [{ group: 'db', epoch: 1, phase: 'held', stopped: false }],
+  });
+  t.deepEqual(view?.links, [
+    { network: 'heartbeat-1', state: 'up', rttMs: 2 },
+    { network: 'heartbeat-2', state: 'up', rttMs: 2 },
+  ]);
   t.true(a.received.every(({ from, bootId, message }) => from === 'b' && bootId === 'boot-b' && message.kind === 'beat'));
   t.deepEqual(Object.keys(a.heartbeats.dropped()), ['unknown-boot'], 'the first frames, before acquaintance');
 });
@@ -82,7 +109,10 @@ test('one network cut: its link down within 220 ms, back up after, the peer neve
   network.clock.advance(100);
   for (const node of [a, b]) {
     t.deepEqual(node.states(), ['member']);
-    t.deepEqual(node.changes.flatMap((change) => (change.kind === 'link' && change.network === 'heartbeat-1' ? [change.state] : [])), ['up', 'down', 'up']);
+    t.deepEqual(
+      node.changes.flatMap((change) => (change.kind === 'link' && change.network === 'heartbeat-1' ? [change.state] : [])),
+      ['up', 'down', 'up'],
+    );
   }
 });
 
@@ -113,21 +143,29 @@ for (const pauseMs of [50, 100, 400, 5000]) {
 test('any pauses of the observer, any delays below h, on one or two networks: never a suspicion', async (t) => {
   const pauses = fc.array(fc.tuple(fc.integer({ min: 1, max: 700 }), fc.integer({ min: 1, max: 900 })), { minLength: 1, maxLength: 12 });
   await fc.assert(
-    fc.asyncProperty(pauses, fc.integer({ min: 1, max: 2 }), fc.array(fc.integer({ min: 0, max: 30 }), { minLength: 1, maxLength: 9 }), async (steps, networks, delays) => {
-      const { network, a } = await pair(networks);
-      let sent = 0;
-      network.weather = () => [delays[(sent += 1) % delays.length]!];
-      network.clock.advance(300);
-      for (const [runMs, pauseMs] of steps) {
-        network.clock.advance(runMs);
-        a.host.pause();
-        network.clock.advance(pauseMs);
-        a.host.resume();
-      }
-      network.clock.advance(1000);
-      t.deepEqual(a.states(), ['member']);
-      t.deepEqual(a.changes.filter((change) => change.kind === 'link' && change.state !== 'up'), []);
-    }),
+    fc.asyncProperty(
+      pauses,
+      fc.integer({ min: 1, max: 2 }),
+      fc.array(fc.integer({ min: 0, max: 30 }), { minLength: 1, maxLength: 9 }),
+      async (steps, networks, delays) => {
+        const { network, a } = await pair(networks);
+        let sent = 0;
+        network.weather = () => [delays[(sent += 1) % delays.length]!];
+        network.clock.advance(300);
+        for (const [runMs, pauseMs] of steps) {
+          network.clock.advance(runMs);
+          a.host.pause();
+          network.clock.advance(pauseMs);
+          a.host.resume();
+        }
+        network.clock.advance(1000);
+        t.deepEqual(a.states(), ['member']);
+        t.deepEqual(
+          a.changes.filter((change) => change.kind === 'link' && change.state !== 'up'),
+          [],
+        );
+      },
+    ),
     { numRuns },
   );
 });
@@ -170,7 +208,13 @@ test('the peer reboots: one boot change, its words of the old boot are forgotten
   await b.heartbeats.stop();
   await startNode(network, 'b', { bootId: 'boot-b2', groups: [] });
   network.clock.advance(10);
-  t.deepEqual(a.changes.flatMap((change) => (change.kind === 'boot' ? [[change.from, change.to]] : [])), [[null, 'boot-b'], ['boot-b', 'boot-b2']]);
+  t.deepEqual(
+    a.changes.flatMap((change) => (change.kind === 'boot' ? [[change.from, change.to]] : [])),
+    [
+      [null, 'boot-b'],
+      ['boot-b', 'boot-b2'],
+    ],
+  );
   t.like(a.heartbeats.peers()[0], { bootId: 'boot-b2', groups: [], state: 'member' });
   t.true(a.heartbeats.steadyBeforeSilenceMs('b') < 20);
 });
@@ -242,7 +286,13 @@ test('many groups: a beat in parts, the view has them all, and none too many whe
   const a = await startNode(network, 'a');
   const b = await startNode(network, 'b', { groups });
   network.clock.advance(100);
-  t.deepEqual(a.heartbeats.peers()[0]!.groups.map(({ group: name }) => name).sort(), groups.map(({ group: name }) => name).sort());
+  t.deepEqual(
+    a.heartbeats
+      .peers()[0]!
+      .groups.map(({ group: name }) => name)
+      .sort(),
+    groups.map(({ group: name }) => name).sort(),
+  );
   b.heartbeats.describe(() => ({ cfgHash: 'cfg', groups: groups.slice(0, 3) }));
   network.clock.advance(100);
   t.is(a.heartbeats.peers()[0]!.groups.length, 3);
@@ -261,20 +311,36 @@ test('stopped: no timer, no socket is left, and nothing is said any more', async
 
 test('a node that is not in the config, an address that is a name: refused', (t) => {
   const host = new FakeHost(new FakeNetwork());
-  const make = (node: string, config: ClusterConfig) => createHeartbeats({ config, node, bootId: 'x', keys, clock: host.clock, random: systemRandom, sockets: host });
+  const make = (node: string, config: ClusterConfig) =>
+    createHeartbeats({ config, node, bootId: 'x', keys, clock: host.clock, random: systemRandom, sockets: host });
   t.throws(() => make('z', configOf()), { code: 'NODE_UNKNOWN' });
   t.throws(() => make('a', configOf(2, 4470, 'localhost')), { code: 'CONFIG_INVALID', message: /look no names up/ });
 });
 
 test('real sockets: two nodes on loopback know each other; a taken or foreign address is refused', async (t) => {
   const config = configOf(2, 20_000 + (process.pid % 20_000), `127.${61 + (process.pid % 50)}`);
-  const nodes = ['a', 'b'].map((node) => createHeartbeats({ config, node, bootId: `boot-${node}`, keys, clock: systemClock, random: systemRandom, sockets: systemSockets }));
-  const met = nodes.map((heartbeats) => new Promise<void>((resolve) => heartbeats.onChange((change) => change.kind === 'peer' && change.state === 'member' && resolve())));
+  const nodes = ['a', 'b'].map((node) =>
+    createHeartbeats({ config, node, bootId: `boot-${node}`, keys, clock: systemClock, random: systemRandom, sockets: systemSockets }),
+  );
+  const met = nodes.map(
+    (heartbeats) =>
+      new Promise<void>((resolve) => heartbeats.onChange((change) => change.kind === 'peer' && change.state === 'member' && resolve())),
+  );
   t.teardown(() => Promise.all(nodes.map((heartbeats) => heartbeats.stop())));
   for (const heartbeats of nodes) await heartbeats.start();
   await Promise.all(met);
-  const rival = createHeartbeats({ config, node: 'a', bootId: 'rival', keys, clock: systemClock, random: systemRandom, sockets: systemSockets });
+  const rival = createHeartbeats({
+    config,
+    node: 'a',
+    bootId: 'rival',
+    keys,
+    clock: systemClock,
+    random: systemRandom,
+    sockets: systemSockets,
+  });
   await t.throwsAsync(rival.start(), { code: 'CONFIG_INVALID', message: /EADDRINUSE/ });
-  await t.throwsAsync(systemSockets.open('192.0.2.77', config.ports.heartbeat, { onMessage: () => {}, onError: () => {} }), { message: /EADDRNOTAVAIL/ });
+  await t.throwsAsync(systemSockets.open('192.0.2.77', config.ports.heartbeat, { onMessage: () => {}, onError: () => {} }), {
+    message: /EADDRNOTAVAIL/,
+  });
   await t.throwsAsync(systemSockets.open('localhost', 1, { onMessage: () => {}, onError: () => {} }), { message: /numeric/ });
 });

@@ -87,7 +87,10 @@ export class FakeHost implements DatagramSockets {
   async open(address: string, port: number, listeners: DatagramListeners) {
     const own = canonicalAddress(address) ?? address;
     const unbind = this.#network.bind(own, this, listeners);
-    return { send: (bytes: Uint8Array, _port: number, to: string) => this.#network.send({ from: own, to, bytes }), close: async () => unbind() };
+    return {
+      send: (bytes: Uint8Array, _port: number, to: string) => this.#network.send({ from: own, to, bytes }),
+      close: async () => unbind(),
+    };
   }
 
   drained(then: () => void): void {

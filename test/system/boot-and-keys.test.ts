@@ -59,9 +59,14 @@ test('a generated key: can be loaded, 32 bytes, never the same twice', (t) => {
 });
 
 test('two keys: the first signs, both verify', (t) => {
-  const keys = loadKeys(write(t, `understudy-key-1 2 ${hex('a1')}f\n`.replace('1f\n', '2\n') + `understudy-key-1 1 ${'0123456789abcdef'.repeat(4)}\n`));
+  const keys = loadKeys(
+    write(t, `understudy-key-1 2 ${hex('a1')}f\n`.replace('1f\n', '2\n') + `understudy-key-1 1 ${'0123456789abcdef'.repeat(4)}\n`),
+  );
   t.is(keys.current.id, 2);
-  t.deepEqual(keys.all.map(({ id }) => id), [2, 1]);
+  t.deepEqual(
+    keys.all.map(({ id }) => id),
+    [2, 1],
+  );
 });
 
 const good = '0123456789abcdef'.repeat(4);

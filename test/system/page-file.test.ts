@@ -7,14 +7,27 @@ import type { LeasePage } from '../../core/ownership/page.js';
 import { openPageReader, openPageWriter } from '../../core/system/page-file.js';
 
 const base: LeasePage = {
-  epoch: 3, state: 'HELD', deadlineMonoNs: 10_000_000_000n, deadlineBootMs: 10_500, bootOffsetMs: 500, bootId: 'boot-1', nonce: 'n', inSync: ['a', 'b'],
+  epoch: 3,
+  state: 'HELD',
+  deadlineMonoNs: 10_000_000_000n,
+  deadlineBootMs: 10_500,
+  bootOffsetMs: 500,
+  bootId: 'boot-1',
+  nonce: 'n',
+  inSync: ['a', 'b'],
 };
 
 const set = (t: { teardown: (end: () => void) => void }) => {
   const directory = mkdtempSync(join(tmpdir(), 'membership-page-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const path = join(directory, 'lease', 'db');
-  const clocks = { bootId: 'boot-1', nowNs: 9_000_000_000n, offsetMs: 500, monoNs: () => clocks.nowNs, bootOffsetMs: () => clocks.offsetMs };
+  const clocks = {
+    bootId: 'boot-1',
+    nowNs: 9_000_000_000n,
+    offsetMs: 500,
+    monoNs: () => clocks.nowNs,
+    bootOffsetMs: () => clocks.offsetMs,
+  };
   const later = (ms: number) => void (clocks.nowNs += BigInt(ms * 1e6));
   return { path, clocks, later };
 };
@@ -34,7 +47,14 @@ test('no page, then one: not held, then held with the time that is left', (t) =>
   writer.close();
 });
 
-const cases: [title: string, page: Partial<LeasePage>, clock: { nowNs?: bigint; offsetMs?: number }, held: boolean, stopping: boolean, because: string][] = [
+const cases: [
+  title: string,
+  page: Partial<LeasePage>,
+  clock: { nowNs?: bigint; offsetMs?: number },
+  held: boolean,
+  stopping: boolean,
+  because: string,
+][] = [
   ['one nanosecond before the deadline: held', {}, { nowNs: 9_999_999_999n }, true, false, 'held'],
   ['at the deadline: lost', {}, { nowNs: 10_000_000_000n }, false, false, 'the lease page has run out'],
   ['another boot: lost', { bootId: 'boot-0' }, {}, false, false, 'the lease page is of another boot'],

