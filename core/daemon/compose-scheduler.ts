@@ -15,9 +15,10 @@ import { Observer } from '../scheduler/observe.js';
 import { Perform } from '../scheduler/perform.js';
 import { Quarantine } from '../scheduler/quarantine.js';
 import { Reactions } from '../scheduler/reactions.js';
+import { WarmUp } from '../scheduler/warm-up.js';
 
 export const registerScheduler = (container: DependencyContainer): void => {
-  for (const service of [Contexts, Cycle, Executor, Facts, Failures, HardStopLists, Health, Hooks, Incidents, Loop, Observer, Perform, Quarantine, Reactions]) {
+  for (const service of [Contexts, Cycle, Executor, Facts, Failures, HardStopLists, Health, Hooks, Incidents, Loop, Observer, Perform, Quarantine, Reactions, WarmUp]) {
     container.registerSingleton(service as never);
   }
 };

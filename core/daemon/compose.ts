@@ -87,7 +87,7 @@ export const composeController = async (options: ComposeOptions): Promise<Compos
   provide<HookSource>(HookSource, registry);
   provide<CaptureStore>(CaptureStore, new Captures({ directory: captureDir(paths), onTrouble: (reason) => log.warn('a capture cannot be written', { reason }) }));
   provide<Logs>(Logs, log);
-  provide<Fence>(Fence, noFence);
+  provide<Fence>(Fence, noFence(config.fencing.use === null ? undefined : `no loaded plugin contributes the fence "${config.fencing.use}"`));
   provide<LinkOptions>(LinkOptions, linkOptions(config, node));
   container.registerSingleton(Link);
   provide<PeerReports>(PeerReports, { of: (peer) => container.resolve(Link).of(peer) });

@@ -10,6 +10,7 @@ import { Failures } from '../scheduler/failures.js';
 import { Health } from '../scheduler/health.js';
 import { Loop } from '../scheduler/loop.js';
 import { Quarantine } from '../scheduler/quarantine.js';
+import { WarmUp } from '../scheduler/warm-up.js';
 import { systemClock } from '../system/clock.js';
 import { Exec } from '../system/exec.js';
 import { apiSocket } from '../system/paths.js';
@@ -51,6 +52,7 @@ export const startController = async (options: DaemonOptions): Promise<RunningCo
   link.onChange(() => loop.soon('a peer reported'));
   loop.onCycle(() => link.reportIfChanged());
   loop.start();
+  container.resolve(WarmUp).run();
   guard.start();
   await link.start({ report, order: (request) => guard.orders(request), prepare: (group) => ({ blockers: groupReports(cycle)[group]?.blockers ?? [`${node} has no group ${group}`] }) });
   const routes = container.resolve(Routes);

@@ -80,7 +80,7 @@ export interface Fence {
 }
 export const Fence: unique symbol = Symbol('Fence');
 
-/** Where no fence is configured every request for one fails, and says so. */
-export const noFence: Fence = {
-  fence: ({ node }) => Promise.reject(new UnderstudyError('REFUSED', `cannot fence ${node}: no fence is configured`, { hint: 'Name one with fencing.use.' })),
-};
+/** Where there is no fence every request for one fails, and says why. */
+export const noFence = (because = 'no fence is configured'): Fence => ({
+  fence: ({ node }) => Promise.reject(new UnderstudyError('REFUSED', `cannot fence ${node}: ${because}`, { hint: 'Name one with fencing.use.' })),
+});

@@ -39,6 +39,10 @@ export class Reactions {
     const before = this.before;
     this.before = view;
     for (const group of this.config.desired().groups) this.orders(group, view, before);
+    for (const group of this.config.desired().groups) {
+      // While the arbiter is asked: so that the file does not stand between the answer and the first start.
+      if (this.facts.lease(group.id).phase === 'acquiring' && !this.listed.has(group.id)) this.writeList(group);
+    }
     for (const change of this.incidents.seen(view)) this.ownership(change);
     if (before !== null) this.neighbours(view, before);
   }
@@ -47,7 +51,7 @@ export class Reactions {
   afterCycle(): void {
     for (const group of this.config.desired().groups) {
       const { phase } = this.facts.lease(group.id);
-      if (phase === 'held' && !this.listed.has(group.id)) this.adoptList(group);
+      if (phase === 'held' && !this.listed.has(group.id)) this.writeList(group);
       const over = phase === 'idle' || phase === 'observe';
       if (over && this.listed.has(group.id) && group.resources.every(({ id, operations }) => operations !== 'on-off' || this.facts.resource(group.id, id).state === 'offline')) {
         this.listed.delete(group.id);
@@ -56,8 +60,8 @@ export class Reactions {
     }
   }
 
-  /** An earlier controller may have died between its list and ours: while the lease is held there is one. */
-  private adoptList(group: DesiredGroup): void {
+  /** While the lease is held, and before, there is a list: an earlier controller may have died between its and ours. */
+  private writeList(group: DesiredGroup): void {
     try {
       this.lists.write(group);
       this.listed.add(group.id);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { replay } from '../../core/journal/replay.js';
 import { plan } from '../../core/planner/plan.js';
+import { WarmUp } from '../../core/scheduler/warm-up.js';
 import { FakeAgent, group, hook, resource, world } from '../support/controller-world.js';
 
 const listOf = (runDir: string) => join(runDir, 'hardstop', 'g');
@@ -18,6 +19,24 @@ test('a lease that is won: the first start begins in the very turn, with its har
   loop.guardSpoke(guard.setLease('g', { phase: 'held', epoch: 5, holder: 'a' }));
   t.deepEqual(agent.calls, ['start vip']);
   t.is(listAtStart, 'pids g/vip\npids g/app\n');
+});
+
+test('the hard-stop list: written while the guard asks for the lease, taken away when it did not get it', async (t) => {
+  const { guard, say, runDir, agent } = await world(t);
+  await say(guard.setLease('g', { phase: 'acquiring', epoch: 4 }));
+  t.true(existsSync(listOf(runDir)));
+  await say(guard.setLease('g', { phase: 'observe', epoch: 5, holder: 'b' }));
+  t.false(existsSync(listOf(runDir)));
+  t.deepEqual(agent.calls, []);
+});
+
+test('the warm-up: no agent is called, nothing is planned for good, the resources’ directories are there', async (t) => {
+  const { container, agent, runDir, guard, cycle } = await world(t);
+  const [calls, wills, last] = [agent.calls.length, guard.said.length, cycle.last];
+  container.resolve(WarmUp).run();
+  t.deepEqual([agent.calls.length, guard.said.length, cycle.last], [calls, wills, last]);
+  t.true(existsSync(join(runDir, 'resources', 'g', 'app')));
+  t.false(existsSync(listOf(runDir)));
 });
 
 test('a takeover from start to end: in order, one story from incident.begin to incident.end', async (t) => {

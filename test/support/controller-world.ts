@@ -220,7 +220,7 @@ export const world = async (t: { teardown: (end: () => void | Promise<void>) => 
   provide(PeerReports, { of: () => ({ ageMs: 10, cfgHash: 'hash', groups: Object.fromEntries(groups.map(({ id, resources }) => [id, { resources: Object.fromEntries(resources.map((one) => [one.id, { state: 'online', reason: '' }])), blockers: [] }])) }) });
   provide(CaptureStore, { keep: (capture: Capture) => void captures.push(capture) });
   provide(Logs, { child: () => SILENT });
-  provide(Fence, noFence);
+  provide(Fence, noFence());
   provide(HookSource, { hooks: (point: HookPoint) => options.pluginHooks?.[point] ?? [] });
   registerScheduler(container);
   const [loop, failures, quarantine] = [container.resolve(Loop), container.resolve(Failures), container.resolve(Quarantine)];
