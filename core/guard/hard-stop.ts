@@ -18,14 +18,16 @@ export interface HardStop {
   verify(group: GroupId, limitMs: number): Promise<StopResult>;
 }
 
+/** The script ends by itself so long before it is ended from outside: then it still says what is left. */
+const LAST_WORDS_MS = 100;
 const SCRIPT = fileURLToPath(new URL('./emergency-stop.sh', import.meta.url));
 
 export const scriptHardStop = (exec: Exec, runDir: string, script = SCRIPT): HardStop => {
   const run = async (group: GroupId, how: '--verify' | '--verify-only', limitMs: number): Promise<StopResult> => {
     try {
-      const { exitCode, stdout, stderr, timedOut } = await exec.run('/bin/sh', [script, group, '--run-dir', runDir, how], {
-        timeoutMs: Math.max(1, Math.round(limitMs)),
-      });
+      const ownLimitMs = Math.max(1, Math.round(limitMs - LAST_WORDS_MS));
+      const args = [script, group, '--run-dir', runDir, how, '--limit-ms', String(ownLimitMs)];
+      const { exitCode, stdout, stderr, timedOut } = await exec.run('/bin/sh', args, { timeoutMs: ownLimitMs + LAST_WORDS_MS });
       if (exitCode === 0) return { verified: true, because: 'everything on the hard-stop list is verified gone' };
       if (timedOut) return { verified: false, because: `emergency-stop did not end within ${Math.round(limitMs)} ms` };
       const words = `${stderr}\n${stdout}`.trim().split('\n').filter(Boolean).slice(-3).join('; ');

@@ -71,8 +71,11 @@ export const seek = (turn: Turn): void => {
 /** When time alone will allow an acquisition; Infinity when only events can. */
 export const acquireAtMs = (turn: Turn): number => {
   const licence = licenceFor(turn.s);
-  return licence.evidence === null || obstacleFor(turn.s) !== null ? Number.POSITIVE_INFINITY : licence.atMs;
+  return licence.evidence === null || readsFirst(turn, licence) || obstacleFor(turn.s) !== null ? Number.POSITIVE_INFINITY : licence.atMs;
 };
+
+/** Who says STOPPED may just have written RELEASED: what is on its way to be read comes first. */
+const readsFirst = ({ s }: Turn, { evidence }: Licence): boolean => evidence === 'stopped' && (s.readWanted || s.reading !== null);
 
 const write = (turn: Turn): boolean => {
   const { s } = turn;
@@ -80,6 +83,7 @@ const write = (turn: Turn): boolean => {
   if (known.kind === 'absent') return create(turn);
   if (known.kind !== 'record') return false;
   const licence = licenceFor(s);
+  if (licence.evidence !== null && readsFirst(turn, licence)) return false;
   if (licence.evidence !== null && s.nowMs >= licence.atMs && obstacleFor(s) === null) {
     acquire(turn, licence, known.record, known.version);
     return true;

@@ -38,8 +38,10 @@ export const heard = (turn: Turn, { from, bootId, cfgHash, group }: Of<'beat'>):
     journal(turn, 'lease.conflict', `${from} knows of epoch ${group.epoch}, this node holds ${s.tenure.epoch}`);
     return fenceSelf(turn, `${from} knows of epoch ${group.epoch}: epoch ${s.tenure.epoch} is over`);
   }
-  // News that the next poll would bring anyway.
-  if (s.tenure === null && s.known.kind === 'record' && group.epoch > s.known.record.epoch) s.readWanted = true;
+  // News that the next poll would bring anyway: a CAS on what is known would only be refused.
+  if (s.tenure !== null || s.known.kind !== 'record') return;
+  const { epoch, seq } = s.known.record;
+  if (group.epoch > epoch || (group.stopped && group.epoch === epoch && group.seq > seq)) s.readWanted = true;
 };
 
 export const bootChanged = (turn: Turn, { peer, from, to }: Of<'boot-changed'>): void => {

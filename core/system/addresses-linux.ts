@@ -20,7 +20,10 @@ export class LinuxAddresses implements Addresses {
   private readonly neighbours: Neighbours;
   private readonly monitor: AddressMonitor;
 
-  constructor(@inject(Exec) private readonly exec: Exec, @inject(Clock) clock: Clock) {
+  constructor(
+    @inject(Exec) private readonly exec: Exec,
+    @inject(Clock) clock: Clock,
+  ) {
     this.neighbours = new Neighbours(exec, clock);
     this.monitor = new AddressMonitor(clock);
   }
@@ -85,7 +88,11 @@ export class LinuxAddresses implements Addresses {
       throw new UnderstudyError('COMMAND_FAILED', `ip ${args.join(' ')} could not be run`, { cause, hint: 'Install iproute2.' });
     });
     if (result.exitCode !== null && okStatus.includes(result.exitCode) && !result.truncated) return result.stdout;
-    const why = result.timedOut ? `no end after ${COMMAND_MS} ms` : result.aborted ? 'aborted' : result.stderr.trim() || `status ${result.exitCode}`;
+    const why = result.timedOut
+      ? `no end after ${COMMAND_MS} ms`
+      : result.aborted
+        ? 'aborted'
+        : result.stderr.trim() || `status ${result.exitCode}`;
     throw new UnderstudyError(result.timedOut ? 'TIMED_OUT' : 'COMMAND_FAILED', `ip ${args.join(' ')}: ${why}`);
   }
 }
@@ -94,15 +101,32 @@ export class LinuxAddresses implements Addresses {
 const GONE_STATUS = 2;
 
 /** `replace`: no error when another hand was faster. `nodad`: the lease says who has it; a tentative address serves nobody. */
-export const addArgs = (interfaceName: string, address: string, prefixLength: number, { label, noPrefixRoute }: AddOptions): readonly string[] => [
-  'address', 'replace', `${address}/${prefixLength}`, 'dev', interfaceName,
+export const addArgs = (
+  interfaceName: string,
+  address: string,
+  prefixLength: number,
+  { label, noPrefixRoute }: AddOptions,
+): readonly string[] => [
+  'address',
+  'replace',
+  `${address}/${prefixLength}`,
+  'dev',
+  interfaceName,
   ...(label !== undefined && isIPv4(address) ? ['label', fullLabel(interfaceName, label)] : []),
   ...(isIPv4(address) ? [] : ['nodad']),
   ...(noPrefixRoute ? ['noprefixroute'] : []),
 ];
 
-const delArgs = ({ interface: name, address, prefixLength }: Pick<HostAddress, 'interface' | 'address' | 'prefixLength'>): readonly string[] => [
-  'address', 'del', `${address}/${prefixLength}`, 'dev', name,
+const delArgs = ({
+  interface: name,
+  address,
+  prefixLength,
+}: Pick<HostAddress, 'interface' | 'address' | 'prefixLength'>): readonly string[] => [
+  'address',
+  'del',
+  `${address}/${prefixLength}`,
+  'dev',
+  name,
 ];
 
 /** A label begins with its interface, or old tools do not find it. */
@@ -124,7 +148,10 @@ const fromNode = (name: string, { address, cidr }: { address: string; cidr: stri
 
 /** The answer of `ip -j address show`. */
 export const parseIpJson = (text: string): readonly HostAddress[] => {
-  const links = JSON.parse(text) as readonly { ifname?: string; addr_info?: readonly { local?: string; prefixlen?: number; label?: string }[] }[];
+  const links = JSON.parse(text) as readonly {
+    ifname?: string;
+    addr_info?: readonly { local?: string; prefixlen?: number; label?: string }[];
+  }[];
   return links.flatMap(({ ifname, addr_info: found = [] }) =>
     found.flatMap(({ local, prefixlen, label }) =>
       ifname === undefined || local === undefined || prefixlen === undefined

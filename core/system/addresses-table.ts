@@ -15,7 +15,9 @@ export class TableAddresses implements Addresses {
 
   async add(interfaceName: string, address: string, prefixLength: number): Promise<void> {
     const lines = parseTable(readTextSync(this.file) ?? '');
-    const has = lines.some((line) => line.interface === interfaceName && line.prefixLength === prefixLength && sameAddress(line.address, address));
+    const has = lines.some(
+      (line) => line.interface === interfaceName && line.prefixLength === prefixLength && sameAddress(line.address, address),
+    );
     if (!has) this.write([...lines, { interface: interfaceName, address, prefixLength, label: null }]);
   }
 
@@ -50,7 +52,10 @@ export class TableAddresses implements Addresses {
   }
 
   private write(lines: readonly HostAddress[]): void {
-    writeAtomicSync(this.file, lines.map((line) => `${line.interface} ${line.address} ${line.prefixLength}\n`).join(''), { fsync: false, mode: 0o644 });
+    writeAtomicSync(this.file, lines.map((line) => `${line.interface} ${line.address} ${line.prefixLength}\n`).join(''), {
+      fsync: false,
+      mode: 0o644,
+    });
   }
 }
 
@@ -59,5 +64,7 @@ export const parseTable = (text: string): readonly HostAddress[] =>
   text.split('\n').flatMap((line) => {
     const [interfaceName, address, prefix] = line.trim().split(/\s+/);
     const prefixLength = Number(prefix);
-    return interfaceName && address && prefix && Number.isInteger(prefixLength) ? [{ interface: interfaceName, address, prefixLength, label: null }] : [];
+    return interfaceName && address && prefix && Number.isInteger(prefixLength)
+      ? [{ interface: interfaceName, address, prefixLength, label: null }]
+      : [];
   });

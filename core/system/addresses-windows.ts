@@ -14,7 +14,10 @@ const WATCH_MS = 500;
 
 @injectable()
 export class WindowsAddresses implements Addresses {
-  constructor(@inject(Exec) private readonly exec: Exec, @inject(Clock) private readonly clock: Clock) {}
+  constructor(
+    @inject(Exec) private readonly exec: Exec,
+    @inject(Clock) private readonly clock: Clock,
+  ) {}
 
   async list(): Promise<readonly HostAddress[]> {
     return Object.entries(networkInterfaces()).flatMap(([name, found]) =>
@@ -82,6 +85,7 @@ export const removeCommand = (address: string): string =>
 
 /** A PowerShell string in which nothing is special; a quote is doubled, line ends are refused. */
 const quote = (word: string): string => {
-  if (/[\r\n\0\u2018-\u201b]/.test(word)) throw new UnderstudyError('COMMAND_FAILED', `${JSON.stringify(word)} cannot be part of a PowerShell command`);
+  if (/[\r\n\0\u2018-\u201b]/.test(word))
+    throw new UnderstudyError('COMMAND_FAILED', `${JSON.stringify(word)} cannot be part of a PowerShell command`);
   return `'${word.replaceAll("'", "''")}'`;
 };

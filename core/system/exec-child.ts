@@ -75,7 +75,8 @@ export const runChild = async ({ clock, spawn, end, command }: ChildSteps, optio
   });
 
   // `close` would wait for grandchildren that hold the pipe; what the child itself wrote is already in it.
-  for (let polls = 0; polls < MAX_DRAIN_POLLS && (stdout.hasNews() || stderr.hasNews() || polls < LEAST_DRAIN_POLLS); polls++) await nextPoll();
+  for (let polls = 0; polls < MAX_DRAIN_POLLS && (stdout.hasNews() || stderr.hasNews() || polls < LEAST_DRAIN_POLLS); polls++)
+    await nextPoll();
   stdout.close();
   stderr.close();
   child.stdin?.destroy();
@@ -109,7 +110,10 @@ class Kept {
   private ended = false;
   private news = false;
 
-  constructor(private readonly stream: Readable | null, private readonly limit: number) {
+  constructor(
+    private readonly stream: Readable | null,
+    private readonly limit: number,
+  ) {
     if (stream === null) this.ended = true;
     stream?.on('data', (chunk: Buffer) => this.take(chunk));
     stream?.once('close', () => (this.ended = true));

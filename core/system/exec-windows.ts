@@ -38,7 +38,9 @@ export class WindowsExec implements Exec {
     });
     if (child.pid === undefined) {
       const [error] = await new Promise<[Error]>((resolve) => child.once('error', (problem) => resolve([problem])));
-      throw new UnderstudyError('COMMAND_FAILED', `${[file, ...args].join(' ')} could not be started: ${startProblem(error)}`, { cause: error });
+      throw new UnderstudyError('COMMAND_FAILED', `${[file, ...args].join(' ')} could not be started: ${startProblem(error)}`, {
+        cause: error,
+      });
     }
     child.unref();
     return {
@@ -90,7 +92,13 @@ export const quoteForCmd = (word: string): string => {
   return `"${word.replace(/\\+$/, '$&$&')}"`;
 };
 
-const launch = (file: string, args: readonly string[], options: StartOptions, stdin: 'ignore' | 'pipe', output: 'ignore' | 'pipe'): ChildProcess => {
+const launch = (
+  file: string,
+  args: readonly string[],
+  options: StartOptions,
+  stdin: 'ignore' | 'pipe',
+  output: 'ignore' | 'pipe',
+): ChildProcess => {
   const command = windowsCommand(file, args);
   const log = options.logFile === undefined ? null : openSync(options.logFile, 'a');
   try {
@@ -110,7 +118,10 @@ const launch = (file: string, args: readonly string[], options: StartOptions, st
 const NEEDED = ['SystemRoot', 'SystemDrive', 'ComSpec', 'PATHEXT', 'TEMP', 'TMP', 'ProgramData', 'ProgramFiles', 'USERPROFILE', 'windir'];
 
 /** Short like the one on Linux: what the system needs, a fixed Path, own UNDERSTUDY_*, UTF-8 for Python programs. */
-export const windowsEnvironment = ({ env, addEnv }: Pick<StartOptions, 'env' | 'addEnv'>, own: NodeJS.ProcessEnv = process.env): Record<string, string> => {
+export const windowsEnvironment = (
+  { env, addEnv }: Pick<StartOptions, 'env' | 'addEnv'>,
+  own: NodeJS.ProcessEnv = process.env,
+): Record<string, string> => {
   if (env !== undefined) return { ...env, ...addEnv };
   const root = own['SystemRoot'] ?? 'C:\\Windows';
   const kept = Object.entries(own).filter(

@@ -49,6 +49,10 @@ export interface Exec {
   /** Runs a command to its end. Rejects with COMMAND_FAILED only when it could not be started at all. */
   run(file: string, args: readonly string[], options: RunOptions): Promise<RunResult>;
   /** Starts a command that goes on running; stdin from /dev/null, output to `logFile`. Survives this process. */
-  start(file: string, args: readonly string[], options: Omit<RunOptions, 'timeoutMs' | 'signal' | 'input' | 'maxOutputBytes' | 'termGraceMs'>): Promise<RunningProcess>;
+  start(
+    file: string,
+    args: readonly string[],
+    options: Omit<RunOptions, 'timeoutMs' | 'signal' | 'input' | 'maxOutputBytes' | 'termGraceMs'>,
+  ): Promise<RunningProcess>;
 }
 export const Exec: unique symbol = Symbol('Exec');

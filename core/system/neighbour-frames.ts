@@ -34,7 +34,19 @@ export const claimant = (frame: Uint8Array, mac: Mac, address: string): string |
 };
 
 const arp = (operation: 1 | 2, mac: Mac, sender: Uint8Array, target: Mac, targetIp: Uint8Array): Uint8Array =>
-  Buffer.concat([BROADCAST, mac, word(ARP), word(1), word(0x0800), Uint8Array.from([6, 4]), word(operation), mac, sender, target, targetIp]);
+  Buffer.concat([
+    BROADCAST,
+    mac,
+    word(ARP),
+    word(1),
+    word(0x0800),
+    Uint8Array.from([6, 4]),
+    word(operation),
+    mac,
+    sender,
+    target,
+    targetIp,
+  ]);
 
 const advertisement = (mac: Mac, address: Uint8Array): Uint8Array => {
   const OVERRIDE = 0x20;

@@ -16,7 +16,11 @@ const IPV6 = 0x86dd;
 const LOOPBACK = 'lo';
 
 export class Neighbours {
-  constructor(private readonly exec: Exec, private readonly clock: Clock, private readonly raw: () => Promise<OpenRaw | string> = rawSockets) {}
+  constructor(
+    private readonly exec: Exec,
+    private readonly clock: Clock,
+    private readonly raw: () => Promise<OpenRaw | string> = rawSockets,
+  ) {}
 
   /** Loads what announcing needs, so that the first announcement of a failover does not pay for it. */
   async prepare(): Promise<void> {
@@ -70,14 +74,27 @@ export class Neighbours {
     }
   }
 
-  private async announceByCommand(interfaceName: string, address: string, count: number, noRaw: string, signal?: AbortSignal): Promise<void> {
+  private async announceByCommand(
+    interfaceName: string,
+    address: string,
+    count: number,
+    noRaw: string,
+    signal?: AbortSignal,
+  ): Promise<void> {
     if (interfaceName === LOOPBACK) return;
     const [program, args] = announceCommand(interfaceName, address, count);
     const result = await this.command(program, args, noRaw, COMMAND_MS + count * 1000, signal);
-    if (result.exitCode !== 0) throw unannounced(interfaceName, address, `${program}: ${result.stderr.trim() || `status ${result.exitCode}`}`);
+    if (result.exitCode !== 0)
+      throw unannounced(interfaceName, address, `${program}: ${result.stderr.trim() || `status ${result.exitCode}`}`);
   }
 
-  private async ownerByCommand(interfaceName: string, address: string, waitMs: number, noRaw: string, signal?: AbortSignal): Promise<string | null> {
+  private async ownerByCommand(
+    interfaceName: string,
+    address: string,
+    waitMs: number,
+    noRaw: string,
+    signal?: AbortSignal,
+  ): Promise<string | null> {
     if (interfaceName === LOOPBACK) return null;
     const args = ['-D', '-c', '1', '-w', String(Math.ceil(waitMs / 1000)), '-I', interfaceName, address];
     const result = await this.command('arping', args, noRaw, COMMAND_MS + waitMs, signal);
@@ -87,15 +104,25 @@ export class Neighbours {
     throw new UnderstudyError('COMMAND_FAILED', `asking for the owner of ${address} on ${interfaceName}: arping: ${result.stderr.trim()}`);
   }
 
-  private async command(program: string, args: readonly string[], noRaw: string, timeoutMs: number, signal?: AbortSignal): Promise<RunResult> {
+  private async command(
+    program: string,
+    args: readonly string[],
+    noRaw: string,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<RunResult> {
     try {
       return await this.exec.run(program, args, { timeoutMs, ...(signal ? { signal } : {}) });
     } catch (problem) {
       const packages = program === 'arping' ? 'iputils-arping' : 'vzctl (ndsend)';
-      throw new UnderstudyError('COMMAND_FAILED', `neighbours on ${args.at(-1)} cannot be reached: ${noRaw}; and ${program} is not installed`, {
-        cause: problem,
-        hint: `Run \`npm install koffi\` beside understudy and give it CAP_NET_RAW, or install ${packages}.`,
-      });
+      throw new UnderstudyError(
+        'COMMAND_FAILED',
+        `neighbours on ${args.at(-1)} cannot be reached: ${noRaw}; and ${program} is not installed`,
+        {
+          cause: problem,
+          hint: `Run \`npm install koffi\` beside understudy and give it CAP_NET_RAW, or install ${packages}.`,
+        },
+      );
     }
   }
 }

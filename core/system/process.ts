@@ -38,7 +38,10 @@ export interface Stat {
 
 /** One line of /proc/PID/stat. The command name may hold spaces and parentheses: fields count from the last one. */
 export const parseStat = (line: string): Stat | null => {
-  const fields = line.slice(line.lastIndexOf(')') + 2).trimEnd().split(' ');
+  const fields = line
+    .slice(line.lastIndexOf(')') + 2)
+    .trimEnd()
+    .split(' ');
   const [state, , , session] = fields;
   const startTime = fields[19];
   if (state === undefined || session === undefined || startTime === undefined) return null;

@@ -1,13 +1,25 @@
 // The agent behind app-script: an application with commands of its own. It believes processes, not exit statuses: a start
 // must leave something that can be ended without it, a stop is done when nothing is left. It keeps no state that a new
 // controller would miss: what an earlier life started is found by cgroup, mark, pidfile and the record of the main process.
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { inject, injectable } from 'tsyringe';
 import {
-  type ActionContext, type ActionReport, type Agent, Cgroups, Clock, Exec, type MonitorContext, type MonitorResult, type Operation, Processes, reasonOf,
-  type RunningProcess, type SideEffect, UnderstudyError,
+  type ActionContext,
+  type ActionReport,
+  type Agent,
+  Cgroups,
+  Clock,
+  Exec,
+  type MonitorContext,
+  type MonitorResult,
+  type Operation,
+  Processes,
+  type RunningProcess,
+  type SideEffect,
+  UnderstudyError,
 } from 'understudy/plugin';
+import { asWho, attempt, failed, inPlace, lastLine, sizeOf } from './commands.js';
 import type { AppScriptOptions } from './definition.js';
 import { Ending } from './ending.js';
 import { stateOf } from './exit-codes.js';
@@ -45,9 +57,14 @@ export class AppScript implements Agent<AppScriptOptions> {
   async monitor(context: Monitoring): Promise<MonitorResult> {
     const { options } = context;
     const sight = this.traces.sight(context);
-    if (options.monitor === undefined) return options.unit === undefined || sight === 'alive' ? bySight(sight, options) : unitState(context.run, options.unit);
+    if (options.monitor === undefined)
+      return options.unit === undefined || sight === 'alive' ? bySight(sight, options) : unitState(context.run, options.unit);
     const [file, ...args] = options.monitor as readonly [string, ...string[]];
-    const result = await context.run(file, args, { ...this.asWho(options), addEnv: { ...options.env, ...named(context) }, okExit: ANY_STATUS });
+    const result = await context.run(file, args, {
+      ...asWho(options),
+      addEnv: { ...options.env, ...named(context) },
+      okExit: ANY_STATUS,
+    });
     const state = stateOf(result.exitCode ?? -1, options.exitCodes);
     const words = lastLine(result.stderr) || lastLine(result.stdout);
     const reason = `${file} exited with ${result.exitCode}${words === '' ? '' : `: ${words}`}`;
@@ -61,7 +78,8 @@ export class AppScript implements Agent<AppScriptOptions> {
     const endMs = this.clock.nowMs() + context.limitMs;
     context.signal.throwIfAborted();
     const trust = trustOf(process.env);
-    for (const words of [options.start, options.stop, options.monitor, options.clean]) if (words !== undefined) checkScript(words[0] ?? '', trust);
+    for (const words of [options.start, options.stop, options.monitor, options.clean])
+      if (words !== undefined) checkScript(words[0] ?? '', trust);
     if (this.traces.any(context) || this.traces.main(context) !== null) {
       if ((await this.monitor(context)).state === 'online') return { detail: { found: 'already running' } };
       await this.mustEnd(context, 0, KILL_MS);
@@ -83,7 +101,7 @@ export class AppScript implements Agent<AppScriptOptions> {
     const notes: string[] = [];
     if (options.stop !== undefined) {
       const reserveMs = Math.min(options.killAfter + KILL_MS, context.limitMs / 2);
-      notes.push(...(await this.attempt('stop', options.stop, context, context.limitMs - reserveMs)));
+      notes.push(...(await attempt(this.exec, 'stop', options.stop, context, context.limitMs - reserveMs)));
     }
     const leftMs = () => Math.max(KILL_MS / 4, endMs - this.clock.nowMs());
     if (options.unit !== undefined) notes.push(...(await endUnit(context.run, options.unit, leftMs() / 2)));
@@ -91,13 +109,15 @@ export class AppScript implements Agent<AppScriptOptions> {
     await this.mustBeOffline(context);
     this.traces.forget(context);
     if (context.cgroup !== null) this.cgroups.remove(context.cgroup);
-    if (options.clean !== undefined) notes.push(...(await this.attempt('clean', options.clean, context, leftMs())));
+    if (options.clean !== undefined) notes.push(...(await attempt(this.exec, 'clean', options.clean, context, leftMs())));
     return notes.length === 0 ? {} : { detail: { notes } };
   }
 
   async plan(op: Operation, { options, cgroup, group, resource }: Monitoring): Promise<readonly SideEffect[]> {
     const command = (words: readonly string[] | undefined): SideEffect[] =>
-      words === undefined ? [] : [{ kind: 'command', what: words.join(' '), ...(options.user === undefined ? {} : { on: `as ${options.user}` }) }];
+      words === undefined
+        ? []
+        : [{ kind: 'command', what: words.join(' '), ...(options.user === undefined ? {} : { on: `as ${options.user}` }) }];
     if (op === 'start') return command(options.start);
     if (op !== 'stop') return [];
     const whom = cgroup ?? `every process with UNDERSTUDY_RESOURCE=${group}/${resource}`;
@@ -130,15 +150,20 @@ export class AppScript implements Agent<AppScriptOptions> {
     const { options, logFile, limitMs, signal } = context;
     const [file, ...args] = options.start as readonly [string, ...string[]];
     const logAt = sizeOf(logFile);
-    const result = await this.exec.run(file, args, { ...this.asWho(options), ...this.inPlace(context), timeoutMs: limitMs, signal });
-    if (result.timedOut || result.aborted) throw new UnderstudyError('TIMED_OUT', `${file} was still starting after ${Math.round(result.elapsedMs)} ms`);
+    const result = await this.exec.run(file, args, { ...inPlace(context), timeoutMs: limitMs, signal });
+    if (result.timedOut || result.aborted)
+      throw new UnderstudyError('TIMED_OUT', `${file} was still starting after ${Math.round(result.elapsedMs)} ms`);
     if (result.exitCode !== 0) throw failed(`${file} exited with ${result.exitCode ?? result.signal}`, logFile, logAt);
     const main = this.traces.pidfile(context);
     if (main !== null) this.traces.record(context, main);
     const leftTrace = main !== null || options.unit !== undefined || options.hardStop.length > 0 || this.traces.any(context);
     if (!leftTrace) {
       const where = context.cgroup === null ? 'with its mark' : 'in its cgroup';
-      throw failed(`${file} succeeded but left no process ${where}: nobody could end the application for certain; name its unit:, pidfile: or hardStop:`, logFile, logAt);
+      throw failed(
+        `${file} succeeded but left no process ${where}: nobody could end the application for certain; name its unit:, pidfile: or hardStop:`,
+        logFile,
+        logAt,
+      );
     }
     return { detail: { elapsedMs: Math.round(result.elapsedMs), ...(main === null ? {} : { pid: main.pid }) } };
   }
@@ -147,7 +172,7 @@ export class AppScript implements Agent<AppScriptOptions> {
     const { options, logFile, signal } = context;
     const [file, ...args] = options.start as readonly [string, ...string[]];
     const logAt = sizeOf(logFile);
-    const child = await this.exec.start(file, args, { ...this.asWho(options), ...this.inPlace(context) });
+    const child = await this.exec.start(file, args, { ...inPlace(context) });
     this.traces.record(context, child);
     this.children.set(context.runDir, child);
     let gone: string | null = null;
@@ -164,27 +189,16 @@ export class AppScript implements Agent<AppScriptOptions> {
     }
   }
 
-  /** Runs a command whose failure does not decide; what went wrong, for the report. */
-  private async attempt(what: string, words: readonly string[], context: Acting, timeoutMs: number): Promise<readonly string[]> {
-    const [file, ...args] = words as readonly [string, ...string[]];
-    const { options, environment, signal } = context;
-    try {
-      checkScript(file, trustOf(process.env));
-      const result = await this.exec.run(file, args, { ...this.asWho(options), addEnv: { ...options.env, ...environment }, timeoutMs, signal });
-      if (result.exitCode === 0) return [];
-      const how = result.timedOut ? `took longer than ${Math.round(timeoutMs)} ms` : `exited with ${result.exitCode ?? result.signal}`;
-      return [`${what}: ${file} ${how}${result.stderr === '' ? '' : `: ${lastLine(result.stderr)}`}`];
-    } catch (error) {
-      return [`${what}: ${reasonOf(error)}`];
-    }
-  }
-
   private async mustEnd(context: Acting, graceMs: number, limitMs: number): Promise<void> {
     const left = await this.ending.end(context, { graceMs, limitMs, signal: context.signal });
     if (left.length === 0) return;
-    throw new UnderstudyError('AGENT_FAILED', `processes of ${context.group}/${context.resource} could not be ended: ${left.map(({ pid }) => pid).join(' ')}`, {
-      hint: 'They hang in the kernel (see /proc/PID/stack). Only a reset of this node ends them.',
-    });
+    throw new UnderstudyError(
+      'AGENT_FAILED',
+      `processes of ${context.group}/${context.resource} could not be ended: ${left.map(({ pid }) => pid).join(' ')}`,
+      {
+        hint: 'They hang in the kernel (see /proc/PID/stack). Only a reset of this node ends them.',
+      },
+    );
   }
 
   /** Where processes are no proof (the application lives in a unit, or elsewhere), unit and monitor are asked. */
@@ -192,21 +206,17 @@ export class AppScript implements Agent<AppScriptOptions> {
     const { options, group, resource } = context;
     if (options.unit !== undefined) {
       const { state, reason } = await unitState(context.run, options.unit);
-      if (state !== 'offline') throw new UnderstudyError('AGENT_FAILED', `${group}/${resource}: the unit ${options.unit} is not stopped: ${reason ?? state}`);
+      if (state !== 'offline')
+        throw new UnderstudyError('AGENT_FAILED', `${group}/${resource}: the unit ${options.unit} is not stopped: ${reason ?? state}`);
     }
     if (isSeen(options) || options.monitor === undefined) return;
     const { state, reason } = await this.monitor(context);
     if (state === 'online' || state === 'unknown') {
-      throw new UnderstudyError('AGENT_FAILED', `${group}/${resource} was stopped, but its monitor says ${state}${reason === undefined ? '' : ` (${reason})`}`);
+      throw new UnderstudyError(
+        'AGENT_FAILED',
+        `${group}/${resource} was stopped, but its monitor says ${state}${reason === undefined ? '' : ` (${reason})`}`,
+      );
     }
-  }
-
-  private asWho({ user, cwd }: AppScriptOptions) {
-    return { cwd, ...(user === undefined ? {} : { user }) };
-  }
-
-  private inPlace({ options, environment, logFile, cgroup }: Acting) {
-    return { addEnv: { ...options.env, ...environment }, logFile, ...(cgroup === null ? {} : { cgroup }) };
   }
 }
 
@@ -231,13 +241,3 @@ const bySight = (sight: Sight, { pidfile }: AppScriptOptions): MonitorResult => 
 
 /** For monitors: who asks, without the mark by which the application's own processes are found. */
 const named = ({ node, group }: Monitoring) => ({ UNDERSTUDY_NODE: node, UNDERSTUDY_GROUP: group });
-
-const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.slice(0, 300) ?? '';
-
-const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-
-/** With what the command wrote to its log, since its output goes nowhere else. */
-const failed = (what: string, logFile: string, from: number): UnderstudyError => {
-  const said = statSync(logFile, { throwIfNoEntry: false }) === undefined ? '' : lastLine(readFileSync(logFile).subarray(from).toString('utf8'));
-  return new UnderstudyError('AGENT_FAILED', said === '' ? what : `${what}: ${said}`, { hint: `See ${logFile}.` });
-};

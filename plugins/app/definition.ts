@@ -9,14 +9,23 @@ const shape = options({
   stop: argv('Command that stops it; without one it gets SIGTERM').optional(),
   monitor: argv('Command whose exit status tells the state; without one its processes are what is looked at').optional(),
   clean: argv('Command run after its processes have ended: locks, shared memory').optional(),
-  mode: choice('fork: `start` returns when the application serves. foreground: `start` is the application itself', ['fork', 'foreground']).default('fork'),
-  exitCodes: table('State for an exit status of `monitor`, and for any other one under `else`', choice('Resource state', STATES)).optional(),
+  mode: choice('fork: `start` returns when the application serves. foreground: `start` is the application itself', [
+    'fork',
+    'foreground',
+  ]).default('fork'),
+  exitCodes: table(
+    'State for an exit status of `monitor`, and for any other one under `else`',
+    choice('Resource state', STATES),
+  ).optional(),
   user: text('User the commands run as, with its groups').optional(),
   cwd: text('Working directory').default('/'),
   env: table('Environment on top of the short one', z.string()).default({}),
   pidfile: text('File into which the application writes the pid of its main process').optional(),
   unit: text('systemd unit in which it really runs, when `start` only asks systemd').optional(),
-  hardStop: list('Further lines of the hard-stop list, for what leaves no process here', z.string().regex(HARD_STOP_LINE, 'not a line of the hard-stop list')).default([]),
+  hardStop: list(
+    'Further lines of the hard-stop list, for what leaves no process here',
+    z.string().regex(HARD_STOP_LINE, 'not a line of the hard-stop list'),
+  ).default([]),
   killAfter: durationMs('From SIGTERM to SIGKILL', 5_000, { minMs: 0, maxMs: 3_600_000 }),
   settle: durationMs('foreground without `monitor`: a program that ends sooner failed to start', 20, { minMs: 0, maxMs: 600_000 }),
   lingerSafe: flag('Signed by the operator: a late copy does no harm (SAFETY a.7b)', false),
@@ -29,7 +38,11 @@ export const appScriptOptions = shape.superRefine(({ exitCodes = {}, hardStop, u
     }
   }
   if (hardStop.length > 0 && unit === undefined && pidfile === undefined && monitor === undefined) {
-    context.addIssue({ code: 'custom', path: ['hardStop'], message: 'an application known only by its hard-stop lines needs a `monitor` command to be seen' });
+    context.addIssue({
+      code: 'custom',
+      path: ['hardStop'],
+      message: 'an application known only by its hard-stop lines needs a `monitor` command to be seen',
+    });
   }
   for (const [key, words] of Object.entries({ start, stop, monitor, clean })) {
     const [program] = words ?? [];

@@ -15,7 +15,10 @@ export class Ending {
     private readonly traces: Traces,
   ) {}
 
-  async end(where: Where, { graceMs, limitMs, signal }: { graceMs: number; limitMs: number; signal?: AbortSignal }): Promise<readonly ProcessIdentity[]> {
+  async end(
+    where: Where,
+    { graceMs, limitMs, signal }: { graceMs: number; limitMs: number; signal?: AbortSignal },
+  ): Promise<readonly ProcessIdentity[]> {
     const endMs = this.clock.nowMs() + limitMs;
     if (graceMs > 0) await this.terminate(where, Math.min(graceMs, limitMs / 2), signal);
     const leftMs = () => Math.max(0, endMs - this.clock.nowMs());

@@ -14,7 +14,10 @@ export type Where = Pick<MonitorContext<AppScriptOptions>, 'group' | 'resource' 
 export type Sight = 'alive' | 'headless' | 'foreign' | 'gone';
 
 export class Traces {
-  constructor(private readonly processes: Processes, private readonly cgroups: Cgroups) {}
+  constructor(
+    private readonly processes: Processes,
+    private readonly cgroups: Cgroups,
+  ) {}
 
   sight(where: Where): Sight {
     const main = this.main(where);
@@ -82,7 +85,8 @@ const MAIN_FILE = 'main';
 export const hasMain = ({ mode, pidfile }: AppScriptOptions): boolean => mode === 'foreground' || pidfile !== undefined;
 
 /** Whether its processes can be seen from here at all. */
-export const isSeen = (options: AppScriptOptions): boolean => hasMain(options) || (options.unit === undefined && options.hardStop.length === 0);
+export const isSeen = (options: AppScriptOptions): boolean =>
+  hasMain(options) || (options.unit === undefined && options.hardStop.length === 0);
 
 const same = (one: ProcessIdentity, other: ProcessIdentity | null): boolean => one.pid === other?.pid && one.startTime === other.startTime;
 

@@ -3,7 +3,12 @@ import { type MonitorContext, type MonitorResult, reasonOf } from 'understudy/pl
 
 type Run = MonitorContext<unknown>['run'];
 
-const STATES: Readonly<Record<string, MonitorResult['state']>> = { active: 'online', reloading: 'online', inactive: 'offline', failed: 'faulted' };
+const STATES: Readonly<Record<string, MonitorResult['state']>> = {
+  active: 'online',
+  reloading: 'online',
+  inactive: 'offline',
+  failed: 'faulted',
+};
 /** Statuses of `is-active`: 3 = not active, 4 = no such unit. Source: systemctl(1). */
 const ANSWERS = [0, 3, 4];
 
@@ -21,7 +26,10 @@ export const endUnit = async (run: Run, unit: string, limitMs: number): Promise<
   if ((await unitState(run, unit)).state === 'offline') return [];
   const problems: string[] = [];
   const attempt = (args: readonly string[]) =>
-    run('systemctl', args, { timeoutMs: limitMs }).then(() => true, (error) => (problems.push(reasonOf(error)), false));
+    run('systemctl', args, { timeoutMs: limitMs }).then(
+      () => true,
+      (error) => (problems.push(reasonOf(error)), false),
+    );
   if (!(await attempt(['stop', unit]))) await attempt(['kill', '--kill-who=all', '--signal=KILL', unit]);
   if ((await unitState(run, unit)).state === 'faulted') await attempt(['reset-failed', unit]);
   return problems;

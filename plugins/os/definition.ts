@@ -9,14 +9,23 @@ const shape = options({
   noPrefixRoute: flag('No connected route for the prefix', false),
   announceCount: integer('Announcements to the neighbours after it came up', { min: 0, max: 100 }).default(3),
   announceEvery: durationMs('Announce again so often while it is here; without it never', undefined, { minMs: 1_000 }).optional(),
-  duplicateWait: durationMs('Before it comes up, wait so long for another host that has it; 0ms = do not ask. IPv4', 100, { minMs: 0, maxMs: 10_000 }),
+  duplicateWait: durationMs('Before it comes up, wait so long for another host that has it; 0ms = do not ask. IPv4', 100, {
+    minMs: 0,
+    maxMs: 10_000,
+  }),
 });
 
 export const ipAddressOptions = shape
   .superRefine(({ address, prefix }, context) => {
     const canonical = canonicalAddress(address);
-    if (canonical === null) context.addIssue({ code: 'custom', path: ['address'], message: `"${address}" is not an IP address (the prefix length goes into prefix:)` });
-    else if (!canonical.includes(':') && prefix !== undefined && prefix > 32) context.addIssue({ code: 'custom', path: ['prefix'], message: `an IPv4 prefix ends at 32, not ${prefix}` });
+    if (canonical === null)
+      context.addIssue({
+        code: 'custom',
+        path: ['address'],
+        message: `"${address}" is not an IP address (the prefix length goes into prefix:)`,
+      });
+    else if (!canonical.includes(':') && prefix !== undefined && prefix > 32)
+      context.addIssue({ code: 'custom', path: ['prefix'], message: `an IPv4 prefix ends at 32, not ${prefix}` });
   })
   .transform(({ prefix, ...rest }) => ({ ...rest, prefix: prefix ?? (rest.address.includes(':') ? 128 : 32) }));
 

@@ -3,8 +3,20 @@
 // online: an address that is up but could not be announced is online (degraded).
 import { inject, injectable } from 'tsyringe';
 import {
-  type ActionContext, type ActionReport, Addresses, type Agent, Clock, type HostAddress, type MonitorContext, type MonitorResult, type Operation, reasonOf,
-  sameAddress, type SideEffect, type Timer, UnderstudyError,
+  type ActionContext,
+  type ActionReport,
+  Addresses,
+  type Agent,
+  Clock,
+  type HostAddress,
+  type MonitorContext,
+  type MonitorResult,
+  type Operation,
+  reasonOf,
+  sameAddress,
+  type SideEffect,
+  type Timer,
+  UnderstudyError,
 } from 'understudy/plugin';
 import type { IpAddressOptions } from './definition.js';
 
@@ -21,14 +33,19 @@ interface Announcing {
 export class IpAddress implements Agent<IpAddressOptions> {
   private readonly announcing = new Map<string, Announcing>();
 
-  constructor(@inject(Addresses) private readonly addresses: Addresses, @inject(Clock) private readonly clock: Clock) {}
+  constructor(
+    @inject(Addresses) private readonly addresses: Addresses,
+    @inject(Clock) private readonly clock: Clock,
+  ) {}
 
   async monitor({ options, signal }: Monitoring): Promise<MonitorResult> {
     const found = (await this.addresses.list(signal)).filter(({ address }) => sameAddress(address, options.address));
     const here = found.find(({ interface: name }) => name === options.interface);
     if (here !== undefined) {
       const other = here.prefixLength !== options.prefix;
-      return other ? { state: 'online', degraded: `${options.address} has the prefix ${here.prefixLength} instead of ${options.prefix}` } : { state: 'online' };
+      return other
+        ? { state: 'online', degraded: `${options.address} has the prefix ${here.prefixLength} instead of ${options.prefix}` }
+        : { state: 'online' };
     }
     if (found.length === 0) return { state: 'offline', reason: `${options.address} is on no interface that is up` };
     return { state: 'faulted', reason: `${options.address} is on ${namesOf(found)} instead of ${options.interface}` };
@@ -67,10 +84,18 @@ export class IpAddress implements Agent<IpAddressOptions> {
 
   async plan(op: Operation, { options }: Monitoring): Promise<readonly SideEffect[]> {
     const { interface: name, address, prefix } = options;
-    const effect = (step: 'add' | 'remove' | 'announce'): SideEffect => ({ kind: 'address', what: this.addresses.describe(step, name, address, prefix), on: name });
+    const effect = (step: 'add' | 'remove' | 'announce'): SideEffect => ({
+      kind: 'address',
+      what: this.addresses.describe(step, name, address, prefix),
+      on: name,
+    });
     if (op === 'stop') return [effect('remove')];
     if (op !== 'start') return [];
-    const asking: SideEffect = { kind: 'address', what: `ask for ${options.duplicateWait} ms whether another host has ${address}`, on: name };
+    const asking: SideEffect = {
+      kind: 'address',
+      what: `ask for ${options.duplicateWait} ms whether another host has ${address}`,
+      on: name,
+    };
     return [...(options.duplicateWait > 0 ? [asking] : []), effect('add'), ...(options.announceCount > 0 ? [effect('announce')] : [])];
   }
 

@@ -34,7 +34,10 @@ withRoot('add and remove: idempotent, with label, also on an interface that is d
   tool('add', 'eth0', '10.77.0.9', '32', 'vip');
   tool('add', 'eth0', 'fd77::9', '128');
   const found = JSON.parse(tool('list')) as { address: string; label: string | null; prefixLength: number; interface: string }[];
-  t.deepEqual(found.filter(({ address }) => address === '10.77.0.9'), [{ interface: 'eth0', address: '10.77.0.9', prefixLength: 32, label: 'eth0:vip' }]);
+  t.deepEqual(
+    found.filter(({ address }) => address === '10.77.0.9'),
+    [{ interface: 'eth0', address: '10.77.0.9', prefixLength: 32, label: 'eth0:vip' }],
+  );
   t.is(found.filter(({ address }) => address === 'fd77::9').length, 1);
   t.notRegex(ip('-n', ours, 'address', 'show', 'dev', 'eth0'), /fd77::9.*tentative/, 'it serves at once');
   tool('remove', '-', 'FD77:0::9');
@@ -73,8 +76,12 @@ withRoot('watch: a change by another hand is told at once; its child ends with t
   t.is(await next(), '{"changes":0}');
   t.teardown(() => watcher.kill('SIGKILL'));
   const commandOf = (pid: string) => (existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'latin1') : '');
-  const monitors = () => ip('netns', 'pids', ours).split('\n').filter((pid) => pid !== '' && commandOf(pid).startsWith('ip\0-o\0monitor')).length;
-  for (const endMs = performance.now() + 10_000; monitors() === 0 && performance.now() < endMs; ) await new Promise((resolve) => setTimeout(resolve, 20));
+  const monitors = () =>
+    ip('netns', 'pids', ours)
+      .split('\n')
+      .filter((pid) => pid !== '' && commandOf(pid).startsWith('ip\0-o\0monitor')).length;
+  for (const endMs = performance.now() + 10_000; monitors() === 0 && performance.now() < endMs; )
+    await new Promise((resolve) => setTimeout(resolve, 20));
   t.is(monitors(), 1);
   // The child is there a little before it listens: change until it is told.
   const told = next();

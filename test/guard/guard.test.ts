@@ -53,10 +53,12 @@ test.serial('holding for a long time: renewed, petted, never bitten, and the dea
 test.serial('planned move: verified, released, and taken by the successor without a moment passing', async (t) => {
   const { c, a, b } = await running(t);
   const startMs = c.clock.nowMs();
+  const writes = b.arbiter.calls.cas;
   a.will = { want: 'release', successor: 'b' };
   a.say();
   await c.until('b holds', () => b.lease.phase === 'held');
   t.is(c.clock.nowMs(), startMs);
+  t.is(b.arbiter.calls.cas, writes + 1);
   t.deepEqual(a.stop.calls, ['verify g']);
   t.is(a.page()?.state, 'RELEASED');
   t.is(b.lease.epoch, 2);

@@ -14,6 +14,8 @@ import { socketWatchdog } from '../../core/guard/watchdog-socket.js';
 import { type Dog, dogStep, sleepingDog } from '../../core/lab/watchdog.js';
 import { NO_GROUP_ORDERS } from '../../core/model/lease.js';
 import { systemClock } from '../../core/system/clock.js';
+import { systemExec } from '../../core/system/exec-system.js';
+import { openPageWriter } from '../../core/system/page-file.js';
 import type { Exec, RunResult } from '../../core/system/exec.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { TestDog } from '../support/guard-host.js';
@@ -231,14 +233,22 @@ test('hard stop: only exit status 0 is verified, and why not is told in the scri
   const stop = scriptHardStop(exec, '/run/u', '/x/emergency-stop.sh');
   t.true((await stop.stop('g', 750)).verified);
   t.true((await stop.verify('g', 750)).verified);
-  t.deepEqual(ran, [
-    ['/bin/sh', '/x/emergency-stop.sh', 'g', '--run-dir', '/run/u', '--verify'],
-    ['/bin/sh', '/x/emergency-stop.sh', 'g', '--run-dir', '/run/u', '--verify-only'],
-  ]);
+  const said = (how: string) => ['/bin/sh', '/x/emergency-stop.sh', 'g', '--run-dir', '/run/u', how, '--limit-ms', '650'];
+  t.deepEqual(ran, [said('--verify'), said('--verify-only')]);
   answer = result({ exitCode: 1, stderr: 'cgroup /g: populated\n' });
   t.deepEqual(await stop.verify('g', 750), { verified: false, because: 'cgroup /g: populated' });
   answer = result({ exitCode: null, timedOut: true });
   t.regex((await stop.stop('g', 750)).because, /did not end within 750 ms/);
+});
+
+test('hard stop by the real script: nothing listed is verified, a held page without a list is not', async (t) => {
+  const run = mkdtempSync(join(directory, 'run-'));
+  const stop = scriptHardStop(systemExec(), run);
+  t.like(await stop.verify('g', 5_000), { verified: true });
+  openPageWriter(join(run, 'lease', 'g')).write({ epoch: 1, state: 'HELD', deadlineMonoNs: 1n, deadlineBootMs: 1, bootOffsetMs: 0, bootId: 'b', nonce: 'n', inSync: [] });
+  const refused = await stop.verify('g', 5_000);
+  t.false(refused.verified);
+  t.regex(refused.because, /there is no list/);
 });
 
 test('the guard loads little: no schema, logger, container or plugin behind run-guard', (t) => {

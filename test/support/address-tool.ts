@@ -8,7 +8,8 @@ const addresses = new LinuxAddresses(new PosixExec(systemClock), systemClock);
 const [command, interfaceName = '', address = '', number = '0'] = process.argv.slice(2);
 const say = (value: unknown) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
-if (command === 'add') await addresses.add(interfaceName, address, Number(number), process.argv[6] === undefined ? {} : { label: process.argv[6] });
+if (command === 'add')
+  await addresses.add(interfaceName, address, Number(number), process.argv[6] === undefined ? {} : { label: process.argv[6] });
 else if (command === 'remove') await addresses.remove(address);
 else if (command === 'announce') await addresses.announce(interfaceName, address, Number(number));
 else if (command === 'owner') say(await addresses.owner(interfaceName, address, Number(number)));

@@ -41,11 +41,16 @@ export interface AppWorld {
 }
 
 /** `DIR` in the options' words is the world's own directory. */
-export const appWorld = (options: Record<string, unknown>, { cgroups = noCgroups, user }: { cgroups?: Cgroups; user?: string } = {}): AppWorld => {
+export const appWorld = (
+  options: Record<string, unknown>,
+  { cgroups = noCgroups, user }: { cgroups?: Cgroups; user?: string } = {},
+): AppWorld => {
   const directory = mkdtempSync(join(tmpdir(), 'understudy-app-'));
   const group = 'agents-test';
   const resource = `app-${process.pid}-${(worlds += 1)}`;
-  const parsed = appScript.options.parse(JSON.parse(JSON.stringify({ ...options, ...(user === undefined ? {} : { user }) }).replaceAll('DIR', directory))) as AppScriptOptions;
+  const parsed = appScript.options.parse(
+    JSON.parse(JSON.stringify({ ...options, ...(user === undefined ? {} : { user }) }).replaceAll('DIR', directory)),
+  ) as AppScriptOptions;
   const successor = () => new AppScript(exec, systemClock, processes, cgroups);
   const base = (): MakeContextOptions<AppScriptOptions> => ({
     options: parsed,

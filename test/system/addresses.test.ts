@@ -27,7 +27,10 @@ test('canonical: one spelling for each address', (t) => {
 test('ip command: exact words', (t) => {
   const line = (...args: Parameters<typeof addArgs>) => addArgs(...args).join(' ');
   t.is(line('eth0', '10.0.0.5', 24, {}), 'address replace 10.0.0.5/24 dev eth0');
-  t.is(line('eth0', '10.0.0.5', 32, { label: 'vip', noPrefixRoute: true }), 'address replace 10.0.0.5/32 dev eth0 label eth0:vip noprefixroute');
+  t.is(
+    line('eth0', '10.0.0.5', 32, { label: 'vip', noPrefixRoute: true }),
+    'address replace 10.0.0.5/32 dev eth0 label eth0:vip noprefixroute',
+  );
   t.is(line('eth0', 'fd00::5', 128, { label: 'eth0:vip' }), 'address replace fd00::5/128 dev eth0 nodad');
   t.throws(() => addArgs('enp0s31f6', '10.0.0.5', 24, { label: 'database' }), {
     message: 'the label enp0s31f6:database has 18 characters; Linux takes 15',
@@ -36,7 +39,10 @@ test('ip command: exact words', (t) => {
 
 test('ip -j: addresses with their labels; entries without an address are left out', (t) => {
   const text = JSON.stringify([
-    { ifname: 'eth0', addr_info: [{ local: '10.0.0.2', prefixlen: 24, label: 'eth0' }, { local: '10.0.0.5', prefixlen: 32, label: 'eth0:vip' }, {}] },
+    {
+      ifname: 'eth0',
+      addr_info: [{ local: '10.0.0.2', prefixlen: 24, label: 'eth0' }, { local: '10.0.0.5', prefixlen: 32, label: 'eth0:vip' }, {}],
+    },
     { ifname: 'tun0' },
     {},
   ]);
@@ -90,7 +96,17 @@ const answering = (answer: Partial<RunResult> | Error) => {
     run: async (file: string, args: readonly string[]) => {
       commands.push([file, ...args].join(' '));
       if (answer instanceof Error) throw answer;
-      return { exitCode: 0, signal: null, stdout: '', stderr: '', truncated: false, timedOut: false, aborted: false, elapsedMs: 1, ...answer };
+      return {
+        exitCode: 0,
+        signal: null,
+        stdout: '',
+        stderr: '',
+        truncated: false,
+        timedOut: false,
+        aborted: false,
+        elapsedMs: 1,
+        ...answer,
+      };
     },
   } as unknown as Exec;
   return { commands, neighbours: new Neighbours(exec, systemClock, async () => 'koffi could not be loaded: none') };
@@ -117,7 +133,12 @@ test('no raw frames and no arping: what to install is said', async (t) => {
 test('raw frames: as many announcements as asked for, the socket closed; an interface without neighbours is silent', async (t) => {
   const sent: string[] = [];
   let closed = 0;
-  const raw = (mac: Uint8Array | null) => async () => () => ({ mac, send: (frame: Uint8Array) => void sent.push(hex(frame)), receive: () => null, close: () => void (closed += 1) });
+  const raw = (mac: Uint8Array | null) => async () => () => ({
+    mac,
+    send: (frame: Uint8Array) => void sent.push(hex(frame)),
+    receive: () => null,
+    close: () => void (closed += 1),
+  });
   const none = {} as Exec;
   await new Neighbours(none, systemClock, raw(MAC)).announce('eth0', '10.0.0.5', 2);
   t.is(sent.length, 4);

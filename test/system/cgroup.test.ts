@@ -13,10 +13,20 @@ const HYBRID = 'cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup2 /sys/fs/cgr
 const APPS = 'understudy-apps.service';
 
 const cases: [title: string, mounts: string, self: string, given: string | undefined, expected: string[]][] = [
-  ['systemd: the unit beside ours, then below ours', UNIFIED, '0::/system.slice/understudy-controller.service\n', undefined,
-    [`/sys/fs/cgroup/system.slice/${APPS}`, '/sys/fs/cgroup/system.slice/understudy-controller.service/understudy-apps']],
-  ['hybrid: the unified mount and the 0:: line', HYBRID, '4:memory:/x\n0::/box\n', undefined,
-    [`/sys/fs/cgroup/unified/${APPS}`, '/sys/fs/cgroup/unified/box/understudy-apps']],
+  [
+    'systemd: the unit beside ours, then below ours',
+    UNIFIED,
+    '0::/system.slice/understudy-controller.service\n',
+    undefined,
+    [`/sys/fs/cgroup/system.slice/${APPS}`, '/sys/fs/cgroup/system.slice/understudy-controller.service/understudy-apps'],
+  ],
+  [
+    'hybrid: the unified mount and the 0:: line',
+    HYBRID,
+    '4:memory:/x\n0::/box\n',
+    undefined,
+    [`/sys/fs/cgroup/unified/${APPS}`, '/sys/fs/cgroup/unified/box/understudy-apps'],
+  ],
   ['root of the tree: below it', HYBRID, '0::/\n', undefined, ['/sys/fs/cgroup/unified/understudy-apps']],
   ['only cgroup v1: nowhere', 'cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n', '1:cpu:/\n', undefined, []],
   ['given: that place only', UNIFIED, '0::/x\n', '/sys/fs/cgroup/lab/a', ['/sys/fs/cgroup/lab/a']],

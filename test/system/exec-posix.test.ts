@@ -12,7 +12,8 @@ const exec = new PosixExec(systemClock);
 const processes = new LinuxProcesses(systemClock);
 const directory = mkdtempSync(join(tmpdir(), 'understudy-exec-'));
 test.after.always(() => rmSync(directory, { recursive: true, force: true }));
-const sh = (script: string, options: Partial<Parameters<PosixExec['run']>[2]> = {}) => exec.run('/bin/sh', ['-c', script], { timeoutMs: 10_000, ...options });
+const sh = (script: string, options: Partial<Parameters<PosixExec['run']>[2]> = {}) =>
+  exec.run('/bin/sh', ['-c', script], { timeoutMs: 10_000, ...options });
 const until = async (fact: () => boolean, limitMs = 5000) => {
   for (const endMs = systemClock.nowMs() + limitMs; systemClock.nowMs() < endMs; await systemClock.sleep(5)) if (fact()) return true;
   return false;
@@ -81,7 +82,10 @@ test('stdin: /dev/null unless there is input', async (t) => {
 
 test('cannot be started: COMMAND_FAILED in words', async (t) => {
   const missing = await t.throwsAsync(exec.run('/no/such/program', ['x'], { timeoutMs: 1000 }));
-  t.like(missing, { code: 'COMMAND_FAILED', message: '/no/such/program x could not be started: the program or its working directory does not exist' });
+  t.like(missing, {
+    code: 'COMMAND_FAILED',
+    message: '/no/such/program x could not be started: the program or its working directory does not exist',
+  });
   await t.throwsAsync(exec.start('/no/such/program', [], {}), { message: /could not be started/ });
 });
 
@@ -89,8 +93,14 @@ test('environment: short, with the UNDERSTUDY_ variables of this process, and no
   process.env['UNDERSTUDY_LAB_HOST'] = 'exec-test';
   process.env['SECRET_OF_THE_DAEMON'] = 'x';
   const { stdout } = await sh('env', { addEnv: { UNDERSTUDY_RESOURCE: 'g/r' } });
-  const names = stdout.split('\n').map((line) => line.split('=')[0]).filter((name) => name && !['PWD', 'SHLVL', '_', 'OLDPWD'].includes(name));
-  t.deepEqual(names.filter((name) => !name?.startsWith('UNDERSTUDY_')).sort(), ['HOME', 'LANG', 'PATH']);
+  const names = stdout
+    .split('\n')
+    .map((line) => line.split('=')[0])
+    .filter((name) => name && !['PWD', 'SHLVL', '_', 'OLDPWD'].includes(name));
+  t.deepEqual(
+    names.filter((name) => !name?.startsWith('UNDERSTUDY_')).sort((one = '', other = '') => one.localeCompare(other)),
+    ['HOME', 'LANG', 'PATH'],
+  );
   t.true(stdout.includes('UNDERSTUDY_LAB_HOST=exec-test') && stdout.includes('UNDERSTUDY_RESOURCE=g/r'));
   t.deepEqual(environmentFor({ env: { A: '1' }, addEnv: { B: '2' } }), { A: '1', B: '2' });
   t.false('HOME' in environmentFor({ user: 'no-such-user' }));
@@ -145,7 +155,9 @@ test('stat: the command name may hold spaces and parentheses', (t) => {
 
 test('marked: found by the environment mark, killed until nothing is left', async (t) => {
   const mark = `test/${process.pid}`;
-  const app = await exec.start('/bin/sh', ['-c', 'setsid sleep 40 & setsid setsid sleep 40 & wait'], { addEnv: { UNDERSTUDY_RESOURCE: mark } });
+  const app = await exec.start('/bin/sh', ['-c', 'setsid sleep 40 & setsid setsid sleep 40 & wait'], {
+    addEnv: { UNDERSTUDY_RESOURCE: mark },
+  });
   t.true(await until(() => processes.marked(mark).length === 3));
   t.deepEqual(processes.marked(`${mark}0`), []);
   t.deepEqual(await processes.killAll(() => processes.marked(mark), 5000), []);

@@ -4,10 +4,18 @@ import { quoteForCmd, taskkillArgs, windowsCommand, windowsEnvironment } from '.
 
 const cases: [title: string, file: string, args: string[], expected: string][] = [
   ['program: itself', 'C:\\app\\x.exe', ['a b'], 'C:\\app\\x.exe|a b'],
-  ['batch file: cmd.exe with UTF-8, every word quoted', 'C:\\ha scripts\\move.CMD', ['a&b', '10.0.0.1'],
-    'cmd.exe|/d|/v:off|/s|/c|"chcp 65001>nul & "C:\\ha scripts\\move.CMD" "a&b" "10.0.0.1""'],
-  ['PowerShell script: its interpreter without profile or questions', 'C:\\ha\\move.ps1', ['-To', 'b'],
-    'powershell.exe|-NoLogo|-NoProfile|-NonInteractive|-ExecutionPolicy|Bypass|-File|C:\\ha\\move.ps1|-To|b'],
+  [
+    'batch file: cmd.exe with UTF-8, every word quoted',
+    'C:\\ha scripts\\move.CMD',
+    ['a&b', '10.0.0.1'],
+    'cmd.exe|/d|/v:off|/s|/c|"chcp 65001>nul & "C:\\ha scripts\\move.CMD" "a&b" "10.0.0.1""',
+  ],
+  [
+    'PowerShell script: its interpreter without profile or questions',
+    'C:\\ha\\move.ps1',
+    ['-To', 'b'],
+    'powershell.exe|-NoLogo|-NoProfile|-NonInteractive|-ExecutionPolicy|Bypass|-File|C:\\ha\\move.ps1|-To|b',
+  ],
 ];
 for (const [title, file, args, expected] of cases) {
   test(title, (t) => {

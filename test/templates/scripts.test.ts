@@ -72,12 +72,26 @@ test('move-route: every table, read back, bounded calls', (t) => {
   const { run, read } = world(t);
   const { status, stderr } = run(MOVE, [], { ...SETTINGS, REGION: 'ap-northeast-2', UNDERSTUDY_NODE: 'b', UNDERSTUDY_TO: 'b' });
   t.is(status, 0, stderr);
-  t.deepEqual(['rtb1', 'rtb2', 'rtb3'].map((table) => read(`table-${table}`)), ['eni-b', 'eni-b', 'eni-b']);
+  t.deepEqual(
+    ['rtb1', 'rtb2', 'rtb3'].map((table) => read(`table-${table}`)),
+    ['eni-b', 'eni-b', 'eni-b'],
+  );
   const calls = read('calls').split('\n');
   t.is(calls.length, 6);
   const limits = '--region ap-northeast-2 --output text --cli-connect-timeout 2 --cli-read-timeout 5';
-  t.true(calls.includes(`aws ec2 replace-route --route-table-id rtb2 --destination-cidr-block 192.168.0.10/32 --network-interface-id eni-b ${limits}`), calls.join('\n'));
-  t.true(calls.some((call) => call.includes("describe-route-tables --route-table-ids rtb2 --query RouteTables[0].Routes[?DestinationCidrBlock=='192.168.0.10/32'].NetworkInterfaceId | [0]")));
+  t.true(
+    calls.includes(
+      `aws ec2 replace-route --route-table-id rtb2 --destination-cidr-block 192.168.0.10/32 --network-interface-id eni-b ${limits}`,
+    ),
+    calls.join('\n'),
+  );
+  t.true(
+    calls.some((call) =>
+      call.includes(
+        "describe-route-tables --route-table-ids rtb2 --query RouteTables[0].Routes[?DestinationCidrBlock=='192.168.0.10/32'].NetworkInterfaceId | [0]",
+      ),
+    ),
+  );
 });
 
 test('move-route: IPv6, and settings from the file beside it', (t) => {
@@ -92,7 +106,10 @@ test('move-route: a refusal that passes is tried again, one that lasts is named,
   const { status, stderr } = run(MOVE, [], { ...SETTINGS, FAIL_rtb1: '1', FAIL_rtb2: '99' });
   t.is(status, 1);
   t.regex(stderr, /NOT moved: rtb2\n$/);
-  t.deepEqual(['rtb1', 'rtb2', 'rtb3'].map((table) => read(`table-${table}`)), ['eni-b', '', 'eni-b']);
+  t.deepEqual(
+    ['rtb1', 'rtb2', 'rtb3'].map((table) => read(`table-${table}`)),
+    ['eni-b', '', 'eni-b'],
+  );
   t.is(read('tried-rtb2'), '3');
 });
 
@@ -125,7 +142,10 @@ test('move-route: not our turn, or no settings: no call at all', (t) => {
 
 test('move-route: the interface is asked from IMDSv2 with a token', (t) => {
   const { run, read, program } = world(t);
-  program('curl', '#!/bin/sh\ncase "$*" in *api/token) echo T ;; *"token: T"*/mac) echo 02:aa ;; *"token: T"*macs/02:aa/interface-id) echo eni-own ;; *) exit 22 ;; esac\n');
+  program(
+    'curl',
+    '#!/bin/sh\ncase "$*" in *api/token) echo T ;; *"token: T"*/mac) echo 02:aa ;; *"token: T"*macs/02:aa/interface-id) echo eni-own ;; *) exit 22 ;; esac\n',
+  );
   t.is(run(MOVE, [], { ROUTE_TABLES: 'rtb1', ADDRESS: '192.168.0.10' }).status, 0);
   t.is(read('table-rtb1'), 'eni-own');
   program('curl', '#!/bin/sh\nexit 28\n');
@@ -163,16 +183,26 @@ test('shellcheck: clean', (t) => {
 });
 
 test('Windows: ASCII, UTF-8 output whatever the code page, CRLF for cmd.exe', (t) => {
-  for (const file of ['move-route.ps1', 'move-route.cmd', 'app.ps1']) t.notRegex(text(`windows/${file}`), /[^\x00-\x7f]/, file);
+  for (const file of ['move-route.ps1', 'move-route.cmd', 'app.ps1']) t.notRegex(text(`windows/${file}`), /[^\n\r\t -~]/, file);
   t.notRegex(text('windows/move-route.cmd').replaceAll('\r\n', ''), /[\r\n]/);
   t.regex(text('windows/move-route.cmd'), /chcp 65001 >nul/);
-  for (const file of ['move-route.ps1', 'app.ps1']) t.regex(text(`windows/${file}`), /\[Console\]::OutputEncoding = New-Object System\.Text\.UTF8Encoding/);
+  for (const file of ['move-route.ps1', 'app.ps1'])
+    t.regex(text(`windows/${file}`), /\[Console\]::OutputEncoding = New-Object System\.Text\.UTF8Encoding/);
 });
 
 test('Windows: the same calls, with the same limits, read back', (t) => {
   const ps1 = text('windows/move-route.ps1');
   const cmd = text('windows/move-route.cmd');
-  for (const words of ['replace-route', 'describe-route-tables', '--route-table-id', '--network-interface-id', '--destination-cidr-block', 'UNDERSTUDY_TO', 'ROUTE_TABLES', 'NOT moved:']) {
+  for (const words of [
+    'replace-route',
+    'describe-route-tables',
+    '--route-table-id',
+    '--network-interface-id',
+    '--destination-cidr-block',
+    'UNDERSTUDY_TO',
+    'ROUTE_TABLES',
+    'NOT moved:',
+  ]) {
     t.true(ps1.includes(words), `ps1: ${words}`);
     t.true(cmd.includes(words), `cmd: ${words}`);
   }
@@ -197,6 +227,7 @@ test('Windows: labels of the batch file that are called exist, and its brackets 
   for (const [, target] of cmd.matchAll(/(?:goto |call :)(\w+)/g)) t.true(labels.has(target), target);
   for (const file of ['move-route.ps1', 'app.ps1']) {
     const code = text(`windows/${file}`).replaceAll(/<#[\s\S]*?#>|#.*$|"[^"\n]*"|'[^'\n]*'/gm, '');
-    for (const [open, close] of ['{}', '()', '[]']) t.is(code.split(open ?? '').length, code.split(close ?? '').length, `${file} ${open}${close}`);
+    for (const [open, close] of ['{}', '()', '[]'])
+      t.is(code.split(open ?? '').length, code.split(close ?? '').length, `${file} ${open}${close}`);
   }
 });

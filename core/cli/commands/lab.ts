@@ -182,6 +182,7 @@ const defineProbe = (lab: Command): void => {
 };
 
 export const define = (command: Command): void => {
+  command.addHelpText('after', '\nExample: understudy lab up');
   // Options of a command run by `exec` are that command's own.
   command.enablePositionalOptions();
   defineUp(command);

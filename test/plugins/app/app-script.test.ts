@@ -37,8 +37,16 @@ const told = async (t: ExecutionContext, watch: (changed: () => void) => () => v
 const FORK = { start: sh('setsid sleep 60 </dev/null >/dev/null 2>&1 & echo $! >DIR/pid'), pidfile: 'DIR/pid' };
 const FOREGROUND = { start: ['/bin/sleep', '60'], mode: 'foreground' };
 
-const MONITORED = { ...FOREGROUND, monitor: sh('test ! -e DIR/broken || exit 127; kill -0 "$(cut -d" " -f1 DIR/run/main)" 2>/dev/null || exit 3') };
-for (const [name, options] of [['app-script fork', { start: FORK.start }], ['app-script monitored', MONITORED], ['app-script pidfile', FORK], ['app-script foreground', FOREGROUND]] as const) {
+const MONITORED = {
+  ...FOREGROUND,
+  monitor: sh('test ! -e DIR/broken || exit 127; kill -0 "$(cut -d" " -f1 DIR/run/main)" 2>/dev/null || exit 3'),
+};
+for (const [name, options] of [
+  ['app-script fork', { start: FORK.start }],
+  ['app-script monitored', MONITORED],
+  ['app-script pidfile', FORK],
+  ['app-script foreground', FOREGROUND],
+] as const) {
   agentContract(test.serial, name, () => {
     const made = appWorld({ killAfter: '1s', ...options });
     const { group, resource, runDir, logFile, run } = made.acting();
@@ -57,7 +65,10 @@ for (const [name, options] of [['app-script fork', { start: FORK.start }], ['app
 test.serial('plugin: one agent, by the public door', async (t) => {
   t.deepEqual([app.name, app.api, Object.keys(app.agents)], ['app', 1, ['app-script']]);
   t.is(await (app.agents['app-script'].agent as () => Promise<{ name: string }>)().then(({ name }) => name), 'AppScript');
-  t.true(typeof appScript.fencedByEpoch === 'function' && appScript.fencedByEpoch({ ...appScriptOptions.parse({ start: ['/a'] }), lingerSafe: true }));
+  t.true(
+    typeof appScript.fencedByEpoch === 'function' &&
+      appScript.fencedByEpoch({ ...appScriptOptions.parse({ start: ['/a'] }), lingerSafe: true }),
+  );
 });
 
 const exits: [code: number, table: Record<string, 'online' | 'offline' | 'faulted' | 'unknown'> | undefined, expected: string][] = [
@@ -75,7 +86,8 @@ const exits: [code: number, table: Record<string, 'online' | 'offline' | 'faulte
   [3, { else: 'unknown' }, 'offline'],
 ];
 for (const [code, table, expected] of exits) {
-  test(`exit status ${code} with ${JSON.stringify(table ?? 'defaults')}: ${expected}`, (t) => t.is(stateOf(code, table), expected as never));
+  test(`exit status ${code} with ${JSON.stringify(table ?? 'defaults')}: ${expected}`, (t) =>
+    t.is(stateOf(code, table), expected as never));
 }
 
 const wrong: [title: string, options: Record<string, unknown>, message: RegExp][] = [
@@ -96,9 +108,20 @@ for (const [title, options, message] of wrong) {
 }
 
 test.serial('hard-stop lines: unit, cgroup or mark, pidfile, then the given ones', (t) => {
-  const options = appScriptOptions.parse({ start: ['/a'], unit: 'pg.service', pidfile: '/run/pg.pid', hardStop: ['mount /data'], monitor: ['/m'] });
+  const options = appScriptOptions.parse({
+    start: ['/a'],
+    unit: 'pg.service',
+    pidfile: '/run/pg.pid',
+    hardStop: ['mount /data'],
+    monitor: ['/m'],
+  });
   const where = { options, group: 'g', resource: 'r', runDir: '/run', addressLine: () => '' };
-  t.deepEqual(appScript.hardStop?.({ ...where, cgroup: '/cg/g/r' }), ['unit pg.service', 'cgroup /cg/g/r', 'pidfile /run/pg.pid', 'mount /data']);
+  t.deepEqual(appScript.hardStop?.({ ...where, cgroup: '/cg/g/r' }), [
+    'unit pg.service',
+    'cgroup /cg/g/r',
+    'pidfile /run/pg.pid',
+    'mount /data',
+  ]);
   t.deepEqual(appScript.hardStop?.({ ...where, cgroup: null })[1], 'pids g/r');
 });
 
@@ -129,7 +152,11 @@ test.serial('start without a lease: nothing is begun', async (t) => {
 test.serial('foreground: ends while starting, told with its words; serving is what monitor says', async (t) => {
   const dying = world(t, { mode: 'foreground', start: sh('echo port in use >&2; exit 3'), settle: '5s' });
   await t.throwsAsync(dying.agent.start(dying.acting()), { message: '/bin/sh exited with 3 instead of serving: port in use' });
-  const slow = world(t, { mode: 'foreground', start: sh('sleep 0.2; touch DIR/ready; exec sleep 60'), monitor: sh('test -e DIR/ready || exit 3') });
+  const slow = world(t, {
+    mode: 'foreground',
+    start: sh('sleep 0.2; touch DIR/ready; exec sleep 60'),
+    monitor: sh('test -e DIR/ready || exit 3'),
+  });
   t.is((await monitorOnce(slow.agent, slow.monitoring())).state, 'offline');
   const startedMs = systemClock.nowMs();
   await slow.agent.start(slow.acting());
@@ -139,7 +166,9 @@ test.serial('foreground: ends while starting, told with its words; serving is wh
 
 test.serial('environment, working directory and log: as given, the mark cannot be overridden', async (t) => {
   const { agent, acting, read } = world(t, {
-    mode: 'foreground', cwd: 'DIR', env: { PORT: '80', UNDERSTUDY_RESOURCE: 'else/where' },
+    mode: 'foreground',
+    cwd: 'DIR',
+    env: { PORT: '80', UNDERSTUDY_RESOURCE: 'else/where' },
     start: sh('echo words; echo "$PWD $PORT $UNDERSTUDY_RESOURCE $UNDERSTUDY_EPOCH" >DIR/env; exec sleep 60'),
   });
   const context = acting({ epoch: 7 });
@@ -151,9 +180,11 @@ test.serial('environment, working directory and log: as given, the mark cannot b
 
 test.serial('stop: the script first, then TERM to the main process, KILL to what ignores it, clean last', async (t) => {
   const made = world(t, {
-    mode: 'foreground', killAfter: '300ms',
+    mode: 'foreground',
+    killAfter: '300ms',
     start: sh('trap "" TERM; sleep 60 & setsid sleep 60 & wait; sleep 60'),
-    stop: sh('echo stop >>DIR/order; exit 1'), clean: sh('echo clean >>DIR/order'),
+    stop: sh('echo stop >>DIR/order; exit 1'),
+    clean: sh('echo clean >>DIR/order'),
   });
   await made.agent.start(made.acting());
   t.true(await until(() => made.pids().length >= 3));
@@ -164,7 +195,11 @@ test.serial('stop: the script first, then TERM to the main process, KILL to what
 });
 
 test.serial('stop: a well-behaved application gets the time to finish, and not a moment more', async (t) => {
-  const made = world(t, { mode: 'foreground', killAfter: '30s', start: sh('trap "sleep 0.1; echo saved >DIR/saved; exit 0" TERM; while :; do sleep 0.02; done') });
+  const made = world(t, {
+    mode: 'foreground',
+    killAfter: '30s',
+    start: sh('trap "sleep 0.1; echo saved >DIR/saved; exit 0" TERM; while :; do sleep 0.02; done'),
+  });
   await made.agent.start(made.acting());
   const beganMs = systemClock.nowMs();
   await made.agent.stop(made.acting({ limitMs: 60_000 }));
@@ -194,7 +229,11 @@ test.serial('adoption: another controller sees it, watches it and ends it; a sta
     t.is((await monitorOnce(next, made.monitoring())).state, 'online');
     t.deepEqual(await next.start(made.acting()), { detail: { found: 'already running' } });
     t.deepEqual(made.pids(), before);
-    const delayMs = await told(t, (changed) => next.watch(made.monitoring(), changed), () => before.forEach((pid) => process.kill(pid, 'SIGKILL')));
+    const delayMs = await told(
+      t,
+      (changed) => next.watch(made.monitoring(), changed),
+      () => before.forEach((pid) => process.kill(pid, 'SIGKILL')),
+    );
     t.true(delayMs < 4000, `${delayMs} ms`);
     t.is((await monitorOnce(next, made.monitoring())).state, 'offline');
     await next.stop(made.acting());
@@ -204,7 +243,13 @@ test.serial('adoption: another controller sees it, watches it and ends it; a sta
 test.serial('death of a child: told by its exit', async (t) => {
   const made = world(t, FOREGROUND);
   await made.agent.start(made.acting());
-  t.true((await told(t, (changed) => made.agent.watch(made.monitoring(), changed), () => process.kill(made.pids()[0] ?? 0, 'SIGKILL'))) < 4000);
+  t.true(
+    (await told(
+      t,
+      (changed) => made.agent.watch(made.monitoring(), changed),
+      () => process.kill(made.pids()[0] ?? 0, 'SIGKILL'),
+    )) < 4000,
+  );
 });
 
 test.serial('the main process dies, others are left: faulted, and the next start ends them first', async (t) => {
@@ -234,7 +279,10 @@ test.serial('monitor command and processes must both be well', async (t) => {
     writeFileSync(join(made.directory, 'code'), code);
     return monitorOnce(made.agent, made.monitoring());
   };
-  t.deepEqual(await monitor('0'), { state: 'faulted', reason: '/bin/sh says it serves, but none of its processes is left: something else answers' });
+  t.deepEqual(await monitor('0'), {
+    state: 'faulted',
+    reason: '/bin/sh says it serves, but none of its processes is left: something else answers',
+  });
   t.is((await monitor('3')).state, 'offline');
   writeFileSync(join(made.directory, 'code'), '0');
   await made.agent.start(made.acting());
@@ -246,10 +294,16 @@ test.serial('monitor command and processes must both be well', async (t) => {
 
 test.serial('plan: every command, and who is ended', async (t) => {
   const { agent, monitoring } = world(t, { start: ['/a', 'x'], stop: ['/b'], clean: ['/c'], unit: 'u.service', user: 'games' });
-  const text = async (op: 'start' | 'stop') => (await agent.plan(op, monitoring({ group: 'g', resource: 'r' }))).map(({ kind, what, on }) => `${kind}: ${what}${on ? ` (${on})` : ''}`);
+  const text = async (op: 'start' | 'stop') =>
+    (await agent.plan(op, monitoring({ group: 'g', resource: 'r' }))).map(
+      ({ kind, what, on }) => `${kind}: ${what}${on ? ` (${on})` : ''}`,
+    );
   t.deepEqual(await text('start'), ['command: /a x (as games)']);
   t.deepEqual(await text('stop'), [
-    'command: /b (as games)', 'command: systemctl stop u.service', 'process: SIGTERM, after 2000 ms SIGKILL (every process with UNDERSTUDY_RESOURCE=g/r)', 'command: /c (as games)',
+    'command: /b (as games)',
+    'command: systemctl stop u.service',
+    'process: SIGTERM, after 2000 ms SIGKILL (every process with UNDERSTUDY_RESOURCE=g/r)',
+    'command: /c (as games)',
   ]);
 });
 
@@ -282,6 +336,11 @@ test.serial('unit: the words of systemctl; stopped by force when asking takes to
   }) as never;
   t.deepEqual(await unitState(run, 'u'), { state: 'online', reason: 'u is active' });
   t.deepEqual(await endUnit(run, 'u', 10), ['late']);
-  t.deepEqual(asked.slice(2), ['systemctl stop u', 'systemctl kill --kill-who=all --signal=KILL u', 'systemctl is-active u', 'systemctl reset-failed u']);
+  t.deepEqual(asked.slice(2), [
+    'systemctl stop u',
+    'systemctl kill --kill-who=all --signal=KILL u',
+    'systemctl is-active u',
+    'systemctl reset-failed u',
+  ]);
   t.is((await unitState(run, 'u')).state, 'offline');
 });

@@ -40,7 +40,9 @@ const world = (given: Record<string, unknown> = {}) => {
   const options = ipAddressOptions.parse({ address: '10.0.0.5', interface: 'eth0', prefix: 24, ...given });
   const more = (extra: Partial<MakeContextOptions<IpAddressOptions>>) => ({ options, ...extra });
   return {
-    network, clock, options,
+    network,
+    clock,
+    options,
     agent: new IpAddress(network, clock),
     acting: (extra: Partial<MakeContextOptions<IpAddressOptions>> = {}) => makeActionContext(more(extra)),
     monitoring: (extra: Partial<MakeContextOptions<IpAddressOptions>> = {}) => makeMonitorContext(more(extra)),
@@ -64,7 +66,10 @@ agentContract(test, 'ip-address', () => {
   const { network, agent, options, table, end } = world();
   return {
     definition: { operations: 'on-off', ...(ipAddress.hardStop === undefined ? {} : { hardStop: ipAddress.hardStop }) },
-    agent, options, world: table, end,
+    agent,
+    options,
+    world: table,
+    end,
     breakDependency: () => void (network.broken = true),
   };
 });
@@ -96,8 +101,12 @@ test('prefix: a host by default', (t) => {
 test('hard stop: the line of this host', (t) => {
   const { options, network } = made(t);
   const where = { options, group: 'g', resource: 'r', cgroup: null, runDir: '/run' };
-  t.deepEqual(ipAddress.hardStop?.({ ...where, addressLine: (name, address) => network.hardStopLine(name, address) }), [`table ${network.hardStopLine('', '10.0.0.5').split(' ')[1]} 10.0.0.5`]);
-  t.deepEqual(ipAddress.hardStop?.({ ...where, addressLine: (name, address, length) => `addr ${name} ${address}/${length}` }), ['addr eth0 10.0.0.5/24']);
+  t.deepEqual(ipAddress.hardStop?.({ ...where, addressLine: (name, address) => network.hardStopLine(name, address) }), [
+    `table ${network.hardStopLine('', '10.0.0.5').split(' ')[1]} 10.0.0.5`,
+  ]);
+  t.deepEqual(ipAddress.hardStop?.({ ...where, addressLine: (name, address, length) => `addr ${name} ${address}/${length}` }), [
+    'addr eth0 10.0.0.5/24',
+  ]);
 });
 
 test('start: up, one announcement before it ends, the others after it', async (t) => {
@@ -110,7 +119,9 @@ test('start: up, one announcement before it ends, the others after it', async (t
 test('start: another host answers for the address: refused, and not put up', async (t) => {
   const { agent, acting, network, table } = made(t);
   network.answering = '02:00:00:00:00:07';
-  await t.throwsAsync(agent.start(acting()), { message: '10.0.0.5 was not put on eth0: the host with hardware address 02:00:00:00:00:07 answers for it' });
+  await t.throwsAsync(agent.start(acting()), {
+    message: '10.0.0.5 was not put on eth0: the host with hardware address 02:00:00:00:00:07 answers for it',
+  });
   t.is(table(), '');
   const unasked = made(t, { duplicateWait: '0ms' });
   unasked.network.answering = '02:00:00:00:00:07';
