@@ -7,3 +7,7 @@ export type * from './model/observed.js';
 export type * from './model/plan.js';
 export type * from './model/result.js';
 export type * from './model/timing.js';
+export { explain, type Timeline, type TimelineStep } from './planner/explain.js';
+export { assertPlan } from './planner/invariants.js';
+export { plan } from './planner/plan.js';
+export { renderTimeline } from './planner/render-timeline.js';
