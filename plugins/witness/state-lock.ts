@@ -22,7 +22,7 @@ export const lockState = async (stateFile: string): Promise<() => Promise<void>>
   await new Promise<void>((resolve, reject) => {
     holder.once('error', (error) =>
       reject(
-        new UnderstudyError('REFUSED', `another witness serves ${stateFile}: ${reasonOf(error)}`, {
+        new UnderstudyError('REFUSED', `another witness on this host serves ${stateFile}`, {
           cause: error,
           hint: 'Stop it first; one state has one witness.',
         }),

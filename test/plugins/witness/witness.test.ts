@@ -390,7 +390,7 @@ test('two processes on one state: the second is refused', async (t) => {
   await createStateFile(stateFile, STATE_ID);
   const { child } = await spawnWitness(stateFile);
   t.teardown(() => child.kill('SIGKILL'));
-  await t.throwsAsync(start(stateFile), { code: 'REFUSED', message: /another witness serves/ });
+  await t.throwsAsync(start(stateFile), { code: 'REFUSED', message: /another witness on this host serves/ });
   child.kill('SIGKILL');
   await once(child, 'exit');
   await (await start(stateFile)).close();
