@@ -14,7 +14,7 @@ import { Journal } from '../journal/journal.js';
 import { LinkOptions } from '../link/link.js';
 import { openLog, type RootLog } from '../log/log.js';
 import type { BootId, NodeId } from '../model/ids.js';
-import type { JournalEvent } from '../model/event.js';
+import { explain } from '../planner/explain.js';
 import { plan } from '../planner/plan.js';
 import { openConfig } from '../plugin/catalogue-of.js';
 import type { Registry } from '../plugin/registry.js';
@@ -49,8 +49,6 @@ export interface ComposedController {
 }
 
 export interface ComposeOptions extends DaemonOptions {
-  /** Makes a timeline of journal events; absent until the planner's own is there. */
-  readonly explain?: (events: readonly JournalEvent[], incident?: string) => unknown;
   readonly env?: NodeJS.ProcessEnv;
 }
 
@@ -91,12 +89,10 @@ export const composeController = async (options: ComposeOptions): Promise<Compos
   provide<LinkOptions>(LinkOptions, linkOptions(config, node));
   container.registerSingleton(Link);
   provide<PeerReports>(PeerReports, { of: (peer) => container.resolve(Link).of(peer) });
-  provide<ApiSources>(ApiSources, { journalDirectory: journalDir(paths), registry, explain: options.explain ?? explainNothing, alarms: () => (journalTrouble === null ? [] : [`the journal cannot be written: ${journalTrouble}`]) });
+  provide<ApiSources>(ApiSources, { journalDirectory: journalDir(paths), registry, explain, alarms: () => (journalTrouble === null ? [] : [`the journal cannot be written: ${journalTrouble}`]) });
   registerScheduler(container);
   return { container, config, registry, node, bootId, paths, log, journal, guard, journalTrouble: () => journalTrouble };
 };
-
-const explainNothing = (): null => null;
 
 const guardDoor = (guard: GuardClient): GuardDoor => ({
   view: () => guard.view(),

@@ -1,5 +1,7 @@
 import test from 'ava';
 import { startCluster } from '../support/node-processes.js';
+import type { Timeline } from '../../core/planner/explain.js';
+import { LAN } from '../support/controller-world.js';
 import { until } from '../support/until.js';
 
 test.serial('two nodes as real processes: start, both daemons killed in turn, switchover, power loss', async (t) => {
@@ -41,4 +43,10 @@ test.serial('two nodes as real processes: start, both daemons killed in turn, sw
   t.false(cluster.calls().some((call) => call.includes('OVERLAP')));
   const failover = (await cluster.events()).find(({ kind, data }) => kind === 'incident.begin' && data?.['kind'] === 'failover');
   t.like(failover, { node: 'a', data: { from: 'b', to: 'a' } });
+  // The story is told by the node that took over: who, why, and W waited for.
+  const timeline = (await a.api.explain(failover?.incident)) as Timeline;
+  t.like(timeline, { kind: 'failover', group: 'g', from: 'b', to: 'a' });
+  t.true(timeline.steps.some(({ label, what }) => label === 'start' && what.includes('app')), JSON.stringify(timeline.steps));
+  const lost = (await cluster.events()).findLast(({ kind, node, monoMs }) => kind === 'peer.suspect' && node === 'a' && monoMs < failover!.monoMs);
+  t.true(failover!.monoMs - lost!.monoMs >= LAN.takeoverWaitMs - LAN.suspectAfterMs - LAN.pollMs, 'never less than W after the last change of the record');
 });
