@@ -34,29 +34,33 @@ export interface ApiClient {
   order(order: OrderRequest): Promise<OrderAnswer>;
 }
 
+type Query = Readonly<Record<string, string | number | undefined>>;
+
 const ANSWER_MS = 10_000;
 const GUARD_MS = 2000;
 
 export const openApi = (paths: Paths): ApiClient => {
   const socketPath = apiSocket(paths);
-  const get = <T>(path: string, query: Readonly<Record<string, unknown>> = {}) => ask<T>(socketPath, 'GET', withQuery(path, query), undefined, ANSWER_MS);
+  const get = <T>(path: string, query: Query = {}) => ask<T>(socketPath, 'GET', withQuery(path, query), undefined, ANSWER_MS);
   return {
-    status: () => get<StatusView>('/v1/status').catch((error: unknown) => (isNoDaemon(error) ? guardStatus(paths, error) : Promise.reject(error))),
+    status: () =>
+      get<StatusView>('/v1/status').catch((error: unknown) => (isNoDaemon(error) ? guardStatus(paths, error) : Promise.reject(error))),
     plan: (op, group, to) => ask<PlanView>(socketPath, 'GET', withQuery('/v1/plan', { op, group, to }), undefined, 60_000),
     events: (query = {}) => get('/v1/events', { ...query }),
     follow: (query, signal) => lines<JournalEvent>(socketPath, withQuery('/v1/events', { ...query, follow: 1 }), signal),
     explain: (incident) => get('/v1/explain', { incident }),
     hooks: (group) => get(`/v1/hooks/${encodeURIComponent(group)}`),
     plugins: () => get('/v1/plugins'),
-    order: (order) => ask<OrderAnswer>(socketPath, 'POST', '/v1/orders', order, ANSWER_MS + (order.wait === true ? (order.timeoutMs ?? 60_000) : 0)),
+    order: (order) =>
+      ask<OrderAnswer>(socketPath, 'POST', '/v1/orders', order, ANSWER_MS + (order.wait === true ? (order.timeoutMs ?? 60_000) : 0)),
   };
 };
 
 const isNoDaemon = (error: unknown): error is UnderstudyError => error instanceof UnderstudyError && error.code === 'NO_DAEMON';
 
-const withQuery = (path: string, query: Readonly<Record<string, unknown>>): string => {
+const withQuery = (path: string, query: Query): string => {
   const given = Object.entries(query).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)] as [string, string]]));
-  return given.length === 0 ? path : `${path}?${new URLSearchParams(given)}`;
+  return given.length === 0 ? path : `${path}?${new URLSearchParams(given).toString()}`;
 };
 
 const ask = async <T>(socketPath: string, method: string, path: string, body: unknown, timeoutMs: number): Promise<T> => {
@@ -69,11 +73,28 @@ const ask = async <T>(socketPath: string, method: string, path: string, body: un
 const send = (socketPath: string, method: string, path: string, body: unknown, signal: AbortSignal): Promise<IncomingMessage> =>
   new Promise((resolve, reject) => {
     const text = body === undefined ? undefined : JSON.stringify(body);
-    const request = httpRequest({ socketPath, method, path, signal, ...(text === undefined ? {} : { headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) } }) }, resolve);
+    const request = httpRequest(
+      {
+        socketPath,
+        method,
+        path,
+        signal,
+        ...(text === undefined ? {} : { headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) } }),
+      },
+      resolve,
+    );
     request.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') return reject(new UnderstudyError('NO_DAEMON', `no controller answers on ${socketPath}`, { cause: error }));
-      if (error.code === 'EACCES') return reject(new UnderstudyError('NO_DAEMON', `${socketPath} may not be opened by this user`, { cause: error, hint: 'Use the user who runs understudy, usually root.' }));
-      if (signal.aborted) return reject(new UnderstudyError('TIMED_OUT', `the controller did not answer ${path} in time`, { cause: error }));
+      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED')
+        return reject(new UnderstudyError('NO_DAEMON', `no controller answers on ${socketPath}`, { cause: error }));
+      if (error.code === 'EACCES')
+        return reject(
+          new UnderstudyError('NO_DAEMON', `${socketPath} may not be opened by this user`, {
+            cause: error,
+            hint: 'Use the user who runs understudy, usually root.',
+          }),
+        );
+      if (signal.aborted)
+        return reject(new UnderstudyError('TIMED_OUT', `the controller did not answer ${path} in time`, { cause: error }));
       reject(new UnderstudyError('NO_DAEMON', `the controller did not answer: ${error.message}`, { cause: error }));
     });
     request.end(text);
@@ -90,7 +111,9 @@ const readJson = async (response: IncomingMessage, path: string): Promise<unknow
 };
 
 const fromView = ({ code, message, hint }: Partial<ErrorView>): UnderstudyError =>
-  code !== undefined && code in ERRORS ? new UnderstudyError(code, message ?? code, hint === undefined ? {} : { hint }) : new UnderstudyError('PROTOCOL', message ?? 'the controller answered with an error that has no code');
+  code !== undefined && code in ERRORS
+    ? new UnderstudyError(code, message ?? code, hint === undefined ? {} : { hint })
+    : new UnderstudyError('PROTOCOL', message ?? 'the controller answered with an error that has no code');
 
 async function* lines<T>(socketPath: string, path: string, signal: AbortSignal): AsyncGenerator<T> {
   const response = await send(socketPath, 'GET', path, undefined, signal);

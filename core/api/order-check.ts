@@ -34,8 +34,16 @@ export interface OrderNames {
 export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, moveId }: OrderNames): CheckedOrder => {
   const verb = verbOf(order.verb);
   const base = { verb, node: null, from: null, to: null, incident: null, already: null };
-  const groupOrder = (group: DesiredGroup, set: Extract<OrdersRequest, { key: 'group' }>['set']): OrdersRequest => ({ key: 'group', group: group.id, set: { ...set, by, why } });
-  if (verb === 'standby' || verb === 'unstandby' || ((verb === 'maintenance-on' || verb === 'maintenance-off') && order.group === undefined)) {
+  const groupOrder = (group: DesiredGroup, set: Extract<OrdersRequest, { key: 'group' }>['set']): OrdersRequest => ({
+    key: 'group',
+    group: group.id,
+    set: { ...set, by, why },
+  });
+  if (
+    verb === 'standby' ||
+    verb === 'unstandby' ||
+    ((verb === 'maintenance-on' || verb === 'maintenance-off') && order.group === undefined)
+  ) {
     const own = order.node === 'self' && !last.desired.nodes.includes('self');
     const node = own ? last.observed.self : nodeOf(order.node, verb, last.desired);
     const set = verb === 'standby' || verb === 'unstandby' ? { standby: verb === 'standby' } : { maintenance: verb === 'maintenance-on' };
@@ -65,14 +73,23 @@ export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, move
 };
 
 const checkMove = (
-  group: DesiredGroup, wanted: string | undefined, { desired, observed, plan }: LastCycle, { by, why: because, moveId }: OrderNames, request: (set: Extract<OrdersRequest, { key: 'group' }>['set']) => OrdersRequest,
+  group: DesiredGroup,
+  wanted: string | undefined,
+  { desired, observed, plan }: LastCycle,
+  { by, why: because, moveId }: OrderNames,
+  request: (set: Extract<OrdersRequest, { key: 'group' }>['set']) => OrdersRequest,
 ): Pick<CheckedOrder, 'from' | 'to' | 'requests' | 'incident' | 'already'> => {
   const now = observed.groups[group.id]!;
   const from = activeOf(now.lease, observed.self);
   const refuse = (why: string, hint: string) => new UnderstudyError('REFUSED', `${group.id} is not moved: ${why}`, { hint });
-  if (from === null) throw refuse(now.orders.want === 'offline' ? 'it is ordered offline' : 'it runs nowhere', `Start it with: understudy start ${group.id}`);
+  if (from === null)
+    throw refuse(
+      now.orders.want === 'offline' ? 'it is ordered offline' : 'it runs nowhere',
+      `Start it with: understudy start ${group.id}`,
+    );
   if (wanted !== undefined) nodeOf(wanted, 'switchover', desired);
-  if (wanted !== undefined && !group.prefer.includes(wanted)) throw refuse(`${wanted} is not among its nodes (${group.prefer.join(', ')})`, `Add it to prefer of ${group.id}.`);
+  if (wanted !== undefined && !group.prefer.includes(wanted))
+    throw refuse(`${wanted} is not among its nodes (${group.prefer.join(', ')})`, `Add it to prefer of ${group.id}.`);
   if (wanted === from) return { from, to: from, requests: [], incident: null, already: `${group.id} is on ${from} already` };
   if (now.orders.maintenance) throw refuse('it is in maintenance', `End that with: understudy maintenance off ${group.id}`);
   if (now.orders.frozen) throw refuse('it is frozen', `End that with: understudy unfreeze ${group.id}`);
@@ -81,7 +98,10 @@ const checkMove = (
   const judged = candidates.map((id) => ({ id, blockers: blockersOn(group.id, id, observed, plan) }));
   const to = judged.find(({ blockers }) => blockers.length === 0)?.id;
   if (to === undefined) {
-    const why = judged.length === 0 ? 'it has no other node' : judged.map(({ id, blockers }) => `${id} is not ready: ${blockers.join(', ')}`).join('; ');
+    const why =
+      judged.length === 0
+        ? 'it has no other node'
+        : judged.map(({ id, blockers }) => `${id} is not ready: ${blockers.join(', ')}`).join('; ');
     throw refuse(why, 'See understudy status; a move to a node that is not ready would be an outage.');
   }
   return { from, to, requests: [request({ move: { id: moveId, to, by, why: because } })], incident: moveId, already: null };
@@ -89,7 +109,8 @@ const checkMove = (
 
 const verbOf = (word: string): Verb => {
   const verb = VERBS.find((one) => one === word);
-  if (verb === undefined) throw new UnderstudyError('USAGE', `there is no order "${word}"; ${didYouMean(word, VERBS) ?? `there are: ${VERBS.join(', ')}`}`);
+  if (verb === undefined)
+    throw new UnderstudyError('USAGE', `there is no order "${word}"; ${didYouMean(word, VERBS) ?? `there are: ${VERBS.join(', ')}`}`);
   return verb;
 };
 
@@ -97,7 +118,8 @@ const groupOf = (name: string | undefined, verb: string, { groups }: DesiredStat
   const names = groups.map(({ id }) => id);
   if (name === undefined) throw new UnderstudyError('USAGE', `${verb} needs a group; there are: ${names.join(', ')}`);
   const found = groups.find(({ id }) => id === name);
-  if (found === undefined) throw new UnderstudyError('NOT_FOUND', `there is no group "${name}"; ${didYouMean(name, names) ?? `there are: ${names.join(', ')}`}`);
+  if (found === undefined)
+    throw new UnderstudyError('NOT_FOUND', `there is no group "${name}"; ${didYouMean(name, names) ?? `there are: ${names.join(', ')}`}`);
   return found;
 };
 
@@ -106,6 +128,7 @@ export const findGroup = (name: string | undefined, desired: DesiredState): Desi
 
 const nodeOf = (name: string | undefined, verb: string, { nodes }: DesiredState): NodeId => {
   if (name === undefined) throw new UnderstudyError('USAGE', `${verb} needs a node; there are: ${nodes.join(', ')}`);
-  if (!nodes.includes(name)) throw new UnderstudyError('NOT_FOUND', `there is no node "${name}"; ${didYouMean(name, nodes) ?? `there are: ${nodes.join(', ')}`}`);
+  if (!nodes.includes(name))
+    throw new UnderstudyError('NOT_FOUND', `there is no node "${name}"; ${didYouMean(name, nodes) ?? `there are: ${nodes.join(', ')}`}`);
   return name;
 };

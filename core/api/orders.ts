@@ -53,7 +53,8 @@ export class Orders {
   }
 
   private last(): LastCycle {
-    if (this.cycle.last === null) throw new UnderstudyError('REFUSED', 'the controller has only just begun and knows nothing yet', { hint: 'Try again in a second.' });
+    if (this.cycle.last === null)
+      throw new UnderstudyError('REFUSED', 'the controller has only just begun and knows nothing yet', { hint: 'Try again in a second.' });
     return this.cycle.last;
   }
 
@@ -61,12 +62,21 @@ export class Orders {
   private async prepare({ verb, to, groups: [group] }: CheckedOrder): Promise<void> {
     if (verb !== 'switchover' || to === null || group === undefined || !this.link.connected(to)) return;
     const { blockers } = await this.link.prepare(to, group.id, PREPARE_MS);
-    if (blockers.length > 0) throw new UnderstudyError('REFUSED', `${group.id} is not moved: ${to} is not ready: ${blockers.join(', ')}`, { hint: 'See understudy status.' });
+    if (blockers.length > 0)
+      throw new UnderstudyError('REFUSED', `${group.id} is not moved: ${to} is not ready: ${blockers.join(', ')}`, {
+        hint: 'See understudy status.',
+      });
   }
 
   private async note({ verb, groups, node, to, incident }: CheckedOrder, by: string, why: string): Promise<void> {
     const [group] = groups;
-    this.journal.write({ kind: 'order', because: why, data: { verb, by, why, ...(node === null ? {} : { node }), ...(to === null ? {} : { to }) }, ...(group === undefined ? {} : { group: group.id }), ...(incident === null ? {} : { incident }) });
+    this.journal.write({
+      kind: 'order',
+      because: why,
+      data: { verb, by, why, ...(node === null ? {} : { node }), ...(to === null ? {} : { to }) },
+      ...(group === undefined ? {} : { group: group.id }),
+      ...(incident === null ? {} : { incident }),
+    });
     try {
       await this.journal.sync();
     } catch (error) {
@@ -87,7 +97,12 @@ export class Orders {
   }
 
   private wait(checked: CheckedOrder, timeoutMs: number): Promise<string> {
-    if (this.waiting >= MAX_WAITING) return Promise.reject(new UnderstudyError('REFUSED', `${this.waiting} orders are waited for already; this one is recorded`, { hint: 'See understudy status.' }));
+    if (this.waiting >= MAX_WAITING)
+      return Promise.reject(
+        new UnderstudyError('REFUSED', `${this.waiting} orders are waited for already; this one is recorded`, {
+          hint: 'See understudy status.',
+        }),
+      );
     this.waiting += 1;
     const beganMs = this.clock.nowMs();
     return new Promise<string>((resolve, reject) => {
@@ -99,9 +114,26 @@ export class Orders {
       const look = () => {
         const outcome = outcomeOf(checked, this.last(), this.clock.nowMs() - beganMs);
         if (outcome === null) return;
-        end(() => (outcome.failed ? reject(new UnderstudyError('COMMAND_FAILED', `${checked.verb}: ${outcome.message}`, { hint: outcome.hint ?? 'See understudy status and understudy explain.' })) : resolve(outcome.message)));
+        end(() =>
+          outcome.failed
+            ? reject(
+                new UnderstudyError('COMMAND_FAILED', `${checked.verb}: ${outcome.message}`, {
+                  hint: outcome.hint ?? 'See understudy status and understudy explain.',
+                }),
+              )
+            : resolve(outcome.message),
+        );
       };
-      const timer = this.clock.after(timeoutMs, () => end(() => reject(new UnderstudyError('TIMED_OUT', `${checked.verb} is recorded but not done after ${timeoutMs} ms: ${sentences(checked, this.last())}`))));
+      const timer = this.clock.after(timeoutMs, () =>
+        end(() =>
+          reject(
+            new UnderstudyError(
+              'TIMED_OUT',
+              `${checked.verb} is recorded but not done after ${timeoutMs} ms: ${sentences(checked, this.last())}`,
+            ),
+          ),
+        ),
+      );
       const leave = this.loop.onCycle(look);
       look();
     }).finally(() => (this.waiting -= 1));
@@ -124,7 +156,9 @@ export const outcomeOf = (checked: CheckedOrder, { observed, plan }: LastCycle, 
   const done = (message: string): WaitOutcome => ({ message, failed: false });
   if (verb === 'standby') {
     const left = groups.filter(({ id }) => activeIn(id) === node);
-    return left.length > 0 ? null : done(groups.length === 0 ? `${node} ran nothing` : groups.map(({ id }) => `${id} is on ${activeIn(id) ?? 'no node'}`).join(', '));
+    return left.length > 0
+      ? null
+      : done(groups.length === 0 ? `${node} ran nothing` : groups.map(({ id }) => `${id} is on ${activeIn(id) ?? 'no node'}`).join(', '));
   }
   const [group] = groups;
   if (group === undefined || (verb !== 'switchover' && verb !== 'start' && verb !== 'stop')) return done('recorded');
@@ -134,11 +168,19 @@ export const outcomeOf = (checked: CheckedOrder, { observed, plan }: LastCycle, 
   const serves = verdict?.state === 'online' || verdict?.state === 'partial';
   if (verb === 'switchover' && active === to && serves) return done(`${group.id} is on ${to}`);
   if (verb === 'start' && active !== null && serves) return done(`${group.id} is ${verdict.state} on ${active}`);
-  const dropped = verb === 'switchover' && waitedMs > SETTLE_MS && active === from && observed.groups[group.id]?.orders.move?.id !== incident;
+  const dropped =
+    verb === 'switchover' && waitedMs > SETTLE_MS && active === from && observed.groups[group.id]?.orders.move?.id !== incident;
   const bad = verdict !== undefined && (verdict.state === 'faulted' || verdict.state === 'blocked') && waitedMs > SETTLE_MS;
   if (!dropped && !bad) return null;
-  return { message: dropped ? `${group.id} stays on ${from}: the move was dropped` : `${group.id} is ${verdict?.state}: ${verdict?.because}`, failed: true, ...(verdict?.nextCommand == null ? {} : { hint: `Next: ${verdict.nextCommand}` }) };
+  return {
+    message: dropped ? `${group.id} stays on ${from}: the move was dropped` : `${group.id} is ${verdict?.state}: ${verdict?.because}`,
+    failed: true,
+    ...(verdict?.nextCommand == null ? {} : { hint: `Next: ${verdict.nextCommand}` }),
+  };
 };
 
 const sentences = ({ groups }: CheckedOrder, { plan }: LastCycle): string =>
-  groups.map(({ id }) => plan.verdicts.find((one) => one.group === id)).map((verdict) => (verdict === undefined ? '' : `${verdict.group} is ${verdict.state}: ${verdict.because}`)).join('; ') || 'see understudy status';
+  groups
+    .map(({ id }) => plan.verdicts.find((one) => one.group === id))
+    .map((verdict) => (verdict === undefined ? '' : `${verdict.group} is ${verdict.state}: ${verdict.because}`))
+    .join('; ') || 'see understudy status';

@@ -58,7 +58,12 @@ export class Routes {
 
   /** Rejects with a coded error. */
   async answer(request: ApiRequest): Promise<ApiAnswer> {
-    const { method, path: [room, name], query, body } = request;
+    const {
+      method,
+      path: [room, name],
+      query,
+      body,
+    } = request;
     switch (`${method} ${room}`) {
       case 'GET status':
         return { value: this.status() };
@@ -94,16 +99,25 @@ export class Routes {
     const { desired, observed } = this.last();
     const word = query.get('op') ?? 'switchover';
     const operation = PLAN_OPERATIONS.find((one) => one === word);
-    if (operation === undefined) throw new UnderstudyError('USAGE', `there is no operation "${word}"; ${didYouMean(word, PLAN_OPERATIONS) ?? `there are: ${PLAN_OPERATIONS.join(', ')}`}`);
+    if (operation === undefined)
+      throw new UnderstudyError(
+        'USAGE',
+        `there is no operation "${word}"; ${didYouMean(word, PLAN_OPERATIONS) ?? `there are: ${PLAN_OPERATIONS.join(', ')}`}`,
+      );
     const group = findGroup(query.get('group') ?? undefined, desired);
     const to = query.get('to');
-    if (to !== null && !group.prefer.includes(to)) throw new UnderstudyError('NOT_FOUND', `${group.id} has no node "${to}"; ${didYouMean(to, group.prefer) ?? `there are: ${group.prefer.join(', ')}`}`);
+    if (to !== null && !group.prefer.includes(to))
+      throw new UnderstudyError(
+        'NOT_FOUND',
+        `${group.id} has no node "${to}"; ${didYouMean(to, group.prefer) ?? `there are: ${group.prefer.join(', ')}`}`,
+      );
     return this.plans.view(operation, group, to, observed);
   }
 
   private async events({ query, signal }: ApiRequest): Promise<ApiAnswer> {
     const wanted = matcher(query);
-    if (query.get('follow') !== null) return { stream: filtered(followJournal(this.sources.journalDirectory, { clock: this.clock, signal }), wanted) };
+    if (query.get('follow') !== null)
+      return { stream: filtered(followJournal(this.sources.journalDirectory, { clock: this.clock, signal }), wanted) };
     const limit = Math.max(1, Math.min(100_000, Number(query.get('limit') ?? 1000) || 1000));
     return { value: (await readJournal(this.sources.journalDirectory)).filter(wanted).slice(-limit) };
   }
@@ -111,12 +125,22 @@ export class Routes {
   private async explain(incident: string | null): Promise<unknown> {
     const named = incident === null || incident === 'last' ? undefined : incident;
     const timeline = this.sources.explain(await readJournal(this.sources.journalDirectory), named);
-    if (timeline == null) throw new UnderstudyError('NOT_FOUND', named === undefined ? 'nothing has happened yet that could be explained' : `there is no incident "${named}" in the journal of this node`, { hint: 'See understudy events.' });
+    if (timeline == null)
+      throw new UnderstudyError(
+        'NOT_FOUND',
+        named === undefined
+          ? 'nothing has happened yet that could be explained'
+          : `there is no incident "${named}" in the journal of this node`,
+        { hint: 'See understudy events.' },
+      );
     return timeline;
   }
 
   private last(): LastCycle {
-    if (this.cycle.last === null) throw new UnderstudyError('NO_DAEMON', 'the controller has only just begun and knows nothing yet', { hint: 'Try again in a second.' });
+    if (this.cycle.last === null)
+      throw new UnderstudyError('NO_DAEMON', 'the controller has only just begun and knows nothing yet', {
+        hint: 'Try again in a second.',
+      });
     return this.cycle.last;
   }
 }
@@ -124,7 +148,10 @@ export class Routes {
 const matcher = (query: URLSearchParams): ((event: JournalEvent) => boolean) => {
   const [group, incident, kind, after] = ['group', 'incident', 'kind', 'after'].map((key) => query.get(key));
   return (event) =>
-    (group == null || event.group === group) && (incident == null || event.incident === incident) && (kind == null || event.kind === kind || event.kind.startsWith(`${kind}.`)) && (after == null || event.at > after);
+    (group == null || event.group === group) &&
+    (incident == null || event.incident === incident) &&
+    (kind == null || event.kind === kind || event.kind.startsWith(`${kind}.`)) &&
+    (after == null || event.at > after);
 };
 
 async function* filtered(events: AsyncIterable<JournalEvent>, wanted: (event: JournalEvent) => boolean): AsyncGenerator<JournalEvent> {
@@ -135,14 +162,18 @@ const TEXTS = ['verb', 'group', 'node', 'to', 'why', 'by'] as const;
 
 /** Throws USAGE, naming the member that is wrong. */
 const orderOf = (body: unknown): OrderRequest => {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new UnderstudyError('USAGE', 'an order is a JSON object with a verb');
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new UnderstudyError('USAGE', 'an order is a JSON object with a verb');
   const order = body as Record<string, unknown>;
   for (const key of TEXTS) {
     const value = order[key];
-    if (value !== undefined && (typeof value !== 'string' || value === '' || value.length > 1000)) throw new UnderstudyError('USAGE', `"${key}" of an order must be a text of 1 to 1000 characters`);
+    if (value !== undefined && (typeof value !== 'string' || value === '' || value.length > 1000))
+      throw new UnderstudyError('USAGE', `"${key}" of an order must be a text of 1 to 1000 characters`);
   }
   if (order['verb'] === undefined) throw new UnderstudyError('USAGE', 'an order needs a verb');
-  if (order['wait'] !== undefined && typeof order['wait'] !== 'boolean') throw new UnderstudyError('USAGE', '"wait" of an order is true or false');
-  if (order['timeoutMs'] !== undefined && !(typeof order['timeoutMs'] === 'number' && order['timeoutMs'] > 0)) throw new UnderstudyError('USAGE', '"timeoutMs" of an order is a positive number');
+  if (order['wait'] !== undefined && typeof order['wait'] !== 'boolean')
+    throw new UnderstudyError('USAGE', '"wait" of an order is true or false');
+  if (order['timeoutMs'] !== undefined && !(typeof order['timeoutMs'] === 'number' && order['timeoutMs'] > 0))
+    throw new UnderstudyError('USAGE', '"timeoutMs" of an order is a positive number');
   return order as unknown as OrderRequest;
 };

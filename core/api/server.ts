@@ -14,7 +14,17 @@ export interface ApiServer {
 
 const MAX_BODY_BYTES = 64 * 1024;
 const MAX_CONNECTIONS = 128;
-const STATUS: Partial<Record<ErrorView['code'], number>> = { USAGE: 400, CONFIG_INVALID: 400, NOT_FOUND: 404, REFUSED: 409, TIMED_OUT: 504, NO_DAEMON: 503, GUARD_UNREACHABLE: 503, ARBITER_UNREACHABLE: 503, ARBITER_REFUSED: 503 };
+const STATUS: Partial<Record<ErrorView['code'], number>> = {
+  USAGE: 400,
+  CONFIG_INVALID: 400,
+  NOT_FOUND: 404,
+  REFUSED: 409,
+  TIMED_OUT: 504,
+  NO_DAEMON: 503,
+  GUARD_UNREACHABLE: 503,
+  ARBITER_UNREACHABLE: 503,
+  ARBITER_REFUSED: 503,
+};
 
 /** Rejects with REFUSED when another controller answers there. */
 export const serveApi = async (path: string, answer: (request: ApiRequest) => Promise<ApiAnswer>, log: Log): Promise<ApiServer> => {
@@ -32,7 +42,12 @@ export const serveApi = async (path: string, answer: (request: ApiRequest) => Pr
   };
 };
 
-const respond = async (request: IncomingMessage, response: ServerResponse, answer: (request: ApiRequest) => Promise<ApiAnswer>, log: Log): Promise<void> => {
+const respond = async (
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: (request: ApiRequest) => Promise<ApiAnswer>,
+  log: Log,
+): Promise<void> => {
   const gone = new AbortController();
   response.on('close', () => gone.abort());
   try {
@@ -61,7 +76,12 @@ const respond = async (request: IncomingMessage, response: ServerResponse, answe
 export const errorView = (error: unknown): ErrorView =>
   error instanceof UnderstudyError
     ? { code: error.code, message: error.message, hint: error.hint, exit: error.exit }
-    : { code: 'COMMAND_FAILED', message: `the controller could not answer: ${reasonOf(error)}`, hint: 'See the log of understudy-controller.', exit: 1 };
+    : {
+        code: 'COMMAND_FAILED',
+        message: `the controller could not answer: ${reasonOf(error)}`,
+        hint: 'See the log of understudy-controller.',
+        exit: 1,
+      };
 
 const send = (response: ServerResponse, status: number, value: unknown): void => {
   const text = `${JSON.stringify(value)}\n`;
@@ -93,7 +113,14 @@ const drained = (response: ServerResponse, signal: AbortSignal): Promise<void> =
 
 const listen = (server: Server, path: string): Promise<void> =>
   new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(new UnderstudyError('REFUSED', `cannot listen on ${path}: ${error.message}`, { cause: error, hint: 'The run directory must exist, be writable, and its path be shorter than 100 characters.' })));
+    server.once('error', (error) =>
+      reject(
+        new UnderstudyError('REFUSED', `cannot listen on ${path}: ${error.message}`, {
+          cause: error,
+          hint: 'The run directory must exist, be writable, and its path be shorter than 100 characters.',
+        }),
+      ),
+    );
     // The socket is its owner's from its first moment.
     const mask = process.umask(0o177);
     try {

@@ -66,7 +66,13 @@ export const activeOf = (lease: LeaseView, self: NodeId): NodeId | null => {
 const nodeView = (id: NodeId, view: GuardView | null, self: NodeId): NodeView => {
   const peer = view?.peers.find(({ node }) => node === id);
   const orders = view?.nodeOrders[id];
-  return { id, state: id === self ? 'member' : (peer?.state ?? 'unseen'), links: peer?.links ?? [], standby: orders?.standby ?? false, maintenance: orders?.maintenance ?? false };
+  return {
+    id,
+    state: id === self ? 'member' : (peer?.state ?? 'unseen'),
+    links: peer?.links ?? [],
+    standby: orders?.standby ?? false,
+    maintenance: orders?.maintenance ?? false,
+  };
 };
 
 const groupView = (group: DesiredGroup, input: StatusInput): GroupView => {
@@ -93,14 +99,36 @@ const groupView = (group: DesiredGroup, input: StatusInput): GroupView => {
 const degradedSentences = (now: ObservedGroup): readonly string[] =>
   Object.entries(now.resources).flatMap(([id, { degraded }]) => (degraded === null ? [] : [`${id} is degraded: ${degraded}`]));
 
-const resourceView = (group: DesiredGroup, { id, type }: DesiredGroup['resources'][number], active: NodeId | null, { observed, since }: StatusInput): ResourceView => {
+const resourceView = (
+  group: DesiredGroup,
+  { id, type }: DesiredGroup['resources'][number],
+  active: NodeId | null,
+  { observed, since }: StatusInput,
+): ResourceView => {
   if (active !== null && active !== observed.self) {
     const report = observed.nodes[active]?.groups[group.id]?.resources[id];
-    return { id, type, node: active, state: report?.state ?? 'unknown', since: null, reason: report === undefined ? `the controller of ${active} does not report` : report.reason };
+    return {
+      id,
+      type,
+      node: active,
+      state: report?.state ?? 'unknown',
+      since: null,
+      reason: report === undefined ? `the controller of ${active} does not report` : report.reason,
+    };
   }
   const seen = observed.groups[group.id]?.resources[id];
-  const reason = [seen?.reason, seen?.startFailed === null ? null : seen?.startFailed, seen?.stopFailed].find((text) => text != null && text !== '') ?? (seen === undefined ? 'not looked at yet' : '');
-  return { id, type, node: observed.self, state: seen?.state ?? 'unknown', since: since(group.id, id), ...(reason === '' ? {} : { reason }), ...(seen?.degraded == null ? {} : { degraded: seen.degraded }) };
+  const reason =
+    [seen?.reason, seen?.startFailed === null ? null : seen?.startFailed, seen?.stopFailed].find((text) => text != null && text !== '') ??
+    (seen === undefined ? 'not looked at yet' : '');
+  return {
+    id,
+    type,
+    node: observed.self,
+    state: seen?.state ?? 'unknown',
+    since: since(group.id, id),
+    ...(reason === '' ? {} : { reason }),
+    ...(seen?.degraded == null ? {} : { degraded: seen.degraded }),
+  };
 };
 
 const standbyView = (group: DesiredGroup, id: NodeId, observed: ObservedState, plan: Plan): StandbyView => {

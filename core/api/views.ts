@@ -100,7 +100,18 @@ export interface PlanStep {
   readonly effects: readonly SideEffect[];
 }
 
-export const VERBS = ['switchover', 'start', 'stop', 'freeze', 'unfreeze', 'maintenance-on', 'maintenance-off', 'standby', 'unstandby', 'clear'] as const;
+export const VERBS = [
+  'switchover',
+  'start',
+  'stop',
+  'freeze',
+  'unfreeze',
+  'maintenance-on',
+  'maintenance-off',
+  'standby',
+  'unstandby',
+  'clear',
+] as const;
 export type Verb = (typeof VERBS)[number];
 
 export interface OrderRequest {

@@ -18,7 +18,23 @@ import { Reactions } from '../scheduler/reactions.js';
 import { WarmUp } from '../scheduler/warm-up.js';
 
 export const registerScheduler = (container: DependencyContainer): void => {
-  for (const service of [Contexts, Cycle, Executor, Facts, Failures, HardStopLists, Health, Hooks, Incidents, Loop, Observer, Perform, Quarantine, Reactions, WarmUp]) {
+  for (const service of [
+    Contexts,
+    Cycle,
+    Executor,
+    Facts,
+    Failures,
+    HardStopLists,
+    Health,
+    Hooks,
+    Incidents,
+    Loop,
+    Observer,
+    Perform,
+    Quarantine,
+    Reactions,
+    WarmUp,
+  ]) {
     container.registerSingleton(service as never);
   }
 };

@@ -19,7 +19,19 @@ import { plan } from '../planner/plan.js';
 import { openConfig } from '../plugin/catalogue-of.js';
 import type { Registry } from '../plugin/registry.js';
 import { HookSource } from '../scheduler/hooks.js';
-import { Agents, CaptureStore, DesiredSource, Fence, GuardDoor, LeasePages, Logs, noFence, PeerReports, Planner, Self } from '../scheduler/ports.js';
+import {
+  Agents,
+  CaptureStore,
+  DesiredSource,
+  Fence,
+  GuardDoor,
+  LeasePages,
+  Logs,
+  noFence,
+  PeerReports,
+  Planner,
+  Self,
+} from '../scheduler/ports.js';
 import { Link } from '../link/link.js';
 import { systemClock } from '../system/clock.js';
 import { readBootId } from '../system/boot.js';
@@ -72,7 +84,13 @@ export const composeController = async (options: ComposeOptions): Promise<Compos
   };
   const journal = new FileJournal({ directory: journalDir(paths), source: 'controller', node, bootId, clock: systemClock, onTrouble });
   const source = desiredFrom(config, registry, node);
-  const guard = new GuardClient({ path: guardSocket(paths), clock: systemClock, role: 'controller', pid: process.pid, startTime: startTimeOf(process.pid) ?? '' });
+  const guard = new GuardClient({
+    path: guardSocket(paths),
+    clock: systemClock,
+    role: 'controller',
+    pid: process.pid,
+    startTime: startTimeOf(process.pid) ?? '',
+  });
   const provide = <T>(token: symbol, value: T) => container.register<T>(token, { useValue: value });
   provide<Journal>(Journal, journal);
   provide<Self>(Self, { cluster: config.cluster, node, bootId, runDir: paths.run, logDir: paths.log, platform: process.platform });
@@ -83,13 +101,24 @@ export const composeController = async (options: ComposeOptions): Promise<Compos
   provide<LeasePages>(LeasePages, leasePages(paths, bootId));
   provide<Agents>(Agents, await loadAgents(registry, source.desired()));
   provide<HookSource>(HookSource, registry);
-  provide<CaptureStore>(CaptureStore, new Captures({ directory: captureDir(paths), onTrouble: (reason) => log.warn('a capture cannot be written', { reason }) }));
+  provide<CaptureStore>(
+    CaptureStore,
+    new Captures({ directory: captureDir(paths), onTrouble: (reason) => log.warn('a capture cannot be written', { reason }) }),
+  );
   provide<Logs>(Logs, log);
-  provide<Fence>(Fence, noFence(config.fencing.use === null ? undefined : `no loaded plugin contributes the fence "${config.fencing.use}"`));
+  provide<Fence>(
+    Fence,
+    noFence(config.fencing.use === null ? undefined : `no loaded plugin contributes the fence "${config.fencing.use}"`),
+  );
   provide<LinkOptions>(LinkOptions, linkOptions(config, node));
   container.registerSingleton(Link);
   provide<PeerReports>(PeerReports, { of: (peer) => container.resolve(Link).of(peer) });
-  provide<ApiSources>(ApiSources, { journalDirectory: journalDir(paths), registry, explain, alarms: () => (journalTrouble === null ? [] : [`the journal cannot be written: ${journalTrouble}`]) });
+  provide<ApiSources>(ApiSources, {
+    journalDirectory: journalDir(paths),
+    registry,
+    explain,
+    alarms: () => (journalTrouble === null ? [] : [`the journal cannot be written: ${journalTrouble}`]),
+  });
   registerScheduler(container);
   return { container, config, registry, node, bootId, paths, log, journal, guard, journalTrouble: () => journalTrouble };
 };

@@ -32,12 +32,30 @@ const LEAVE_MS = 60_000;
 export const startController = async (options: DaemonOptions): Promise<RunningController> => {
   const composed = await composeController(options);
   const { container, log, journal, guard, bootId, node, config } = composed;
-  const [loop, link, cycle, failures, quarantine, health] = [container.resolve(Loop), container.resolve(Link), container.resolve(Cycle), container.resolve(Failures), container.resolve(Quarantine), container.resolve(Health)];
-  const calm = handleCrashes({ culprit: () => quarantine.culprit, quarantine: (type, because) => quarantine.put(type, because), log: log.child('crash'), exit: (code) => process.exit(code) });
+  const [loop, link, cycle, failures, quarantine, health] = [
+    container.resolve(Loop),
+    container.resolve(Link),
+    container.resolve(Cycle),
+    container.resolve(Failures),
+    container.resolve(Quarantine),
+    container.resolve(Health),
+  ];
+  const calm = handleCrashes({
+    culprit: () => quarantine.culprit,
+    quarantine: (type, because) => quarantine.put(type, because),
+    log: log.child('crash'),
+    exit: (code) => process.exit(code),
+  });
   const adopting = failures.load();
   quarantine.open();
   health.add(() => (composed.journalTrouble() === null ? null : `the journal of ${node} cannot be written`));
-  journal.write({ kind: adopting ? 'controller.adopted' : 'controller.start', because: adopting ? 'an earlier controller of this boot was here: everything is looked at, nothing that runs is started' : 'the controller began', data: { pid: process.pid } });
+  journal.write({
+    kind: adopting ? 'controller.adopted' : 'controller.start',
+    because: adopting
+      ? 'an earlier controller of this boot was here: everything is looked at, nothing that runs is started'
+      : 'the controller began',
+    data: { pid: process.pid },
+  });
 
   const report = (): NodeReport => ({ node, bootId, cfgHash: config.cfgHash, groups: groupReports(cycle) });
   let afterBoot = !adopting;
@@ -46,7 +64,11 @@ export const startController = async (options: DaemonOptions): Promise<RunningCo
     // Only when the record was read: before, nobody knows what is ordered.
     if (!afterBoot || view.arbiter.state !== 'ok') return;
     afterBoot = false;
-    void liftShutdownStandby(view, { orders: (request) => guard.orders(request), sleep: (ms) => systemClock.sleep(ms), log: log.child('boot') });
+    void liftShutdownStandby(view, {
+      orders: (request) => guard.orders(request),
+      sleep: (ms) => systemClock.sleep(ms),
+      log: log.child('boot'),
+    });
   });
   guard.onState((connected, because) => log.info(connected ? 'the guard answers' : 'the guard is away', { because }));
   link.onChange(() => loop.soon('a peer reported'));
@@ -54,7 +76,11 @@ export const startController = async (options: DaemonOptions): Promise<RunningCo
   loop.start();
   container.resolve(WarmUp).run();
   guard.start();
-  await link.start({ report, order: (request) => guard.orders(request), prepare: (group) => ({ blockers: groupReports(cycle)[group]?.blockers ?? [`${node} has no group ${group}`] }) });
+  await link.start({
+    report,
+    order: (request) => guard.orders(request),
+    prepare: (group) => ({ blockers: groupReports(cycle)[group]?.blockers ?? [`${node} has no group ${group}`] }),
+  });
   const routes = container.resolve(Routes);
   container.resolve(Orders);
   const api = await serveApi(apiSocket(composed.paths), (request) => routes.answer(request), log.child('api'));

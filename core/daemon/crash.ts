@@ -25,7 +25,9 @@ export const handleCrashes = ({ culprit, quarantine, log, exit }: CrashOptions):
       return;
     }
     // Synchronous and without the log: the process is not to be trusted any more.
-    process.stderr.write(`${jsonLine({ level: 'error', message: 'ended by its own fault', what, error, stack: error instanceof Error ? error.stack : undefined })}\n`);
+    process.stderr.write(
+      `${jsonLine({ level: 'error', message: 'ended by its own fault', what, error, stack: error instanceof Error ? error.stack : undefined })}\n`,
+    );
     exit(CRASHED);
   };
   const [thrown, rejected] = [uncaught('uncaught exception'), uncaught('unhandled rejection')];

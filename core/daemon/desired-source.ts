@@ -19,7 +19,10 @@ export const desiredFrom = (config: ClusterConfig, registry: Registry, self: Nod
     if (before !== undefined) return before;
     const made = toDesired(config, agentsOf(registry), node);
     if ('problems' in made) throw configError(made.problems);
-    const desired = { ...made.desired, groups: made.desired.groups.map((group) => ({ ...group, hooks: withPluginHooks(group.hooks, registry) })) };
+    const desired = {
+      ...made.desired,
+      groups: made.desired.groups.map((group) => ({ ...group, hooks: withPluginHooks(group.hooks, registry) })),
+    };
     known.set(node, desired);
     return desired;
   };

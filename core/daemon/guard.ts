@@ -50,10 +50,25 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
   const keys = loadKeys(config.keyFile);
   const bootId = readBootId(paths);
   const exec = systemExec();
-  const journal = new FileJournal({ directory: journalDir(paths), source: 'guard', node, bootId, clock: systemClock, onTrouble: (reason) => reason !== null && log.error('the journal cannot be written', { reason }) });
+  const journal = new FileJournal({
+    directory: journalDir(paths),
+    source: 'guard',
+    node,
+    bootId,
+    clock: systemClock,
+    onTrouble: (reason) => reason !== null && log.error('the journal cannot be written', { reason }),
+  });
   const arbiter = await openArbiter(config, node, keys, log);
   const handle = await runGuard({
-    config, node, bootId, paths, arbiter, journal, bootOffsetMs, clock: systemClock, random: systemRandom,
+    config,
+    node,
+    bootId,
+    paths,
+    arbiter,
+    journal,
+    bootOffsetMs,
+    clock: systemClock,
+    random: systemRandom,
     heartbeats: createHeartbeats({ config, node, bootId, keys, clock: systemClock, random: systemRandom, sockets: systemSockets }),
     watchdog: watchdogOf(config, node),
     hardStop: scriptHardStop(exec, paths.run),
@@ -61,7 +76,11 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
     resetHost: resetHost(log, env),
     ...(options.needsLeash === undefined ? {} : { needsLeash: options.needsLeash }),
   });
-  journal.write({ kind: 'guard.start', because: 'the guard began', data: { pid: process.pid, sinceProcessStartMs: Math.round(performance.now()) } });
+  journal.write({
+    kind: 'guard.start',
+    because: 'the guard began',
+    data: { pid: process.pid, sinceProcessStartMs: Math.round(performance.now()) },
+  });
   log.info('guard ready', { node, cluster: config.cluster, afterMs: Math.round(performance.now()) });
   await notifyReady(exec, log, env);
   const stop = async (): Promise<void> => {
@@ -72,15 +91,26 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
   return { handle, stop };
 };
 
-const openArbiter = async ({ arbiter, cluster, ports, file }: ClusterConfig, node: NodeId, keys: ClusterKeys, log: Log): Promise<Arbiter> => {
+const openArbiter = async (
+  { arbiter, cluster, ports, file }: ClusterConfig,
+  node: NodeId,
+  keys: ClusterKeys,
+  log: Log,
+): Promise<Arbiter> => {
   const definition = await builtInArbiter(arbiter.use);
   const options = definition.options.safeParse(arbiter.options);
-  if (!options.success) throw new UnderstudyError('CONFIG_INVALID', `${file}: arbiter ${arbiter.use}: ${options.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')}`);
+  if (!options.success)
+    throw new UnderstudyError(
+      'CONFIG_INVALID',
+      `${file}: arbiter ${arbiter.use}: ${options.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')}`,
+    );
   return definition.open(options.data, { cluster, node, key: keys.current.bytes, ports, log });
 };
 
 const watchdogOf = ({ watchdog, timing }: ClusterConfig, node: NodeId): Watchdog =>
-  watchdog.driver === 'none' ? noWatchdog : socketWatchdog({ path: atNode(watchdog.path, node), clock: systemClock, timeoutMs: timing.petMaxAgeMs });
+  watchdog.driver === 'none'
+    ? noWatchdog
+    : socketWatchdog({ path: atNode(watchdog.path, node), clock: systemClock, timeoutMs: timing.petMaxAgeMs });
 
 /** Only the very process that said hello, and no other that got its number. */
 const endProcess = (pid: number, startTime: string): boolean => {

@@ -19,5 +19,8 @@ export const loadAgents = async (registry: Registry, desired: DesiredState): Pro
       }
     }),
   );
-  return { definition: (type) => registry.agent(type), agent: (type) => loaded.get(type) ?? { unusable: `no resource of the config uses ${type}` } };
+  return {
+    definition: (type) => registry.agent(type),
+    agent: (type) => loaded.get(type) ?? { unusable: `no resource of the config uses ${type}` },
+  };
 };

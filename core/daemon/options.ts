@@ -19,21 +19,38 @@ export interface DaemonOptions {
 
 /** The options as words of a command line, for a child. */
 export const wordsOf = ({ node, config, runDir, stateDir, logDir, logLevel }: DaemonOptions): readonly string[] =>
-  Object.entries({ node, config, 'run-dir': runDir, 'state-dir': stateDir, 'log-dir': logDir, 'log-level': logLevel }).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
+  Object.entries({ node, config, 'run-dir': runDir, 'state-dir': stateDir, 'log-dir': logDir, 'log-level': logLevel }).flatMap(
+    ([name, value]) => (value === undefined ? [] : [`--${name}`, value]),
+  );
 
 /** Throws USAGE on anything else than these options. */
 export const parseDaemonOptions = (words: readonly string[]): DaemonOptions => {
   const text = { type: 'string' } as const;
   try {
-    const { values } = parseArgs({ args: [...words], strict: true, options: { node: text, config: text, 'run-dir': text, 'state-dir': text, 'log-dir': text, 'log-level': text } });
-    return { node: values.node, config: values.config, runDir: values['run-dir'], stateDir: values['state-dir'], logDir: values['log-dir'], logLevel: values['log-level'] };
+    const { values } = parseArgs({
+      args: [...words],
+      strict: true,
+      options: { node: text, config: text, 'run-dir': text, 'state-dir': text, 'log-dir': text, 'log-level': text },
+    });
+    return {
+      node: values.node,
+      config: values.config,
+      runDir: values['run-dir'],
+      stateDir: values['state-dir'],
+      logDir: values['log-dir'],
+      logLevel: values['log-level'],
+    };
   } catch (error) {
     throw new UnderstudyError('USAGE', reasonOf(error), { cause: error });
   }
 };
 
 export const pathsOf = ({ runDir, stateDir, logDir }: DaemonOptions): Paths =>
-  pathsFrom({ ...(runDir === undefined ? {} : { run: runDir }), ...(stateDir === undefined ? {} : { state: stateDir }), ...(logDir === undefined ? {} : { log: logDir }) });
+  pathsFrom({
+    ...(runDir === undefined ? {} : { run: runDir }),
+    ...(stateDir === undefined ? {} : { state: stateDir }),
+    ...(logDir === undefined ? {} : { log: logDir }),
+  });
 
 /** `--log-level`, $UNDERSTUDY_LOG_LEVEL, else `info`. Throws USAGE. */
 export const levelOf = ({ logLevel }: DaemonOptions, env: NodeJS.ProcessEnv = process.env): Level => {

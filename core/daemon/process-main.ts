@@ -6,7 +6,11 @@ import { type DaemonOptions, parseDaemonOptions } from './options.js';
 /** A second signal, or this long after the first, and the process ends as it is. */
 const END_LIMIT_MS = 5000;
 
-export const runDaemon = async (name: string, words: readonly string[], start: (options: DaemonOptions) => Promise<{ stop(): Promise<void> }>): Promise<void> => {
+export const runDaemon = async (
+  name: string,
+  words: readonly string[],
+  start: (options: DaemonOptions) => Promise<{ stop(): Promise<void> }>,
+): Promise<void> => {
   try {
     const running = await start(parseDaemonOptions(words));
     const end = () => {
@@ -29,4 +33,6 @@ export const runDaemon = async (name: string, words: readonly string[], start: (
 };
 
 const describe = (name: string, error: unknown): string =>
-  error instanceof UnderstudyError ? `understudy ${name}: ${error.message}\n${error.hint}` : `understudy ${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+  error instanceof UnderstudyError
+    ? `understudy ${name}: ${error.message}\n${error.hint}`
+    : `understudy ${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;

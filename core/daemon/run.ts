@@ -46,10 +46,20 @@ const SMALL_HEAP = '--max-semi-space-size=1';
 const besides = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** The three processes of a node. Windows has no leash of this kind. */
-export const childPlans = (options: DaemonOptions, paths: Paths, { selfFenceMs, stopBudgetMs }: Timing, env: NodeJS.ProcessEnv = process.env, platform: NodeJS.Platform = process.platform): readonly ChildPlan[] => {
+export const childPlans = (
+  options: DaemonOptions,
+  paths: Paths,
+  { selfFenceMs, stopBudgetMs }: Timing,
+  env: NodeJS.ProcessEnv = process.env,
+  platform: NodeJS.Platform = process.platform,
+): readonly ChildPlan[] => {
   const words = wordsOf({ ...options, runDir: paths.run, stateDir: paths.state, logDir: paths.log });
   const times = ['--self-fence-ms', String(selfFenceMs), '--stop-budget-ms', String(stopBudgetMs)];
-  const leash: ChildPlan = { name: 'leash', file: '/bin/sh', args: [besides('../guard/leash.sh'), '--run-dir', paths.run, ...times, '--reset-command', leashReset(env)] };
+  const leash: ChildPlan = {
+    name: 'leash',
+    file: '/bin/sh',
+    args: [besides('../guard/leash.sh'), '--run-dir', paths.run, ...times, '--reset-command', leashReset(env)],
+  };
   return [
     { name: 'guard', file: process.execPath, args: [SMALL_HEAP, besides('./guard-process.js'), ...words] },
     ...(platform === 'win32' ? [] : [leash]),
@@ -84,7 +94,9 @@ export const startRun = async (options: DaemonOptions): Promise<{ stop(): Promis
   const supervised = supervise(childPlans(options, paths, timing), paths, log);
   return {
     stop: async () => {
-      process.stderr.write('understudy run ends; what it started runs on, and the next run adopts it. To move it away first: understudy standby NODE --wait\n');
+      process.stderr.write(
+        'understudy run ends; what it started runs on, and the next run adopts it. To move it away first: understudy standby NODE --wait\n',
+      );
       await supervised.stop();
     },
   };
@@ -99,14 +111,24 @@ class Child {
   private ending = false;
   private ended: () => void = () => undefined;
 
-  constructor(readonly plan: ChildPlan, private readonly paths: Paths, private readonly log: Log, private readonly clock: Clock, private readonly changed: () => void) {}
+  constructor(
+    readonly plan: ChildPlan,
+    private readonly paths: Paths,
+    private readonly log: Log,
+    private readonly clock: Clock,
+    private readonly changed: () => void,
+  ) {}
 
   start(): void {
     this.timer = null;
     if (this.ending) return;
     const out = this.openOutput();
     // A session of its own: a signal to the supervisor's terminal is none to the guard.
-    const child = spawn(this.plan.file, this.plan.args, { detached: true, stdio: ['ignore', out ?? 'ignore', out ?? 'ignore'], windowsHide: true });
+    const child = spawn(this.plan.file, this.plan.args, {
+      detached: true,
+      stdio: ['ignore', out ?? 'ignore', out ?? 'ignore'],
+      windowsHide: true,
+    });
     if (out !== null) closeSync(out);
     child.once('error', (error) => this.gone(`could not be started: ${reasonOf(error)}`, null));
     child.once('exit', (code, signal) => this.gone(`ended with ${code ?? signal}`, code));
@@ -184,6 +206,7 @@ const sendSignal = (pid: number, signal: NodeJS.Signals): void => {
   try {
     process.kill(pid, signal);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw new UnderstudyError('COMMAND_FAILED', `cannot send ${signal} to ${pid}: ${reasonOf(error)}`, { cause: error });
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH')
+      throw new UnderstudyError('COMMAND_FAILED', `cannot send ${signal} to ${pid}: ${reasonOf(error)}`, { cause: error });
   }
 };

@@ -9,7 +9,10 @@ export const notifyReady = async (exec: Exec, log: Log, env: NodeJS.ProcessEnv =
   const socket = env['NOTIFY_SOCKET'];
   if (socket === undefined) return;
   try {
-    const { exitCode, stderr } = await exec.run('systemd-notify', ['--ready', `--pid=${process.pid}`], { timeoutMs: 5000, addEnv: { NOTIFY_SOCKET: socket } });
+    const { exitCode, stderr } = await exec.run('systemd-notify', ['--ready', `--pid=${process.pid}`], {
+      timeoutMs: 5000,
+      addEnv: { NOTIFY_SOCKET: socket },
+    });
     if (exitCode !== 0) log.warn('systemd was not told that this is ready', { exitCode, stderr });
   } catch (error) {
     log.warn('systemd was not told that this is ready', { reason: reasonOf(error) });

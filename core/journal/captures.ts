@@ -87,7 +87,10 @@ export const readCapture = (path: string): Capture => {
     const value = JSON.parse(text) as Capture;
     if (value.v === 1 && value.desired !== undefined && value.observed !== undefined) return value;
   } catch (error) {
-    throw new UnderstudyError('USAGE', `${path} is not a capture: ${reasonOf(error)}`, { cause: error, hint: 'Name a file of the captures directory.' });
+    throw new UnderstudyError('USAGE', `${path} is not a capture: ${reasonOf(error)}`, {
+      cause: error,
+      hint: 'Name a file of the captures directory.',
+    });
   }
   throw new UnderstudyError('USAGE', `${path} is not a capture of this version`, { hint: 'Name a file of the captures directory.' });
 };

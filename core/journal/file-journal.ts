@@ -60,9 +60,12 @@ export class FileJournal implements Journal {
     try {
       const { number, bytes, nextSeq, cutBytes } = resume(options.directory, options.source);
       [this.number, this.bytes, this.nextSeq] = [number, bytes, nextSeq];
-      if (cutBytes > 0) this.write({ kind: 'journal.cut', because: 'the last lines were half written when the process ended', data: { bytes: cutBytes } });
+      if (cutBytes > 0)
+        this.write({ kind: 'journal.cut', because: 'the last lines were half written when the process ended', data: { bytes: cutBytes } });
     } catch (error) {
-      throw new UnderstudyError('JOURNAL_UNWRITABLE', `the journal in ${options.directory} cannot be opened: ${reasonOf(error)}`, { cause: error });
+      throw new UnderstudyError('JOURNAL_UNWRITABLE', `the journal in ${options.directory} cannot be opened: ${reasonOf(error)}`, {
+        cause: error,
+      });
     }
   }
 
@@ -91,7 +94,8 @@ export class FileJournal implements Journal {
     this.retry?.cancel();
     this.retry = null;
     await this.drain(true);
-    if (this.trouble !== null) throw new UnderstudyError('JOURNAL_UNWRITABLE', `the journal in ${this.options.directory} cannot be written: ${this.trouble}`);
+    if (this.trouble !== null)
+      throw new UnderstudyError('JOURNAL_UNWRITABLE', `the journal in ${this.options.directory} cannot be written: ${this.trouble}`);
   }
 
   async close(): Promise<void> {
@@ -133,9 +137,11 @@ export class FileJournal implements Journal {
   /** Waits until the queue is empty (or writing fails), then syncs. */
   private async drain(sync: boolean): Promise<void> {
     while (this.pump !== null) await this.pump;
-    this.pump = this.writeQueued().then(() => (sync ? this.syncNow() : undefined)).finally(() => {
-      this.pump = null;
-    });
+    this.pump = this.writeQueued()
+      .then(() => (sync ? this.syncNow() : undefined))
+      .finally(() => {
+        this.pump = null;
+      });
     await this.pump;
   }
 
@@ -158,10 +164,14 @@ export class FileJournal implements Journal {
       }
     }
     if (this.unsynced && this.timer === null && !this.closed) {
-      this.timer = this.options.clock.after(this.syncAfterMs, () => {
-        this.timer = null;
-        if (this.pump === null) this.pump = this.syncNow().finally(() => ((this.pump = null), this.queue.length > 0 && this.wake()));
-      }, { idle: true });
+      this.timer = this.options.clock.after(
+        this.syncAfterMs,
+        () => {
+          this.timer = null;
+          if (this.pump === null) this.pump = this.syncNow().finally(() => ((this.pump = null), this.queue.length > 0 && this.wake()));
+        },
+        { idle: true },
+      );
     }
   }
 
@@ -205,9 +215,13 @@ export class FileJournal implements Journal {
     }
     if (first) this.options.onTrouble?.(this.trouble);
     if (this.closed || this.retry !== null) return;
-    this.retry = this.options.clock.after(RETRY_MS, () => {
-      this.retry = null;
-      if (this.queue.length > 0) this.wake();
-    }, { idle: true });
+    this.retry = this.options.clock.after(
+      RETRY_MS,
+      () => {
+        this.retry = null;
+        if (this.queue.length > 0) this.wake();
+      },
+      { idle: true },
+    );
   }
 }

@@ -13,7 +13,10 @@ export interface FollowOptions {
 }
 
 /** Ends, without an error, when the signal fires. */
-export async function* followJournal(directories: string | readonly string[], { clock, signal, everyMs = 100 }: FollowOptions): AsyncGenerator<JournalEvent> {
+export async function* followJournal(
+  directories: string | readonly string[],
+  { clock, signal, everyMs = 100 }: FollowOptions,
+): AsyncGenerator<JournalEvent> {
   const read = new Map<string, { offset: number; rest: string }>();
   const segments = () => [directories].flat().flatMap((directory) => listSegments(directory).map(({ path }) => path));
   for (const path of segments()) read.set(path, { offset: await sizeOf(path), rest: '' });

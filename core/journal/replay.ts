@@ -55,7 +55,9 @@ const listDifferences = <T>(what: string, key: (item: T) => string, was: readonl
     ...[...after.keys()].filter((name) => !before.has(name)).map((name) => `${what} ${name}: is new`),
     ...[...before].flatMap(([name, item]) => {
       const other = after.get(name);
-      return other === undefined || isDeepStrictEqual(item, other) ? [] : [`${what} ${name}: was ${JSON.stringify(item)}, is ${JSON.stringify(other)}`];
+      return other === undefined || isDeepStrictEqual(item, other)
+        ? []
+        : [`${what} ${name}: was ${JSON.stringify(item)}, is ${JSON.stringify(other)}`];
     }),
   ];
 };

@@ -58,7 +58,9 @@ export const parseLine = (line: string): JournalEvent | null => {
   if (!line.startsWith('{') || !line.endsWith('}')) return null;
   try {
     const value = JSON.parse(line) as Partial<JournalEvent>;
-    return typeof value.seq === 'number' && typeof value.kind === 'string' && typeof value.monoMs === 'number' ? (value as JournalEvent) : null;
+    return typeof value.seq === 'number' && typeof value.kind === 'string' && typeof value.monoMs === 'number'
+      ? (value as JournalEvent)
+      : null;
   } catch (error) {
     if (error instanceof SyntaxError) return null;
     throw error;

@@ -52,7 +52,10 @@ const MAX_ASKED = 64;
 @injectable()
 export class Link implements PeerReports {
   private readonly peers: ReadonlyMap<NodeId, Peer>;
-  private readonly asked = new Map<string, { readonly resolve: (value: unknown) => void; readonly reject: (reason: unknown) => void; readonly timer: Timer }>();
+  private readonly asked = new Map<
+    string,
+    { readonly resolve: (value: unknown) => void; readonly reject: (reason: unknown) => void; readonly timer: Timer }
+  >();
   private readonly answered = new Map<string, Promise<{ ok: boolean; value: unknown }>>();
   private servers: Server[] = [];
   private ticking: Timer | null = null;
@@ -67,7 +70,12 @@ export class Link implements PeerReports {
     @inject(Random) private readonly random: Random,
     @inject(Logs) private readonly logs: Logs,
   ) {
-    this.peers = new Map(Object.keys(options.peers).map((node) => [node, { node, connection: null, report: null, heardMs: Number.NEGATIVE_INFINITY, network: 0, dialling: false }]));
+    this.peers = new Map(
+      Object.keys(options.peers).map((node) => [
+        node,
+        { node, connection: null, report: null, heardMs: Number.NEGATIVE_INFINITY, network: 0, dialling: false },
+      ]),
+    );
   }
 
   /** Called when a peer's report says something new. */
@@ -125,7 +133,8 @@ export class Link implements PeerReports {
 
   private ask(node: NodeId, message: LinkMessage & { readonly id: string }, timeoutMs: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (this.asked.size >= MAX_ASKED) return reject(new UnderstudyError('REFUSED', `${this.asked.size} questions to other nodes wait already`));
+      if (this.asked.size >= MAX_ASKED)
+        return reject(new UnderstudyError('REFUSED', `${this.asked.size} questions to other nodes wait already`));
       const timer = this.clock.after(timeoutMs, () => {
         this.asked.delete(message.id);
         reject(new UnderstudyError('TIMED_OUT', `${node} did not answer within ${timeoutMs} ms`));
@@ -167,7 +176,12 @@ export class Link implements PeerReports {
     const at = peer.network % addresses.length;
     try {
       const [host, localAddress] = [addresses[at]!, this.options.own[at] ?? this.options.own[0]!];
-      const socket = await connectSecure(this.options.keys, this.self.cluster, this.self.node, { host, port: this.options.port, localAddress, timeoutMs: CONNECT_MS });
+      const socket = await connectSecure(this.options.keys, this.self.cluster, this.self.node, {
+        host,
+        port: this.options.port,
+        localAddress,
+        timeoutMs: CONNECT_MS,
+      });
       const connection = framed(socket);
       connection.send({ t: 'hello', v: 1, cluster: this.self.cluster, node: this.self.node } satisfies LinkMessage);
       if (this.host === null) connection.close();
@@ -192,7 +206,8 @@ export class Link implements PeerReports {
       peer.network += 1;
       this.logs.child('link').info('link down', { peer: peer.node, because });
       this.changed();
-      if (this.host !== null && this.self.node < peer.node) this.clock.after(REDIAL_MS, () => void (peer.connection === null && this.dial(peer)), { idle: true });
+      if (this.host !== null && this.self.node < peer.node)
+        this.clock.after(REDIAL_MS, () => void (peer.connection === null && this.dial(peer)), { idle: true });
     });
     connection.onMessage((value) => this.heard(peer, connection, value));
     if (this.host !== null) connection.send({ t: 'report', report: this.host.report() } satisfies LinkMessage);
@@ -241,9 +256,16 @@ export class Link implements PeerReports {
       case 'answer':
         return this.settle(message.id, message.ok, message.value);
       case 'prepare':
-        return void connection.send({ t: 'answer', id: message.id, ok: true, value: this.host?.prepare(message.group) ?? { blockers: ['its controller is ending'] } } satisfies LinkMessage);
+        return void connection.send({
+          t: 'answer',
+          id: message.id,
+          ok: true,
+          value: this.host?.prepare(message.group) ?? { blockers: ['its controller is ending'] },
+        } satisfies LinkMessage);
       case 'order':
-        return void this.answerOnce(message.id, message.request).then(({ ok, value: answer }) => connection.send({ t: 'answer', id: message.id, ok, value: answer } satisfies LinkMessage));
+        return void this.answerOnce(message.id, message.request).then(({ ok, value: answer }) =>
+          connection.send({ t: 'answer', id: message.id, ok, value: answer } satisfies LinkMessage),
+        );
       case 'hello':
     }
   }

@@ -47,5 +47,9 @@ export const linkMessage = (value: unknown): LinkMessage | null => {
 };
 
 const isReport = (value: unknown): boolean =>
-  isRecord(value) && typeof value['node'] === 'string' && typeof value['bootId'] === 'string' && typeof value['cfgHash'] === 'string' && isRecord(value['groups']) &&
+  isRecord(value) &&
+  typeof value['node'] === 'string' &&
+  typeof value['bootId'] === 'string' &&
+  typeof value['cfgHash'] === 'string' &&
+  isRecord(value['groups']) &&
   Object.values(value['groups']).every((group) => isRecord(group) && isRecord(group['resources']) && Array.isArray(group['blockers']));

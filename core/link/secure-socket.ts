@@ -36,17 +36,25 @@ export const listenSecure = (keys: ClusterKeys, cluster: string, onConnection: (
 
 /** Connects from `localAddress`, so that each network is really its own path. Rejects with the system's error or TIMED_OUT. */
 export const connectSecure = (
-  keys: ClusterKeys, cluster: string, node: string, { host, port, localAddress, timeoutMs }: { host: string; port: number; localAddress: string; timeoutMs: number },
+  keys: ClusterKeys,
+  cluster: string,
+  node: string,
+  { host, port, localAddress, timeoutMs }: { host: string; port: number; localAddress: string; timeoutMs: number },
 ): Promise<TLSSocket> =>
   new Promise((resolve, reject) => {
     const psk = pskOf(keys.current);
     const options: ConnectionOptions & { localAddress: string } = {
-      ...COMMON, host, port, localAddress,
+      ...COMMON,
+      host,
+      port,
+      localAddress,
       checkServerIdentity: () => undefined,
       pskCallback: () => ({ psk, identity: identityOf(cluster, node, keys.current) }),
     };
     const socket = connect(options);
-    socket.setTimeout(timeoutMs, () => socket.destroy(new UnderstudyError('TIMED_OUT', `connecting to ${host}:${port} took longer than ${timeoutMs} ms`)));
+    socket.setTimeout(timeoutMs, () =>
+      socket.destroy(new UnderstudyError('TIMED_OUT', `connecting to ${host}:${port} took longer than ${timeoutMs} ms`)),
+    );
     socket.once('error', reject);
     socket.once('secureConnect', () => {
       socket.setTimeout(0);

@@ -42,10 +42,14 @@ export class Contexts {
       run: async (file, args, { okExit = [0], ...options } = {}) => {
         const leftMs = Math.max(1, endMs - this.clock.nowMs());
         const result = await this.exec.run(file, args, { signal, ...options, timeoutMs: Math.min(options.timeoutMs ?? leftMs, leftMs) });
-        if (result.timedOut || result.aborted) throw new UnderstudyError('TIMED_OUT', `${[file, ...args].join(' ')} was ended after ${Math.round(result.elapsedMs)} ms`);
+        if (result.timedOut || result.aborted)
+          throw new UnderstudyError('TIMED_OUT', `${[file, ...args].join(' ')} was ended after ${Math.round(result.elapsedMs)} ms`);
         if (result.exitCode === null || !okExit.includes(result.exitCode)) {
           const how = result.exitCode === null ? `was ended by ${result.signal ?? 'a signal'}` : `exited with ${result.exitCode}`;
-          throw new UnderstudyError('COMMAND_FAILED', `${[file, ...args].join(' ')} ${how}: ${(result.stderr || result.stdout).trim().slice(0, 500) || 'no output'}`);
+          throw new UnderstudyError(
+            'COMMAND_FAILED',
+            `${[file, ...args].join(' ')} ${how}: ${(result.stderr || result.stdout).trim().slice(0, 500) || 'no output'}`,
+          );
         }
         return result;
       },
@@ -65,7 +69,11 @@ export class Contexts {
       checkLease: (reserveMs = 0) => {
         const page = this.pages.read(group.id);
         if (page.held && page.epoch === epoch && page.remainingMs >= reserveMs) return;
-        const why = !page.held ? page.because : page.epoch !== epoch ? `the page is of epoch ${page.epoch}` : `only ${Math.round(page.remainingMs)} ms are left`;
+        const why = !page.held
+          ? page.because
+          : page.epoch !== epoch
+            ? `the page is of epoch ${page.epoch}`
+            : `only ${Math.round(page.remainingMs)} ms are left`;
         throw new UnderstudyError('REFUSED', `${name} at epoch ${epoch}: ${why}`);
       },
       leaseRemainingMs: () => {

@@ -7,7 +7,13 @@ export type Bounded<T> =
   | { readonly kind: 'value'; readonly value: T; readonly elapsedMs: number; readonly blockedMs: number }
   | { readonly kind: 'threw'; readonly error: unknown; readonly elapsedMs: number; readonly blockedMs: number }
   /** The deadline or the outer signal came first. `settled`: it ended in its grace; else it is still running somewhere. */
-  | { readonly kind: 'late' | 'aborted'; readonly error: unknown; readonly settled: boolean; readonly elapsedMs: number; readonly blockedMs: number };
+  | {
+      readonly kind: 'late' | 'aborted';
+      readonly error: unknown;
+      readonly settled: boolean;
+      readonly elapsedMs: number;
+      readonly blockedMs: number;
+    };
 
 export interface BoundedOptions {
   readonly clock: Clock;
@@ -21,7 +27,10 @@ export interface BoundedOptions {
 }
 
 /** Never rejects. `blockedMs` is how long the call held the loop before it first gave way. */
-export const bounded = <T>(call: (signal: AbortSignal) => T | Promise<T>, { clock, limitMs, graceMs = 500, signal, onSettledLate }: BoundedOptions): Promise<Bounded<T>> =>
+export const bounded = <T>(
+  call: (signal: AbortSignal) => T | Promise<T>,
+  { clock, limitMs, graceMs = 500, signal, onSettledLate }: BoundedOptions,
+): Promise<Bounded<T>> =>
   new Promise((resolve) => {
     const beganMs = clock.nowMs();
     const abort = new AbortController();

@@ -71,7 +71,8 @@ export class Executor {
   /** The lease is gone: nothing that needs it may go on. Stops go on. */
   abortLeased(group: GroupId, because: string): void {
     for (const { action, abort } of this.running.values()) {
-      if (action.group === group && (action.kind === 'start' || action.kind === 'promote')) abort.abort(new UnderstudyError('REFUSED', because));
+      if (action.group === group && (action.kind === 'start' || action.kind === 'promote'))
+        abort.abort(new UnderstudyError('REFUSED', because));
     }
   }
 
@@ -81,7 +82,8 @@ export class Executor {
     for (const { kind, group, resource, because } of plan.actions) {
       if (kind !== 'stop') continue;
       for (const { action, abort } of this.running.values()) {
-        if (action.kind === 'start' && action.group === group && action.resource === resource) abort.abort(new UnderstudyError('REFUSED', `a stop came first: ${because}`));
+        if (action.kind === 'start' && action.group === group && action.resource === resource)
+          abort.abort(new UnderstudyError('REFUSED', `a stop came first: ${because}`));
       }
     }
   }
@@ -90,7 +92,9 @@ export class Executor {
     if (this.running.has(action.id) || this.running.size >= MAX_RUNNING) return false;
     if ((this.retry.get(action.id)?.notBeforeMs ?? 0) > this.clock.nowMs()) return false;
     if (action.resource === null) return true;
-    const other = [...this.running.values()].find((running) => running.action.group === action.group && running.action.resource === action.resource);
+    const other = [...this.running.values()].find(
+      (running) => running.action.group === action.group && running.action.resource === action.resource,
+    );
     return other === undefined;
   }
 
@@ -100,9 +104,24 @@ export class Executor {
     this.running.set(action.id, { action, beganMs, abort });
     const resource = group.resources.find(({ id }) => id === action.resource) ?? null;
     if (resource !== null && action.kind !== 'probe') this.observer.hold(group, resource);
-    const performed = action.kind === 'probe' && resource !== null ? this.probe(action, group) : this.performer.perform({ action, group, resource, signal: abort.signal });
+    const performed =
+      action.kind === 'probe' && resource !== null
+        ? this.probe(action, group)
+        : this.performer.perform({ action, group, resource, signal: abort.signal });
     // Told after the call was made: the journal is not on the way to a start. A look is told by what it found.
-    if (action.kind !== 'probe') this.journal.write({ kind: 'action.begin', monoMs: beganMs, ...this.about(action), because: action.because, data: { kind: action.kind, rule: action.rule, ...(resource === null ? {} : { type: resource.type }), ...(action.hook === null ? {} : { point: action.hook }) } });
+    if (action.kind !== 'probe')
+      this.journal.write({
+        kind: 'action.begin',
+        monoMs: beganMs,
+        ...this.about(action),
+        because: action.because,
+        data: {
+          kind: action.kind,
+          rule: action.rule,
+          ...(resource === null ? {} : { type: resource.type }),
+          ...(action.hook === null ? {} : { point: action.hook }),
+        },
+      });
     void performed.then((result) => this.finish(result, group));
   }
 
@@ -110,7 +129,14 @@ export class Executor {
     const beganMs = this.clock.nowMs();
     const resource = group.resources.find(({ id }) => id === action.resource)!;
     const result = await this.observer.look(group, resource, 'probe');
-    return { action, outcome: 'done', reason: '', elapsedMs: this.clock.nowMs() - beganMs, detail: { state: result.state, reason: result.reason ?? '' }, degraded: null };
+    return {
+      action,
+      outcome: 'done',
+      reason: '',
+      elapsedMs: this.clock.nowMs() - beganMs,
+      detail: { state: result.state, reason: result.reason ?? '' },
+      degraded: null,
+    };
   }
 
   private finish(result: Performed, group: DesiredGroup): void {
@@ -118,10 +144,22 @@ export class Executor {
     this.running.delete(action.id);
     this.toFacts(result, group);
     const resource = group.resources.find(({ id }) => id === action.resource);
-    if (action.kind !== 'probe') this.journal.write({
-      kind: outcome === 'done' ? 'action.done' : 'action.failed', ...this.about(action), because: outcome === 'done' ? action.because : reason,
-      data: { kind: action.kind, outcome, elapsedMs: Math.round(elapsedMs * 1000) / 1000, detail, ...(resource === undefined ? {} : { type: resource.type }), ...(action.hook === null ? {} : { point: action.hook }), ...(reason === '' ? {} : { reason }), ...(result.degraded === null ? {} : { degraded: result.degraded }) },
-    });
+    if (action.kind !== 'probe')
+      this.journal.write({
+        kind: outcome === 'done' ? 'action.done' : 'action.failed',
+        ...this.about(action),
+        because: outcome === 'done' ? action.because : reason,
+        data: {
+          kind: action.kind,
+          outcome,
+          elapsedMs: Math.round(elapsedMs * 1000) / 1000,
+          detail,
+          ...(resource === undefined ? {} : { type: resource.type }),
+          ...(action.hook === null ? {} : { point: action.hook }),
+          ...(reason === '' ? {} : { reason }),
+          ...(result.degraded === null ? {} : { degraded: result.degraded }),
+        },
+      });
     if (outcome === 'done' && action.kind === 'orders') {
       // The record is read again soon; until then the plan still wants the note that was just written.
       this.retry.set(action.id, { notBeforeMs: this.clock.nowMs() + READ_AGAIN_MS, delayMs: FIRST_RETRY_MS / 2 });
@@ -156,12 +194,20 @@ export class Executor {
       case 'demote':
         if (outcome === 'done') return this.facts.demoted(name, resource);
         return this.facts.stopFailed(name, resource, why);
-      default:
+      case 'probe':
+      case 'fence':
+      case 'hook':
+      case 'orders':
     }
   }
 
   private about(action: Action): { group: string; epoch: number; resource?: string; incident?: string } {
     const incident = this.incidents.id(action.group);
-    return { group: action.group, epoch: this.facts.lease(action.group).epoch, ...(action.resource === null ? {} : { resource: action.resource }), ...(incident === null ? {} : { incident }) };
+    return {
+      group: action.group,
+      epoch: this.facts.lease(action.group).epoch,
+      ...(action.resource === null ? {} : { resource: action.resource }),
+      ...(incident === null ? {} : { incident }),
+    };
   }
 }

@@ -28,7 +28,12 @@ export interface ResourceFact {
 }
 
 /** What happened to a resource that others act on (hooks, incidents). */
-export type FactEvent = { readonly kind: 'fault' | 'unknown'; readonly group: GroupId; readonly resource: ResourceId; readonly reason: string };
+export type FactEvent = {
+  readonly kind: 'fault' | 'unknown';
+  readonly group: GroupId;
+  readonly resource: ResourceId;
+  readonly reason: string;
+};
 
 @injectable()
 export class Facts {
@@ -87,7 +92,8 @@ export class Facts {
     if (bad && fact.badRow === resource.tolerance) this.faulted(name);
     if (result.state !== 'unknown' || !expected) return;
     if (fact.unknownRow === 1) this.listener({ kind: 'unknown', ...name });
-    if (fact.unknownRow === resource.unknownLimit) this.faulted({ ...name, reason: `unknown ${fact.unknownRow} times in a row: ${fact.reason}` });
+    if (fact.unknownRow === resource.unknownLimit)
+      this.faulted({ ...name, reason: `unknown ${fact.unknownRow} times in a row: ${fact.reason}` });
   }
 
   started(group: GroupId, { id, promotable }: DesiredResource, degraded: string | null): void {
@@ -146,7 +152,19 @@ export class Facts {
   /** The guard's view of a lease, corrected by the page: the page is what every effect is checked against. */
   lease(group: GroupId): LeaseView {
     const view = this.guard.view()?.leases.find((lease) => lease.group === group);
-    if (view === undefined) return { group, phase: 'idle', epoch: 0, holder: null, record: 'unread', remainingMs: 0, recordAgeMs: null, inSync: [], successor: null, because: 'the guard has not been heard' };
+    if (view === undefined)
+      return {
+        group,
+        phase: 'idle',
+        epoch: 0,
+        holder: null,
+        record: 'unread',
+        remainingMs: 0,
+        recordAgeMs: null,
+        inSync: [],
+        successor: null,
+        because: 'the guard has not been heard',
+      };
     if (view.phase !== 'held') return view;
     const page = this.pages.read(group);
     if (page.held && page.epoch === view.epoch) return { ...view, remainingMs: page.remainingMs };
@@ -159,7 +177,14 @@ export class Facts {
     if (id === this.self.node) return { id, state: 'member', orders, cfgHash: desired.cfgHash, reportAgeMs: 0, groups: {} };
     const peer = view?.peers.find(({ node }) => node === id);
     const report = this.reports.of(id);
-    return { id, state: peer?.state ?? 'unseen', orders, cfgHash: peer?.cfgHash ?? report?.cfgHash ?? null, reportAgeMs: report?.ageMs ?? null, groups: report?.groups ?? {} };
+    return {
+      id,
+      state: peer?.state ?? 'unseen',
+      orders,
+      cfgHash: peer?.cfgHash ?? report?.cfgHash ?? null,
+      reportAgeMs: report?.ageMs ?? null,
+      groups: report?.groups ?? {},
+    };
   }
 
   private group(group: DesiredGroup, nowMs: number): ObservedGroup {
@@ -172,9 +197,19 @@ export class Facts {
       lease,
       orders: this.guard.view()?.groupOrders[group.id] ?? NO_GROUP_ORDERS,
       failovers: this.failures.failoversWithin(group.id, group.failover.withinMs),
-      transition: transition && { kind: transition.kind, from: transition.from, hooksDone: transition.hooksDone, aborted: transition.aborted, fenced: transition.fenced ?? null },
+      transition: transition && {
+        kind: transition.kind,
+        from: transition.from,
+        hooksDone: transition.hooksDone,
+        aborted: transition.aborted,
+        fenced: transition.fenced ?? null,
+      },
       // A resource that nobody has looked at yet is absent: nothing is known, and that is not `unknown`.
-      resources: Object.fromEntries(group.resources.filter(({ id }) => this.resources.has(`${group.id}/${id}`)).map((resource) => [resource.id, this.observed(group.id, resource, nowMs)])),
+      resources: Object.fromEntries(
+        group.resources
+          .filter(({ id }) => this.resources.has(`${group.id}/${id}`))
+          .map((resource) => [resource.id, this.observed(group.id, resource, nowMs)]),
+      ),
       inFlight: this.inFlight(group.id),
     };
   }
@@ -183,7 +218,19 @@ export class Facts {
     const { state, reason, degraded, source, atMs, badRow, unknownRow, role } = this.resource(group, resource.id);
     const { startFailed, stopFailed } = this.failures.resource(group, resource.id);
     const failures = this.failures.failuresWithin(group, resource.id, resource.restart.withinMs);
-    return { state, reason, degraded, source, ageMs: Math.max(0, nowMs - atMs), badRow, unknownRow, failures, startFailed, stopFailed, role };
+    return {
+      state,
+      reason,
+      degraded,
+      source,
+      ageMs: Math.max(0, nowMs - atMs),
+      badRow,
+      unknownRow,
+      failures,
+      startFailed,
+      stopFailed,
+      role,
+    };
   }
 
   private faulted({ group, resource, reason }: { group: GroupId; resource: ResourceId; reason: string }): void {
@@ -199,8 +246,19 @@ export class Facts {
     if (!changed) return;
     const incident = this.incident(group);
     this.journal.write({
-      kind: 'resource.state', group, resource, ...(incident === null ? {} : { incident }), because: fact.degraded ?? fact.reason,
-      data: { from: before.state, to: fact.state, reason: fact.reason, source: fact.source, ...(fact.degraded === null ? {} : { degraded: fact.degraded }), ...(fact.role === null ? {} : { role: fact.role }) },
+      kind: 'resource.state',
+      group,
+      resource,
+      ...(incident === null ? {} : { incident }),
+      because: fact.degraded ?? fact.reason,
+      data: {
+        from: before.state,
+        to: fact.state,
+        reason: fact.reason,
+        source: fact.source,
+        ...(fact.degraded === null ? {} : { degraded: fact.degraded }),
+        ...(fact.role === null ? {} : { role: fact.role }),
+      },
     });
   }
 

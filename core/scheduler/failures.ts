@@ -49,7 +49,8 @@ export class Failures {
   /** Whether something of this boot was found: then this controller adopts what an earlier one left. */
   load(): boolean {
     const found = readJson(this.path);
-    if (found.kind === 'broken') this.logs.child('failures').warn('failures cannot be read, counting from zero', { because: found.because });
+    if (found.kind === 'broken')
+      this.logs.child('failures').warn('failures cannot be read, counting from zero', { because: found.because });
     if (found.kind !== 'read') return false;
     const { v, bootId, groups } = found.value as { v?: number; bootId?: string; groups?: Record<GroupId, GroupMemory> };
     if (v !== 1 || bootId !== this.self.bootId || groups === undefined) return false;
@@ -125,7 +126,10 @@ export class Failures {
       await writeAtomic(this.path, JSON.stringify({ v: 1, bootId: this.self.bootId, groups: this.groups }), { fsync: false });
       this.trouble = false;
     } catch (error) {
-      if (!this.trouble) this.logs.child('failures').warn('failures cannot be written: a restart of the controller would count from zero', { because: reasonOf(error) });
+      if (!this.trouble)
+        this.logs
+          .child('failures')
+          .warn('failures cannot be written: a restart of the controller would count from zero', { because: reasonOf(error) });
       this.trouble = true;
     }
   }

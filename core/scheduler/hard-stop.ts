@@ -42,10 +42,23 @@ export class HardStopLists {
     const lines = new Set<string>();
     for (const resource of group.resources) {
       const options = resource.options;
-      const own = this.agents.definition(resource.type)?.hardStop?.({ options, group: group.id, resource: resource.id, ...this.contexts.places(group, resource), addressLine: (name, address, prefix) => this.addresses.hardStopLine(name, address, prefix) }) ?? [];
+      const own =
+        this.agents
+          .definition(resource.type)
+          ?.hardStop?.({
+            options,
+            group: group.id,
+            resource: resource.id,
+            ...this.contexts.places(group, resource),
+            addressLine: (name, address, prefix) => this.addresses.hardStopLine(name, address, prefix),
+          }) ?? [];
       for (const line of own) lines.add(line);
     }
-    return [...lines].map((line) => ({ line, rank: rankOf(line) })).sort((one, other) => one.rank - other.rank).map(({ line }) => `${line}\n`).join('');
+    return [...lines]
+      .map((line) => ({ line, rank: rankOf(line) }))
+      .sort((one, other) => one.rank - other.rank)
+      .map(({ line }) => `${line}\n`)
+      .join('');
   }
 
   private path(group: GroupId): string {
@@ -55,6 +68,7 @@ export class HardStopLists {
 
 const rankOf = (line: string): number => {
   const rank = VOCABULARY.indexOf(line.split(' ', 1)[0] as (typeof VOCABULARY)[number]);
-  if (rank === -1 || /[\r\n]/.test(line)) throw new Error(`"${line}" is not a line of a hard-stop list: it must begin with one of ${VOCABULARY.join(', ')}`);
+  if (rank === -1 || /[\r\n]/.test(line))
+    throw new Error(`"${line}" is not a line of a hard-stop list: it must begin with one of ${VOCABULARY.join(', ')}`);
   return rank;
 };

@@ -73,7 +73,17 @@ export class Hooks {
 
   list(group: DesiredGroup): readonly ListedHook[] {
     return HOOK_POINTS.flatMap((point) =>
-      this.ordered(group, point).map(({ name, order, timeoutMs, onFailure, on, platform }, index) => ({ point, position: index + 1, name, order, timeoutMs, onFailure, on, platform, runsHere: this.fits(platform) })),
+      this.ordered(group, point).map(({ name, order, timeoutMs, onFailure, on, platform }, index) => ({
+        point,
+        position: index + 1,
+        name,
+        order,
+        timeoutMs,
+        onFailure,
+        on,
+        platform,
+        runsHere: this.fits(platform),
+      })),
     );
   }
 
@@ -110,14 +120,20 @@ export class Hooks {
   private async runAll(group: DesiredGroup, due: readonly DesiredHook[], moment: Moment): Promise<HooksOutcome> {
     let fault: string | null = null;
     for (const [index, hook] of due.entries()) {
-      const outcome = await bounded((signal) => this.runOne(group, hook, moment, signal), { clock: this.clock, limitMs: hook.timeoutMs, graceMs: 1000 });
+      const outcome = await bounded((signal) => this.runOne(group, hook, moment, signal), {
+        clock: this.clock,
+        limitMs: hook.timeoutMs,
+        graceMs: 1000,
+      });
       if (outcome.kind === 'value') {
         this.note('hook.done', group, hook, moment, { elapsedMs: outcome.elapsedMs, ...outcome.value });
         continue;
       }
       const reason = `${hook.point} hook ${hook.name}: ${reasonOf(outcome.error)}`;
       this.note('hook.failed', group, hook, moment, { elapsedMs: outcome.elapsedMs, reason });
-      this.logs.child('hooks').warn('hook failed', { group: group.id, point: hook.point, hook: hook.name, reason, onFailure: hook.onFailure });
+      this.logs
+        .child('hooks')
+        .warn('hook failed', { group: group.id, point: hook.point, hook: hook.name, reason, onFailure: hook.onFailure });
       if (hook.onFailure === 'fault') fault ??= reason;
       if (hook.onFailure === 'abort') return { ran: index + 1, abort: reason, fault };
     }
@@ -131,29 +147,67 @@ export class Hooks {
       const found = this.source.hooks(point).find(({ plugin }) => plugin === run.plugin);
       if (found === undefined) throw new UnderstudyError('PLUGIN_INVALID', `no plugin ${run.plugin} contributes a hook for ${point}`);
       const log = this.logs.child(`hook ${run.plugin}`);
-      const context: HookContext = { point, cluster: this.self.cluster, node: this.self.node, group: group.id, resource, epoch, from, to, incident, because, signal, log };
+      const context: HookContext = {
+        point,
+        cluster: this.self.cluster,
+        node: this.self.node,
+        group: group.id,
+        resource,
+        epoch,
+        from,
+        to,
+        incident,
+        because,
+        signal,
+        log,
+      };
       await found.definition.run(context);
       return {};
     }
     const [file, ...args] = run.argv;
     if (file === undefined) throw new UnderstudyError('CONFIG_INVALID', `the hook ${hook.name} names no program`);
-    const result = await this.exec.run(file, args, { timeoutMs: hook.timeoutMs, signal, addEnv: hookEnvironment(this.self, group.id, point, moment) });
-    if (result.timedOut || result.aborted) throw new UnderstudyError('TIMED_OUT', `it was ended, with its whole process group, after ${hook.timeoutMs} ms`);
+    const result = await this.exec.run(file, args, {
+      timeoutMs: hook.timeoutMs,
+      signal,
+      addEnv: hookEnvironment(this.self, group.id, point, moment),
+    });
+    if (result.timedOut || result.aborted)
+      throw new UnderstudyError('TIMED_OUT', `it was ended, with its whole process group, after ${hook.timeoutMs} ms`);
     const output = (result.stderr || result.stdout).trim().slice(0, 500);
-    if (result.exitCode !== 0) throw new UnderstudyError('COMMAND_FAILED', `it ${result.exitCode === null ? `was ended by ${result.signal ?? 'a signal'}` : `exited with ${result.exitCode}`}${output === '' ? '' : `: ${output}`}`);
+    if (result.exitCode !== 0)
+      throw new UnderstudyError(
+        'COMMAND_FAILED',
+        `it ${result.exitCode === null ? `was ended by ${result.signal ?? 'a signal'}` : `exited with ${result.exitCode}`}${output === '' ? '' : `: ${output}`}`,
+      );
     return output === '' ? {} : { output };
   }
 
-  private note(kind: 'hook.done' | 'hook.failed', group: DesiredGroup, hook: DesiredHook, moment: Moment, data: Record<string, unknown>): void {
+  private note(
+    kind: 'hook.done' | 'hook.failed',
+    group: DesiredGroup,
+    hook: DesiredHook,
+    moment: Moment,
+    data: Record<string, unknown>,
+  ): void {
     this.journal.write({
-      kind, group: group.id, epoch: moment.epoch, because: moment.because, data: { point: hook.point, hook: hook.name, onFailure: hook.onFailure, ...data },
-      ...(moment.resource === undefined ? {} : { resource: moment.resource }), ...(moment.incident === null ? {} : { incident: moment.incident }),
+      kind,
+      group: group.id,
+      epoch: moment.epoch,
+      because: moment.because,
+      data: { point: hook.point, hook: hook.name, onFailure: hook.onFailure, ...data },
+      ...(moment.resource === undefined ? {} : { resource: moment.resource }),
+      ...(moment.incident === null ? {} : { incident: moment.incident }),
     });
   }
 }
 
 /** What a script is told, as it stands in docs/reference/hooks.md. An absent value is an empty text, never missing. */
-export const hookEnvironment = (self: Pick<Self, 'cluster' | 'node'>, group: string, point: HookPoint, { resource, epoch, from, to, incident, because }: Moment): Record<string, string> => ({
+export const hookEnvironment = (
+  self: Pick<Self, 'cluster' | 'node'>,
+  group: string,
+  point: HookPoint,
+  { resource, epoch, from, to, incident, because }: Moment,
+): Record<string, string> => ({
   UNDERSTUDY_CLUSTER: self.cluster,
   UNDERSTUDY_NODE: self.node,
   UNDERSTUDY_GROUP: group,
@@ -169,10 +223,23 @@ export const hookEnvironment = (self: Pick<Self, 'cluster' | 'node'>, group: str
 /** A group's hooks with those that plugins contribute to every group behind them. */
 export const withPluginHooks = (hooks: readonly DesiredHook[], source: HookSource): readonly DesiredHook[] => {
   const named = new Set(hooks.flatMap(({ run, point }) => (run.kind === 'plugin' ? [`${point} ${run.plugin}`] : [])));
-  const contributed = HOOK_POINTS.flatMap((point) => source.hooks(point).map(({ plugin, definition }) => fromPlugin(point, plugin, definition)));
+  const contributed = HOOK_POINTS.flatMap((point) =>
+    source.hooks(point).map(({ plugin, definition }) => fromPlugin(point, plugin, definition)),
+  );
   return [...hooks, ...contributed.filter(({ point, run }) => run.kind !== 'plugin' || !named.has(`${point} ${run.plugin}`))];
 };
 
-const fromPlugin = (point: HookPoint, plugin: string, { order = 'normal', limitMs, onFailure = 'ignore', on = 'active' }: HookDefinition): DesiredHook => ({
-  point, name: `plugin:${plugin}`, run: { kind: 'plugin', plugin }, order, timeoutMs: limitMs, onFailure, on, platform: 'any',
+const fromPlugin = (
+  point: HookPoint,
+  plugin: string,
+  { order = 'normal', limitMs, onFailure = 'ignore', on = 'active' }: HookDefinition,
+): DesiredHook => ({
+  point,
+  name: `plugin:${plugin}`,
+  run: { kind: 'plugin', plugin },
+  order,
+  timeoutMs: limitMs,
+  onFailure,
+  on,
+  platform: 'any',
 });

@@ -25,7 +25,14 @@ export type OwnershipChange =
   | { readonly kind: 'won'; readonly group: GroupId; readonly epoch: Epoch; readonly incident: OpenIncident }
   | { readonly kind: 'lost'; readonly group: GroupId; readonly epoch: Epoch; readonly because: string; readonly selfFence: boolean }
   /** Another node became the holder. */
-  | { readonly kind: 'moved'; readonly group: GroupId; readonly epoch: Epoch; readonly from: NodeId | null; readonly to: NodeId; readonly planned: boolean };
+  | {
+      readonly kind: 'moved';
+      readonly group: GroupId;
+      readonly epoch: Epoch;
+      readonly from: NodeId | null;
+      readonly to: NodeId;
+      readonly planned: boolean;
+    };
 
 const NO_TRANSITION: Transition = { kind: 'start', from: null, hooksDone: [], aborted: null };
 const OURS = new Set<LeaseView['phase']>(['held', 'releasing', 'fencing-self']);
@@ -65,7 +72,12 @@ export class Incidents {
     if (this.open.has(group)) return;
     this.faults += 1;
     const epoch = this.phases.get(group)?.epoch ?? 0;
-    this.begin(group, { id: `${group}.e${epoch}.${resource}.${this.faults}`, kind: 'fault', from: this.self.node, to: this.self.node, epoch }, `${resource}: ${reason}`, { resource });
+    this.begin(
+      group,
+      { id: `${group}.e${epoch}.${resource}.${this.faults}`, kind: 'fault', from: this.self.node, to: this.self.node, epoch },
+      `${resource}: ${reason}`,
+      { resource },
+    );
   }
 
   /** A group-level hook point ran; with `aborted` it forbade what was to follow, and runs again only after a clear. */
@@ -73,7 +85,11 @@ export class Incidents {
     const memory = this.failures.group(group);
     const before = memory.transition?.epoch === epoch ? memory.transition : { ...NO_TRANSITION, epoch, incident: this.id(group) ?? '' };
     const done = aborted === null || !point.startsWith('before');
-    memory.transition = { ...before, hooksDone: done ? [...before.hooksDone, point] : before.hooksDone, aborted: before.aborted ?? aborted };
+    memory.transition = {
+      ...before,
+      hooksDone: done ? [...before.hooksDone, point] : before.hooksDone,
+      aborted: before.aborted ?? aborted,
+    };
     this.failures.save();
   }
 
@@ -89,7 +105,11 @@ export class Incidents {
   forgetAbort(group: GroupId): void {
     const memory = this.failures.group(group);
     if (memory.transition === null) return;
-    memory.transition = { ...memory.transition, aborted: null, hooksDone: memory.transition.hooksDone.filter((point) => point !== 'beforeSwitchover') };
+    memory.transition = {
+      ...memory.transition,
+      aborted: null,
+      hooksDone: memory.transition.hooksDone.filter((point) => point !== 'beforeSwitchover'),
+    };
     this.failures.save();
   }
 
@@ -100,14 +120,27 @@ export class Incidents {
       const before = this.states.get(group);
       if (before !== state) {
         this.states.set(group, state);
-        this.journal.write({ kind: 'group.state', group, because, data: { from: before ?? null, state, rule }, ...(incident === undefined ? {} : { incident: incident.id }) });
+        this.journal.write({
+          kind: 'group.state',
+          group,
+          because,
+          data: { from: before ?? null, state, rule },
+          ...(incident === undefined ? {} : { incident: incident.id }),
+        });
       }
       if (incident === undefined || state === 'starting' || state === 'stopping') continue;
       if (plan.actions.some((action) => action.group === group) || (observed.groups[group]?.inFlight.length ?? 0) > 0) continue;
       // The old holder's part of a switchover lasts until the lease is no longer its own.
       if (incident.to !== this.self.node && OURS.has(observed.groups[group]?.lease.phase ?? 'idle')) continue;
       this.open.delete(group);
-      this.journal.write({ kind: 'incident.end', incident: incident.id, group, epoch: incident.epoch, because, data: { kind: incident.kind, from: incident.from, to: incident.to, state, elapsedMs: this.clock.nowMs() - incident.beganMs } });
+      this.journal.write({
+        kind: 'incident.end',
+        incident: incident.id,
+        group,
+        epoch: incident.epoch,
+        because,
+        data: { kind: incident.kind, from: incident.from, to: incident.to, state, elapsedMs: this.clock.nowMs() - incident.beganMs },
+      });
     }
   }
 
@@ -122,13 +155,22 @@ export class Incidents {
       if (move !== null && move.to !== this.self.node && this.lastMove.get(group) !== move.id) {
         this.lastMove.set(group, move.id);
         this.forgetAbort(group);
-        this.begin(group, { id: move.id, kind: 'switchover', from: this.self.node, to: move.to, epoch: lease.epoch }, move.why, { by: move.by });
+        this.begin(group, { id: move.id, kind: 'switchover', from: this.self.node, to: move.to, epoch: lease.epoch }, move.why, {
+          by: move.by,
+        });
       }
     } else if (!OURS.has(lease.phase)) {
       const last = this.foreign.get(group);
       const holder = lease.holder !== null && lease.holder !== this.self.node ? lease.holder : (last?.holder ?? null);
       if (last !== undefined && lease.holder !== null && lease.holder !== this.self.node && lease.epoch > last.view.epoch) {
-        changes.push({ kind: 'moved', group, epoch: lease.epoch, from: last.holder === lease.holder ? null : last.holder, to: lease.holder, planned: last.view.record === 'released' });
+        changes.push({
+          kind: 'moved',
+          group,
+          epoch: lease.epoch,
+          from: last.holder === lease.holder ? null : last.holder,
+          to: lease.holder,
+          planned: last.view.record === 'released',
+        });
       }
       this.foreign.set(group, { view: lease, holder });
     }
@@ -151,7 +193,12 @@ export class Incidents {
     const move = view.groupOrders[group]?.move ?? null;
     const kind = this.kindOf(last.view, move?.to === this.self.node);
     const from = kind === 'start' ? null : last.holder;
-    const incident = this.begin(group, { id: kind === 'switchover' && move !== null ? move.id : `${group}.e${epoch}`, kind, from, to: this.self.node, epoch }, lease.because, {});
+    const incident = this.begin(
+      group,
+      { id: kind === 'switchover' && move !== null ? move.id : `${group}.e${epoch}`, kind, from, to: this.self.node, epoch },
+      lease.because,
+      {},
+    );
     memory.transition = { ...NO_TRANSITION, kind, from, epoch, incident: incident.id };
     this.failures.save();
     return [{ kind: 'won', group, epoch, incident }];
@@ -164,7 +211,15 @@ export class Incidents {
 
   private begin(group: GroupId, incident: Omit<OpenIncident, 'beganMs'>, because: string, data: Record<string, unknown>): OpenIncident {
     const before = this.open.get(group);
-    if (before !== undefined) this.journal.write({ kind: 'incident.end', incident: before.id, group, epoch: before.epoch, because: `${incident.kind} ${incident.id} took its place`, data: { kind: before.kind, from: before.from, to: before.to, state: 'superseded', elapsedMs: this.clock.nowMs() - before.beganMs } });
+    if (before !== undefined)
+      this.journal.write({
+        kind: 'incident.end',
+        incident: before.id,
+        group,
+        epoch: before.epoch,
+        because: `${incident.kind} ${incident.id} took its place`,
+        data: { kind: before.kind, from: before.from, to: before.to, state: 'superseded', elapsedMs: this.clock.nowMs() - before.beganMs },
+      });
     const whole = { ...incident, beganMs: this.clock.nowMs() };
     this.open.set(group, whole);
     const { id, kind, from, to, epoch } = whole;
@@ -174,5 +229,11 @@ export class Incidents {
 }
 
 /** What hooks of a group are told of its transition. */
-export const momentOf = (group: DesiredGroup, incident: OpenIncident | null, self: NodeId): { from: NodeId | null; to: NodeId | null; incident: string | null } =>
-  incident === null ? { from: null, to: group.prefer.includes(self) ? self : null, incident: null } : { from: incident.from, to: incident.to, incident: incident.id };
+export const momentOf = (
+  group: DesiredGroup,
+  incident: OpenIncident | null,
+  self: NodeId,
+): { from: NodeId | null; to: NodeId | null; incident: string | null } =>
+  incident === null
+    ? { from: null, to: group.prefer.includes(self) ? self : null, incident: null }
+    : { from: incident.from, to: incident.to, incident: incident.id };

@@ -190,7 +190,16 @@ export class Observer {
       this.logs.child('observe').debug('reassert failed', { resource: name, reason });
       return { ...found, reason: found.reason === undefined ? reason : `${found.reason}; putting it right failed: ${reason}` };
     }
-    this.journal.write({ kind: 'resource.reasserted', ...about, because: what, data: { elapsedMs: outcome.elapsedMs, detail: outcome.value?.detail ?? {}, ...(outcome.value?.degraded === undefined ? {} : { degraded: outcome.value.degraded }) } });
+    this.journal.write({
+      kind: 'resource.reasserted',
+      ...about,
+      because: what,
+      data: {
+        elapsedMs: outcome.elapsedMs,
+        detail: outcome.value?.detail ?? {},
+        ...(outcome.value?.degraded === undefined ? {} : { degraded: outcome.value.degraded }),
+      },
+    });
     return this.ask(agent, watched);
   }
 
@@ -205,13 +214,17 @@ export class Observer {
     const abort = new AbortController();
     const context = this.contexts.monitor(group, resource, { signal: abort.signal, limitMs: Number.MAX_SAFE_INTEGER });
     try {
-      const end = this.quarantine.marked(resource.type, `watch of ${resourceName(group.id, resource.id)}`, () => agent.watch!(context, () => this.quarantine.outside(() => this.soon(group, resource, 'watch'))));
+      const end = this.quarantine.marked(resource.type, `watch of ${resourceName(group.id, resource.id)}`, () =>
+        agent.watch!(context, () => this.quarantine.outside(() => this.soon(group, resource, 'watch'))),
+      );
       watched.unwatch = () => {
         abort.abort();
         end();
       };
     } catch (error) {
-      this.logs.child('observe').warn('cannot watch, polling only', { resource: resourceName(group.id, resource.id), reason: reasonOf(error) });
+      this.logs
+        .child('observe')
+        .warn('cannot watch, polling only', { resource: resourceName(group.id, resource.id), reason: reasonOf(error) });
       watched.unwatch = () => abort.abort();
     }
   }
@@ -222,7 +235,9 @@ export class Observer {
     try {
       end?.();
     } catch (error) {
-      this.logs.child('observe').warn('a watch could not be ended', { resource: resourceName(watched.group.id, watched.resource.id), reason: reasonOf(error) });
+      this.logs
+        .child('observe')
+        .warn('a watch could not be ended', { resource: resourceName(watched.group.id, watched.resource.id), reason: reasonOf(error) });
     }
   }
 
@@ -235,7 +250,18 @@ export class Observer {
     const name = resourceName(group.id, resource.id);
     let watched = this.watched.get(name);
     if (watched === undefined) {
-      watched = { group, resource, timer: null, looking: null, again: false, held: false, generation: 0, unwatch: null, lastLookMs: Number.NEGATIVE_INFINITY, hung: false };
+      watched = {
+        group,
+        resource,
+        timer: null,
+        looking: null,
+        again: false,
+        held: false,
+        generation: 0,
+        unwatch: null,
+        lastLookMs: Number.NEGATIVE_INFINITY,
+        hung: false,
+      };
       this.watched.set(name, watched);
     }
     return watched;

@@ -68,7 +68,12 @@ export class Perform {
   async perform(work: Work): Promise<Performed> {
     const beganMs = this.clock.nowMs();
     const end = (ended: Ended): Performed => ({
-      action: work.action, outcome: ended.outcome, reason: ended.reason ?? '', elapsedMs: this.clock.nowMs() - beganMs, detail: ended.detail ?? {}, degraded: ended.degraded ?? null,
+      action: work.action,
+      outcome: ended.outcome,
+      reason: ended.reason ?? '',
+      elapsedMs: this.clock.nowMs() - beganMs,
+      detail: ended.detail ?? {},
+      degraded: ended.degraded ?? null,
     });
     try {
       return end(await this.byKind(work));
@@ -127,8 +132,14 @@ export class Perform {
   }
 
   private async callAgent(
-    resource: DesiredResource, name: string, op: Operation, call: (context: ActionContext<unknown>) => Promise<ActionReport | void>,
-    group: DesiredGroup, epoch: Epoch, leased: boolean, outer: AbortSignal,
+    resource: DesiredResource,
+    name: string,
+    op: Operation,
+    call: (context: ActionContext<unknown>) => Promise<ActionReport | void>,
+    group: DesiredGroup,
+    epoch: Epoch,
+    leased: boolean,
+    outer: AbortSignal,
   ): Promise<Ended> {
     const limitMs = op === 'start' || op === 'promote' ? resource.startTimeoutMs : resource.stopTimeoutMs;
     const outcome = await bounded(
@@ -165,8 +176,13 @@ export class Perform {
     const node = action.node;
     const lease = this.facts.lease(group.id);
     const bootId = this.guard.view()?.peers.find((peer) => peer.node === node)?.bootId ?? null;
-    if (node === null || bootId === null) return { outcome: 'failed', reason: `cannot fence ${node ?? 'nobody'}: its boot was never heard of, so no evidence would hold` };
-    const outcome = await bounded((inner) => this.fence.fence({ node, group: group.id, epoch: lease.epoch, signal: inner }), { clock: this.clock, limitMs: FENCE_LIMIT_MS, signal });
+    if (node === null || bootId === null)
+      return { outcome: 'failed', reason: `cannot fence ${node ?? 'nobody'}: its boot was never heard of, so no evidence would hold` };
+    const outcome = await bounded((inner) => this.fence.fence({ node, group: group.id, epoch: lease.epoch, signal: inner }), {
+      clock: this.clock,
+      limitMs: FENCE_LIMIT_MS,
+      signal,
+    });
     if (outcome.kind !== 'value') return { outcome: outcome.kind === 'late' ? 'timed-out' : 'failed', reason: reasonOf(outcome.error) };
     const { evidence } = outcome.value;
     this.guard.fenced({ group: group.id, node, bootId, forEpoch: lease.epoch, evidence });

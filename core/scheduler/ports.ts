@@ -58,7 +58,9 @@ export const Agents: unique symbol = Symbol('Agents');
 
 /** What the controllers of the other nodes last reported over the cluster link. */
 export interface PeerReports {
-  of(node: NodeId): { readonly ageMs: number; readonly cfgHash: string; readonly groups: Readonly<Record<GroupId, PeerGroupReport>> } | null;
+  of(
+    node: NodeId,
+  ): { readonly ageMs: number; readonly cfgHash: string; readonly groups: Readonly<Record<GroupId, PeerGroupReport>> } | null;
 }
 export const PeerReports: unique symbol = Symbol('PeerReports');
 
@@ -76,11 +78,17 @@ export const Logs: unique symbol = Symbol('Logs');
 
 /** Confirms a node off, or throws: what stands behind `fencing.use`. */
 export interface Fence {
-  fence(request: { readonly node: NodeId; readonly group: GroupId; readonly epoch: Epoch; readonly signal: AbortSignal }): Promise<{ readonly evidence: string }>;
+  fence(request: {
+    readonly node: NodeId;
+    readonly group: GroupId;
+    readonly epoch: Epoch;
+    readonly signal: AbortSignal;
+  }): Promise<{ readonly evidence: string }>;
 }
 export const Fence: unique symbol = Symbol('Fence');
 
 /** Where there is no fence every request for one fails, and says why. */
 export const noFence = (because = 'no fence is configured'): Fence => ({
-  fence: ({ node }) => Promise.reject(new UnderstudyError('REFUSED', `cannot fence ${node}: ${because}`, { hint: 'Name one with fencing.use.' })),
+  fence: ({ node }) =>
+    Promise.reject(new UnderstudyError('REFUSED', `cannot fence ${node}: ${because}`, { hint: 'Name one with fencing.use.' })),
 });

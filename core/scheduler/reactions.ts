@@ -53,7 +53,11 @@ export class Reactions {
       const { phase } = this.facts.lease(group.id);
       if (phase === 'held' && !this.listed.has(group.id)) this.writeList(group);
       const over = phase === 'idle' || phase === 'observe';
-      if (over && this.listed.has(group.id) && group.resources.every(({ id, operations }) => operations !== 'on-off' || this.facts.resource(group.id, id).state === 'offline')) {
+      if (
+        over &&
+        this.listed.has(group.id) &&
+        group.resources.every(({ id, operations }) => operations !== 'on-off' || this.facts.resource(group.id, id).state === 'offline')
+      ) {
         this.listed.delete(group.id);
         this.lists.remove(group.id);
       }
@@ -66,7 +70,9 @@ export class Reactions {
       this.lists.write(group);
       this.listed.add(group.id);
     } catch (error) {
-      this.logs.child('hard-stop').error('the hard-stop list cannot be written: no start will be made', { group: group.id, reason: reasonOf(error) });
+      this.logs
+        .child('hard-stop')
+        .error('the hard-stop list cannot be written: no start will be made', { group: group.id, reason: reasonOf(error) });
     }
   }
 
@@ -74,14 +80,18 @@ export class Reactions {
     const orders = view.groupOrders[group.id];
     if (orders === undefined) return;
     const memory = this.failures.group(group.id);
-    this.failures.sawFailovers(group.id, orders.failovers.map(({ epoch }) => epoch));
+    this.failures.sawFailovers(
+      group.id,
+      orders.failovers.map(({ epoch }) => epoch),
+    );
     if (orders.clears > memory.clears) {
       this.failures.clear(group.id, orders.clears);
       this.incidents.forgetAbort(group.id);
       this.quarantine.clear();
     } else if (orders.clears < memory.clears) memory.clears = orders.clears;
     const was = before?.groupOrders[group.id]?.maintenance ?? orders.maintenance;
-    if (orders.maintenance !== was) this.hook(group, 'onMaintenance', { because: `maintenance ${orders.maintenance ? 'on' : 'off'}: ${orders.why}` });
+    if (orders.maintenance !== was)
+      this.hook(group, 'onMaintenance', { because: `maintenance ${orders.maintenance ? 'on' : 'off'}: ${orders.why}` });
   }
 
   private ownership(change: OwnershipChange): void {

@@ -27,9 +27,16 @@ const served = async (t: ExecutionContext, options: WorldOptions = {}) => {
   const { container } = made;
   container.register(Journal, { useValue: journal });
   container.register(Random, { useValue: systemRandom });
-  container.register(Link, { useValue: { connected: () => link.up, prepare: async () => ({ blockers: link.blockers }), forward: async (_node: string, forwarded: unknown) => void link.forwarded.push(forwarded) } as unknown as Link });
+  container.register(Link, {
+    useValue: {
+      connected: () => link.up,
+      prepare: async () => ({ blockers: link.blockers }),
+      forward: async (_node: string, forwarded: unknown) => void link.forwarded.push(forwarded),
+    } as unknown as Link,
+  });
   container.register(DesiredByNode, { useValue: { desiredOn: () => made.desired.state } });
-  const explain = (events: readonly { incident?: string }[], incident?: string) => (events.some((event) => incident === undefined || event.incident === incident) ? { events: events.length } : null);
+  const explain = (events: readonly { incident?: string }[], incident?: string) =>
+    events.some((event) => incident === undefined || event.incident === incident) ? { events: events.length } : null;
   container.register(ApiSources, { useValue: { journalDirectory: journalDir(paths), registry: { found: [] }, explain, alarms: () => [] } });
   const routes = container.resolve(Routes);
   const server = await serveApi(apiSocket(paths), (asked) => routes.answer(asked), SILENT);
@@ -47,17 +54,38 @@ test('status: the shape that --json promises, on the holder', async (t) => {
   await clock.advanceAsync(20);
   const { resources, standbys, ...status } = (await api.status()).groups[0]!;
   t.like(status, { id: 'g', state: 'online', active: 'a', epoch: 5, leaseRemainingMs: 1000, frozen: false });
-  t.deepEqual(resources.map(({ since: _, ...rest }) => rest), [{ id: 'vip', type: 'fake', node: 'a', state: 'online' }, { id: 'app', type: 'fake', node: 'a', state: 'online' }]);
+  t.deepEqual(
+    resources.map(({ since: _, ...rest }) => rest),
+    [
+      { id: 'vip', type: 'fake', node: 'a', state: 'online' },
+      { id: 'app', type: 'fake', node: 'a', state: 'online' },
+    ],
+  );
   t.regex(resources[0]!.since!, /^2026-/);
   t.deepEqual(standbys, [{ node: 'b', ready: true, blockers: [] }]);
-  t.like(await api.status(), { cluster: 'c', node: 'a', source: 'controller', arbiter: { state: 'ok', ageMs: 5 }, mirrors: [], nodes: [{ id: 'a', state: 'member' }, { id: 'b', state: 'member', links: [{ network: 'heartbeat-1', state: 'up', rttMs: 0.2 }] }] });
+  t.like(await api.status(), {
+    cluster: 'c',
+    node: 'a',
+    source: 'controller',
+    arbiter: { state: 'ok', ageMs: 5 },
+    mirrors: [],
+    nodes: [
+      { id: 'a', state: 'member' },
+      { id: 'b', state: 'member', links: [{ network: 'heartbeat-1', state: 'up', rttMs: 0.2 }] },
+    ],
+  });
 });
 
 test('status on a standby: resources as the holder reports them, and how ready this node is', async (t) => {
   const { api, guard, say } = await served(t);
   await say(guard.setOrders('g', { frozen: true }));
   const [shown] = (await api.status()).groups;
-  t.like(shown, { active: 'b', resources: [{ id: 'vip', node: 'b', state: 'online' }], standbys: [{ node: 'a', ready: false }], nextCommand: 'understudy unfreeze g' });
+  t.like(shown, {
+    active: 'b',
+    resources: [{ id: 'vip', node: 'b', state: 'online' }],
+    standbys: [{ node: 'a', ready: false }],
+    nextCommand: 'understudy unfreeze g',
+  });
 });
 
 test('the controller is away: the guard answers for ownership; nobody there: NO_DAEMON', async (t) => {
@@ -67,7 +95,9 @@ test('the controller is away: the guard answers for ownership; nobody there: NO_
   const api = openApi(paths);
   await t.throwsAsync(api.status(), { code: 'NO_DAEMON' });
   const view = { ...new FakeGuard(['g']).current, leases: [lease('g', { phase: 'held', holder: 'a', epoch: 5, remainingMs: 900 })] };
-  const guard = await listenFramed(guardSocket(paths), (connection) => connection.onMessage((said) => (said as { t: string }).t === 'view?' && connection.send({ t: 'view', view })));
+  const guard = await listenFramed(guardSocket(paths), (connection) =>
+    connection.onMessage((said) => (said as { t: string }).t === 'view?' && connection.send({ t: 'view', view })),
+  );
   t.teardown(() => guard.close());
   t.like(await api.status(), { source: 'guard', groups: [{ id: 'g', active: 'a', epoch: 5, resources: [] }] });
   await t.throwsAsync(api.hooks('g'), { code: 'NO_DAEMON' });
@@ -108,7 +138,10 @@ test('the target says no when asked: refused before anything is written', async 
   link.up = true;
   link.blockers = ['its loop was held for 900 ms'];
   guard.ordered.length = 0;
-  await t.throwsAsync(api.order({ verb: 'switchover', group: 'g', to: 'b' }), { code: 'REFUSED', message: /b is not ready: its loop was held/ });
+  await t.throwsAsync(api.order({ verb: 'switchover', group: 'g', to: 'b' }), {
+    code: 'REFUSED',
+    message: /b is not ready: its loop was held/,
+  });
   t.is(guard.ordered.length, 0);
 });
 
@@ -118,7 +151,10 @@ test('waited for in vain: TIMED_OUT with the state it is in', async (t) => {
   const asked = api.order({ verb: 'stop', group: 'g', wait: true, timeoutMs: 1000 }).catch((error: unknown) => error);
   await until('the order is written', () => guard.current.groupOrders['g']!.want === 'offline');
   await clock.advanceAsync(1100);
-  await t.throwsAsync(asked.then((error) => Promise.reject(error)), { code: 'TIMED_OUT', message: /stop is recorded but not done after 1000 ms: g is/ });
+  await t.throwsAsync(
+    asked.then((error) => Promise.reject(error)),
+    { code: 'TIMED_OUT', message: /stop is recorded but not done after 1000 ms: g is/ },
+  );
 });
 
 const refusals: [title: string, order: Record<string, unknown>, code: string, message: RegExp][] = [
@@ -136,7 +172,13 @@ const refusals: [title: string, order: Record<string, unknown>, code: string, me
 for (const [title, order, code, message] of refusals) {
   test(`refused: ${title}`, async (t) => {
     const only = [resource('app')];
-    const groups = [group(only), group(only, { id: 'orders' }), group(only, { id: 'lonely', prefer: ['a'] }), group(only, { id: 'frozen' }), group(only, { id: 'free' })];
+    const groups = [
+      group(only),
+      group(only, { id: 'orders' }),
+      group(only, { id: 'lonely', prefer: ['a'] }),
+      group(only, { id: 'frozen' }),
+      group(only, { id: 'free' }),
+    ];
     const { api, guard, say } = await served(t, { groups });
     guard.setLease('lonely', { phase: 'held', holder: 'a', epoch: 5 });
     guard.setLease('frozen', { phase: 'held', holder: 'a', epoch: 5 });
@@ -161,21 +203,41 @@ test('plan: a switchover is stops in reverse, the hand-over, starts in order, wi
   await hold();
   agent.calls.length = 0;
   const plan = await api.plan('switchover', 'g', 'b');
-  t.deepEqual(plan.steps.map(({ node, what }) => `${node}: ${what}`).filter((step) => !step.includes('note it')), [
-    'a: run the beforeSwitchover hooks', 'a: stop app', 'a: stop vip', 'a: release the lease', 'b: acquire the lease', 'b: start vip', 'b: start app',
-  ]);
+  t.deepEqual(
+    plan.steps.map(({ node, what }) => `${node}: ${what}`).filter((step) => !step.includes('note it')),
+    [
+      'a: run the beforeSwitchover hooks',
+      'a: stop app',
+      'a: stop vip',
+      'a: release the lease',
+      'b: acquire the lease',
+      'b: start vip',
+      'b: start app',
+    ],
+  );
   t.deepEqual(plan.steps.find(({ what }) => what === 'stop app')?.effects, [{ kind: 'process', what: 'stop app' }]);
   t.deepEqual(plan.steps[0]?.effects, [{ kind: 'command', what: '/opt/drain.sh now' }]);
   t.deepEqual(agent.calls, []);
-  t.deepEqual((await api.plan('stop', 'g')).steps.map(({ what }) => what), ['stop app', 'stop vip', 'release the lease'].flatMap((step) => (step === 'stop app' ? [step] : [step])));
-  t.deepEqual((await api.plan('failover', 'g')).steps.filter(({ what }) => what.startsWith('start')).map(({ node }) => node), ['b', 'b']);
+  t.deepEqual(
+    (await api.plan('stop', 'g')).steps.map(({ what }) => what),
+    ['stop app', 'stop vip', 'release the lease'].flatMap((step) => (step === 'stop app' ? [step] : [step])),
+  );
+  t.deepEqual(
+    (await api.plan('failover', 'g')).steps.filter(({ what }) => what.startsWith('start')).map(({ node }) => node),
+    ['b', 'b'],
+  );
   await t.throwsAsync(api.plan('failovr', 'g'), { code: 'USAGE', message: /failover/ });
 });
 
 test('a dry run of a world in which nothing is to do: no steps', async (t) => {
   const { cycle, hold, desired } = await world(t);
   await hold();
-  t.deepEqual(dryRun(desired.state, { ...cycle.last!.observed, groups: { g: { ...cycle.last!.observed.groups['g']!, transition: null } } }).filter(({ kind }) => kind !== 'orders'), []);
+  t.deepEqual(
+    dryRun(desired.state, { ...cycle.last!.observed, groups: { g: { ...cycle.last!.observed.groups['g']!, transition: null } } }).filter(
+      ({ kind }) => kind !== 'orders',
+    ),
+    [],
+  );
 });
 
 test('events: filtered, followed until the asker goes; explain and hooks; what is not there says so', async (t) => {
@@ -195,7 +257,10 @@ test('events: filtered, followed until the asker goes; explain and hooks; what i
   await clock.advanceAsync(200);
   await following;
   t.deepEqual(seen, ['lease.held']);
-  t.deepEqual((await api.events({ limit: 1 })).map(({ kind }) => kind), ['lease.held']);
+  t.deepEqual(
+    (await api.events({ limit: 1 })).map(({ kind }) => kind),
+    ['lease.held'],
+  );
   t.deepEqual(await api.explain(), { events: 2 });
   await t.throwsAsync(api.explain('i9'), { code: 'NOT_FOUND', message: /no incident "i9"/ });
   t.like(await api.hooks('g'), [{ point: 'onFault', position: 1, name: '/bin/true' }]);
@@ -205,13 +270,17 @@ test('events: filtered, followed until the asker goes; explain and hooks; what i
 test('the socket is its owner’s alone, a second controller is refused, nonsense gets a coded error', async (t) => {
   const { paths } = await served(t);
   t.is(statSync(apiSocket(paths)).mode & 0o777, 0o600);
-  await t.throwsAsync(serveApi(apiSocket(paths), async () => ({ value: 1 }), SILENT), { code: 'REFUSED' });
+  await t.throwsAsync(
+    serveApi(apiSocket(paths), async () => ({ value: 1 }), SILENT),
+    { code: 'REFUSED' },
+  );
   const raw = (method: string, path: string, body = '') =>
     new Promise<{ status: number; code: string }>((resolve, reject) => {
-      const asking = request({ socketPath: apiSocket(paths), method, path }, async (response) => {
+      const asking = request({ socketPath: apiSocket(paths), method, path }, (response) => {
         let text = '';
-        for await (const chunk of response) text += String(chunk);
-        resolve({ status: response.statusCode ?? 0, code: (JSON.parse(text) as { code: string }).code });
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => (text += chunk));
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, code: (JSON.parse(text) as { code: string }).code }));
       });
       asking.on('error', reject);
       asking.end(body);

@@ -94,13 +94,19 @@ test('the supervisor was killed and comes back: what it left is ended first, so 
 test('the three of a node: guard, leash and controller with the same directories; no shell leash on Windows', (t) => {
   const { paths } = scratch(t);
   const plans = childPlans({ node: 'a', config: '/c.yaml' }, paths, LAN, {}, 'linux');
-  t.deepEqual(plans.map(({ name }) => name), ['guard', 'leash', 'controller']);
+  t.deepEqual(
+    plans.map(({ name }) => name),
+    ['guard', 'leash', 'controller'],
+  );
   for (const { args } of plans) t.true(args.includes(paths.run));
   const leash = (env: NodeJS.ProcessEnv) => childPlans({}, paths, LAN, env, 'linux')[1]!.args.join(' ');
   t.regex(leash({}), /--self-fence-ms 1250 --stop-budget-ms 750 /);
   t.notRegex(leash({}), /sysrq/);
   t.regex(leash({ UNDERSTUDY_RESET_HOST: 'sysrq' }), /sysrq-trigger/);
-  t.deepEqual(childPlans({}, paths, LAN, {}, 'win32').map(({ name }) => name), ['guard', 'controller']);
+  t.deepEqual(
+    childPlans({}, paths, LAN, {}, 'win32').map(({ name }) => name),
+    ['guard', 'controller'],
+  );
 });
 
 const configured = (t: ExecutionContext, more = '') => {
@@ -108,7 +114,9 @@ const configured = (t: ExecutionContext, more = '') => {
   const config = join(made.directory, 'understudy.config.yaml');
   writeFileSync(join(made.directory, 'cluster.key'), generateKey(systemRandom), { mode: 0o400 });
   writeFileSync(join(made.directory, 'toy.ts'), TOY_PLUGIN, { mode: 0o600 });
-  writeFileSync(config, `cluster: c
+  writeFileSync(
+    config,
+    `cluster: c
 key: file:cluster.key
 nodes:
   a: { networks: { service: 127.0.0.1, heartbeat: [127.0.0.1] } }
@@ -121,7 +129,9 @@ groups:
     prefer: [a, b]
     resources:
       app: { use: toy, directory: ${made.directory} }
-${more}`, { mode: 0o600 });
+${more}`,
+    { mode: 0o600 },
+  );
   return { ...made, config, options: { node: 'a', config, runDir: made.paths.run, stateDir: made.paths.state, logDir: made.paths.log } };
 };
 
@@ -163,7 +173,12 @@ test.serial('what nobody caught: a plugin’s is quarantined, our own ends the p
   let culprit: string | null = 'toy';
   const others = process.listeners('unhandledRejection');
   process.removeAllListeners('unhandledRejection');
-  const calm = handleCrashes({ culprit: () => culprit, quarantine: (type, because) => quarantined.push(`${type}: ${because}`), log, exit: (code) => exits.push(code) });
+  const calm = handleCrashes({
+    culprit: () => culprit,
+    quarantine: (type, because) => quarantined.push(`${type}: ${because}`),
+    log,
+    exit: (code) => exits.push(code),
+  });
   t.teardown(() => {
     calm();
     for (const listener of others) process.on('unhandledRejection', listener);
@@ -180,10 +195,12 @@ test.serial('what nobody caught: a plugin’s is quarantined, our own ends the p
 
 test('ready: told through systemd-notify, only under systemd, and a failure is a line in the log', async (t) => {
   const ran: string[] = [];
-  const exec = { run: async (file: string, args: readonly string[], { addEnv }: RunOptions) => {
-    ran.push([file, ...args.slice(0, 1), addEnv?.['NOTIFY_SOCKET']].join(' '));
-    throw new Error('no such program');
-  } } as unknown as Exec;
+  const exec = {
+    run: async (file: string, args: readonly string[], { addEnv }: RunOptions) => {
+      ran.push([file, ...args.slice(0, 1), addEnv?.['NOTIFY_SOCKET']].join(' '));
+      throw new Error('no such program');
+    },
+  } as unknown as Exec;
   const { lines, log } = noted();
   await notifyReady(exec, log, {});
   t.deepEqual(ran, []);
@@ -199,7 +216,10 @@ test('a reset that nobody armed: said, not done', (t) => {
 });
 
 test('after an orderly shutdown: its own standby is lifted, trying until the arbiter answers; an operator’s is not', async (t) => {
-  const view = (why: string) => ({ ...new FakeGuard(['g']).current, nodeOrders: { a: { standby: true, maintenance: false, by: 'x', why } } });
+  const view = (why: string) => ({
+    ...new FakeGuard(['g']).current,
+    nodeOrders: { a: { standby: true, maintenance: false, by: 'x', why } },
+  });
   const asked: unknown[] = [];
   let failures = 2;
   const orders = async (request: unknown) => {
@@ -218,9 +238,16 @@ test('the units: what systemd-analyze can check is right, and the reason of the 
   const directory = new URL('../../../templates/systemd/', import.meta.url).pathname;
   const units = readdirSync(directory);
   t.deepEqual(units.sort(), ['understudy-apps.service', 'understudy-controller.service', 'understudy-guard.service', 'understudy.service']);
-  for (const unit of ['understudy-guard.service', 'understudy-controller.service', 'understudy-apps.service']) t.regex(readFileSync(join(directory, unit), 'utf8'), /KillMode=process\n/);
+  for (const unit of ['understudy-guard.service', 'understudy-controller.service', 'understudy-apps.service'])
+    t.regex(readFileSync(join(directory, unit), 'utf8'), /KillMode=process\n/);
   t.true(readFileSync(join(directory, 'understudy.service'), 'utf8').includes(`--why "${SHUTDOWN}"`));
   if (!existsSync('/usr/bin/systemd-analyze')) return;
-  const { stderr } = spawnSync('systemd-analyze', ['verify', ...units.map((unit) => join(directory, unit))], { encoding: 'utf8', timeout: 10_000 });
-  t.deepEqual(stderr.split('\n').filter((line) => line !== '' && !line.includes('is not executable')), []);
+  const { stderr } = spawnSync('systemd-analyze', ['verify', ...units.map((unit) => join(directory, unit))], {
+    encoding: 'utf8',
+    timeout: 10_000,
+  });
+  t.deepEqual(
+    stderr.split('\n').filter((line) => line !== '' && !line.includes('is not executable')),
+    [],
+  );
 });

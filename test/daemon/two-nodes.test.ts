@@ -32,7 +32,15 @@ test.serial('two nodes as real processes: start, both daemons killed in turn, sw
 
   // A planned move, ordered on the node that does not run it.
   await until('b knows that it is ready', async () => (await cluster.status('b'))?.groups[0]?.standbys[0]?.ready === true);
-  const answer = await b.api.order({ verb: 'switchover', group: 'g', to: 'b', by: 'test', why: 'to see it', wait: true, timeoutMs: 20_000 });
+  const answer = await b.api.order({
+    verb: 'switchover',
+    group: 'g',
+    to: 'b',
+    by: 'test',
+    why: 'to see it',
+    wait: true,
+    timeoutMs: 20_000,
+  });
   t.is(answer.message, 'g is on b');
   t.deepEqual(cluster.calls().slice(2), ['stop app a alone', 'stop vip a alone', 'start vip b alone', 'start app b alone']);
 
@@ -46,7 +54,15 @@ test.serial('two nodes as real processes: start, both daemons killed in turn, sw
   // The story is told by the node that took over: who, why, and W waited for.
   const timeline = (await a.api.explain(failover?.incident)) as Timeline;
   t.like(timeline, { kind: 'failover', group: 'g', from: 'b', to: 'a' });
-  t.true(timeline.steps.some(({ label, what }) => label === 'start' && what.includes('app')), JSON.stringify(timeline.steps));
-  const lost = (await cluster.events()).findLast(({ kind, node, monoMs }) => kind === 'peer.suspect' && node === 'a' && monoMs < failover!.monoMs);
-  t.true(failover!.monoMs - lost!.monoMs >= LAN.takeoverWaitMs - LAN.suspectAfterMs - LAN.pollMs, 'never less than W after the last change of the record');
+  t.true(
+    timeline.steps.some(({ label, what }) => label === 'start' && what.includes('app')),
+    JSON.stringify(timeline.steps),
+  );
+  const lost = (await cluster.events()).findLast(
+    ({ kind, node, monoMs }) => kind === 'peer.suspect' && node === 'a' && monoMs < failover!.monoMs,
+  );
+  t.true(
+    failover!.monoMs - lost!.monoMs >= LAN.takeoverWaitMs - LAN.suspectAfterMs - LAN.pollMs,
+    'never less than W after the last change of the record',
+  );
 });

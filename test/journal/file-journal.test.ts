@@ -30,10 +30,13 @@ test('written and synced: read back in order with seq, times, node and source', 
   journal.write({ kind: 'lease.lost', group: 'g', monoMs: 5 });
   await journal.sync();
   const events = await readJournal(directory);
-  t.deepEqual(events.map(({ kind, seq, source, node }) => ({ kind, seq, source, node })), [
-    { kind: 'lease.lost', seq: 2, source: 'guard', node: 'a' },
-    { kind: 'lease.held', seq: 1, source: 'guard', node: 'a' },
-  ]);
+  t.deepEqual(
+    events.map(({ kind, seq, source, node }) => ({ kind, seq, source, node })),
+    [
+      { kind: 'lease.lost', seq: 2, source: 'guard', node: 'a' },
+      { kind: 'lease.held', seq: 1, source: 'guard', node: 'a' },
+    ],
+  );
   t.true(events[0]!.at < events[1]!.at, 'an event told late shows when it happened');
   await journal.close();
 });
@@ -46,7 +49,10 @@ test('opened again: the sequence goes on, also when the newest file is empty', a
     await journal.close();
     if (round === 2) writeFileSync(join(directory, 'guard-000002.jsonl'), '');
   }
-  t.deepEqual((await readJournal(directory)).map(({ seq }) => seq), [1, 2, 3]);
+  t.deepEqual(
+    (await readJournal(directory)).map(({ seq }) => seq),
+    [1, 2, 3],
+  );
 });
 
 test('a line torn by a crash: not read, cut off at the next opening, and said', async (t) => {
@@ -55,11 +61,21 @@ test('a line torn by a crash: not read, cut off at the next opening, and said', 
   first.write({ kind: 'whole' });
   await first.close();
   appendFileSync(join(directory, 'guard-000001.jsonl'), '{"seq":2,"kind":"torn","mono');
-  t.deepEqual((await readJournal(directory)).map(({ kind }) => kind), ['whole']);
+  t.deepEqual(
+    (await readJournal(directory)).map(({ kind }) => kind),
+    ['whole'],
+  );
   const second = openIn(directory);
   second.write({ kind: 'after' });
   await second.close();
-  t.deepEqual((await readJournal(directory)).map(({ kind, seq }) => [kind, seq]), [['whole', 1], ['journal.cut', 2], ['after', 3]]);
+  t.deepEqual(
+    (await readJournal(directory)).map(({ kind, seq }) => [kind, seq]),
+    [
+      ['whole', 1],
+      ['journal.cut', 2],
+      ['after', 3],
+    ],
+  );
 });
 
 test('any crash point in the file: what is whole survives, the rest never blocks opening', async (t) => {
@@ -108,7 +124,13 @@ test('more events than the queue holds: dropped, counted, and the count is journ
   journal.write({ kind: 'calm' });
   await journal.close();
   const events = await readJournal(directory);
-  t.deepEqual(events.slice(-2).map(({ kind, data }) => [kind, data]), [['journal.dropped', { events: 15 }], ['calm', undefined]]);
+  t.deepEqual(
+    events.slice(-2).map(({ kind, data }) => [kind, data]),
+    [
+      ['journal.dropped', { events: 15 }],
+      ['calm', undefined],
+    ],
+  );
 });
 
 test('the directory goes away under it: write does not throw, sync says JOURNAL_UNWRITABLE, later writes come through', async (t) => {
@@ -126,7 +148,10 @@ test('the directory goes away under it: write does not throw, sync says JOURNAL_
   chmodSync(directory, 0o750);
   await journal.sync();
   await journal.close();
-  t.deepEqual((await readJournal(directory)).map(({ kind }) => kind), ['during']);
+  t.deepEqual(
+    (await readJournal(directory)).map(({ kind }) => kind),
+    ['during'],
+  );
   t.is(troubles.length, 2);
   t.is(troubles[1], null);
 });
@@ -142,7 +167,14 @@ test('data that cannot be written as JSON: the event is there and says so', asyn
 });
 
 const event = (node: string, monoMs: number, at: string, more: Partial<JournalEvent> = {}): JournalEvent => ({
-  seq: 1, node, bootId: `${node}-boot`, source: 'guard', kind: `${node}@${monoMs}`, monoMs, at, ...more,
+  seq: 1,
+  node,
+  bootId: `${node}-boot`,
+  source: 'guard',
+  kind: `${node}@${monoMs}`,
+  monoMs,
+  at,
+  ...more,
 });
 
 test('two hosts merged: each keeps its own order even when its wall clock jumped back', (t) => {
@@ -152,7 +184,10 @@ test('two hosts merged: each keeps its own order even when its wall clock jumped
     event('b', 9000, '2026-01-01T00:00:00.500Z'),
     event('a', 3, '2026-01-01T00:00:02.000Z'),
   ]);
-  t.deepEqual(merged.map(({ kind }) => kind), ['b@9000', 'a@1', 'a@2', 'a@3']);
+  t.deepEqual(
+    merged.map(({ kind }) => kind),
+    ['b@9000', 'a@1', 'a@2', 'a@3'],
+  );
 });
 
 test('followed: events of files that are there and of files that come, none twice, ends by signal', async (t) => {
@@ -194,12 +229,23 @@ test('a capture: a ring on disk; the same planner gives the same plan, another o
   for (let i = 0; i < 3; i += 1) captures.keep({ ...captured, why: `round ${i}` });
   await captures.settled();
   const files = captureFiles(directory);
-  t.deepEqual(files.map(({ number }) => number), [2, 3]);
+  t.deepEqual(
+    files.map(({ number }) => number),
+    [2, 3],
+  );
   const back = readCapture(join(directory, files.at(-1)!.name));
   t.is(back.why, 'round 2');
-  t.deepEqual(replay(back, () => planOf('first')), { same: true, expected: planOf('first'), actual: planOf('first'), differences: [] });
+  t.deepEqual(
+    replay(back, () => planOf('first')),
+    { same: true, expected: planOf('first'), actual: planOf('first'), differences: [] },
+  );
   t.regex(replay(back, () => planOf('second')).differences.join(), /^will g: was .*first.*, is .*second/);
-  t.deepEqual(replay(back, () => { throw new Error('broken'); }).differences, ['error: was none, is broken', 'will g: is gone']);
+  t.deepEqual(
+    replay(back, () => {
+      throw new Error('broken');
+    }).differences,
+    ['error: was none, is broken', 'will g: is gone'],
+  );
   t.is(new Captures({ directory }).dropped, 0);
   t.throws(() => readCapture(join(directory, 'none.json')), { code: 'NOT_FOUND' });
 });

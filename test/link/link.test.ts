@@ -14,13 +14,28 @@ let nextPort = 45_000 + (process.pid % 500) * 20;
 
 const nodeAt = (name: string) => ({ a: ['127.0.0.11', '127.0.0.21'], b: ['127.0.0.12', '127.0.0.22'] })[name] ?? [];
 
-const makeLink = (t: { teardown: (end: () => Promise<void>) => void }, node: string, port: number, more: { key?: string; cluster?: string; own?: readonly string[]; host?: Partial<LinkHost> } = {}) => {
+const makeLink = (
+  t: { teardown: (end: () => Promise<void>) => void },
+  node: string,
+  port: number,
+  more: { key?: string; cluster?: string; own?: readonly string[]; host?: Partial<LinkHost> } = {},
+) => {
   const other = node === 'a' ? 'b' : 'a';
-  const options: LinkOptions = { keys: parseKeys(more.key ?? GOOD, 'test'), port, own: more.own ?? nodeAt(node), peers: { [other]: nodeAt(other) } };
+  const options: LinkOptions = {
+    keys: parseKeys(more.key ?? GOOD, 'test'),
+    port,
+    own: more.own ?? nodeAt(node),
+    peers: { [other]: nodeAt(other) },
+  };
   const self = { cluster: more.cluster ?? 'c', node, bootId: `boot-${node}`, runDir: '', logDir: '', platform: 'linux' as const };
   const link = new Link(options, self, systemClock, systemRandom, { child: () => SILENT });
   const state = { blockers: [] as string[] };
-  const report = (): NodeReport => ({ node, bootId: self.bootId, cfgHash: 'hash', groups: { g: { resources: { app: { state: 'online', reason: '' } }, blockers: state.blockers } } });
+  const report = (): NodeReport => ({
+    node,
+    bootId: self.bootId,
+    cfgHash: 'hash',
+    groups: { g: { resources: { app: { state: 'online', reason: '' } }, blockers: state.blockers } },
+  });
   const host: LinkHost = { report, order: async () => 'recorded', prepare: () => ({ blockers: state.blockers }), ...more.host };
   t.teardown(() => link.stop());
   return { link, host, state, start: () => link.start(host) };
@@ -48,11 +63,15 @@ test('asked: prepared or not, and an order is recorded by the other side, once',
   const port = (nextPort += 2);
   const orders: OrdersRequest[] = [];
   const a = makeLink(t, 'a', port);
-  const b = makeLink(t, 'b', port, { host: { order: async (request) => {
-    orders.push(request);
-    if (orders.length > 1) throw new Error('the arbiter is silent');
-    return 'recorded';
-  } } });
+  const b = makeLink(t, 'b', port, {
+    host: {
+      order: async (request) => {
+        orders.push(request);
+        if (orders.length > 1) throw new Error('the arbiter is silent');
+        return 'recorded';
+      },
+    },
+  });
   await Promise.all([a.start(), b.start()]);
   await until('the link', () => a.link.connected('b') && b.link.connected('a'));
   b.state.blockers = ['loop lag'];
@@ -100,5 +119,17 @@ test('the first network is down: the second is used; the other side ends: the li
 });
 
 test('what is not a message: left out, whatever it is', (t) => {
-  for (const value of [null, 1, 'hello', [], {}, { t: 'hello' }, { t: 'report', report: { node: 'a' } }, { t: 'order', id: 1, request: {} }, { t: 'answer', id: 'x' }, { t: 'unknown' }]) t.is(linkMessage(value), null);
+  for (const value of [
+    null,
+    1,
+    'hello',
+    [],
+    {},
+    { t: 'hello' },
+    { t: 'report', report: { node: 'a' } },
+    { t: 'order', id: 1, request: {} },
+    { t: 'answer', id: 'x' },
+    { t: 'unknown' },
+  ])
+    t.is(linkMessage(value), null);
 });

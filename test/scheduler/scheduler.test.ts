@@ -44,11 +44,27 @@ test('a takeover from start to end: in order, one story from incident.begin to i
   await hold();
   t.deepEqual(agent.calls, ['start vip', 'start app']);
   t.deepEqual(kinds('incident', 'action', 'group'), [
-    'group.state', 'incident.begin', 'action.begin vip', 'action.begin', 'group.state', 'action.done', 'action.done vip', 'action.begin app', 'action.done app', 'group.state', 'incident.end',
+    'group.state',
+    'incident.begin',
+    'action.begin vip',
+    'action.begin',
+    'group.state',
+    'action.done',
+    'action.done vip',
+    'action.begin app',
+    'action.done app',
+    'group.state',
+    'incident.end',
   ]);
-  t.like(events.find(({ kind }) => kind === 'incident.begin'), { incident: 'g.e5', epoch: 5, data: { kind: 'failover', from: 'b', to: 'a' } });
+  t.like(
+    events.find(({ kind }) => kind === 'incident.begin'),
+    { incident: 'g.e5', epoch: 5, data: { kind: 'failover', from: 'b', to: 'a' } },
+  );
   t.true(events.filter(({ kind }) => kind.startsWith('action.')).every(({ incident }) => incident === 'g.e5'));
-  t.like(events.find(({ kind }) => kind === 'incident.end'), { incident: 'g.e5', data: { state: 'online' } });
+  t.like(
+    events.find(({ kind }) => kind === 'incident.end'),
+    { incident: 'g.e5', data: { state: 'online' } },
+  );
   t.like(guard.ordered[0], { key: 'group', set: { addFailover: { epoch: 5, from: 'b', to: 'a' } } });
 });
 
@@ -63,7 +79,13 @@ test('a planned move away: stopped in reverse, released with the successor, the 
   await say(guard.setLease('g', { phase: 'observe', holder: null, record: 'released', successor: 'b' }));
   t.false(existsSync(listOf(runDir)));
   await say(guard.setLease('g', { phase: 'observe', holder: 'b', epoch: 6, record: 'held', successor: null }));
-  t.deepEqual(events.filter(({ incident }) => incident === 'm1').map(({ kind }) => kind).filter((kind) => kind.startsWith('incident')), ['incident.begin', 'incident.end']);
+  t.deepEqual(
+    events
+      .filter(({ incident }) => incident === 'm1')
+      .map(({ kind }) => kind)
+      .filter((kind) => kind.startsWith('incident')),
+    ['incident.begin', 'incident.end'],
+  );
 });
 
 test('a controller that comes back: looks at everything first, starts nothing that runs, and its failures still count', async (t) => {
@@ -96,22 +118,34 @@ test('an application that dies: seen by its watch, restarted at once, and a new 
   agent.state.set('app', { state: 'offline', reason: 'its cgroup is empty' });
   agent.changed.get('app')!();
   await clock.advanceAsync(0);
-  t.deepEqual(agent.calls, ['stop app', 'start app'].filter((call) => agent.calls.includes(call)));
+  t.deepEqual(
+    agent.calls,
+    ['stop app', 'start app'].filter((call) => agent.calls.includes(call)),
+  );
   t.is(agent.calls.at(-1), 'start app');
   await clock.advanceAsync(20);
   t.true(agent.changed.has('app'));
-  t.like(events.find(({ kind }) => kind === 'incident.begin' && events.indexOf(events.find((event) => event.kind === 'incident.end')!) > 0), { group: 'g' });
+  t.like(
+    events.find(({ kind }) => kind === 'incident.begin' && events.indexOf(events.find((event) => event.kind === 'incident.end')!) > 0),
+    { group: 'g' },
+  );
   t.is(events.filter(({ kind, data }) => kind === 'incident.begin' && data?.['kind'] === 'fault').length, 1);
 });
 
 test('the lease is lost while a start hangs: the start is told to end, and nothing is concluded from it', async (t) => {
   const { agent, guard, say, hold, events, cycle } = await world(t);
   let aborted = false;
-  agent.during = (call, { signal }) => (call !== 'start vip' ? undefined : new Promise((_, reject) => signal.addEventListener('abort', () => ((aborted = true), reject(signal.reason)))));
+  agent.during = (call, { signal }) =>
+    call !== 'start vip'
+      ? undefined
+      : new Promise((_, reject) => signal.addEventListener('abort', () => ((aborted = true), reject(signal.reason))));
   await hold();
   await say(guard.setLease('g', { phase: 'fencing-self', because: 'a conflict on renew' }));
   t.true(aborted);
-  t.like(events.find(({ kind }) => kind === 'action.failed'), { resource: 'vip', data: { outcome: 'stale' } });
+  t.like(
+    events.find(({ kind }) => kind === 'action.failed'),
+    { resource: 'vip', data: { outcome: 'stale' } },
+  );
   t.is(cycle.last?.observed.groups['g']?.resources['vip']?.startFailed, null);
 });
 
@@ -127,7 +161,8 @@ test('a start that fails: counted as failed here until a clear, with what the ag
 
 test('a start that outlives its time: timed out, told so', async (t) => {
   const { agent, clock, hold, cycle } = await world(t);
-  agent.during = (call, { signal }) => (call === 'start app' ? new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('told')))) : undefined);
+  agent.during = (call, { signal }) =>
+    call === 'start app' ? new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('told')))) : undefined;
   await hold();
   await clock.advanceAsync(5000);
   t.regex(cycle.last?.observed.groups['g']?.resources['app']?.startFailed ?? '', /longer than 5000 ms/);
@@ -242,12 +277,20 @@ test('an order that the arbiter refuses: tried again with a growing gap, not in 
 });
 
 test('a hook before the start that aborts: nothing is started, the reason stands in the journal', async (t) => {
-  const { agent, hold, events, clock } = await world(t, { groups: [group([resource('vip')], { hooks: [hook('beforeStart', ['/bin/false'], { onFailure: 'abort' })] })] });
+  const { agent, hold, events, clock } = await world(t, {
+    groups: [group([resource('vip')], { hooks: [hook('beforeStart', ['/bin/false'], { onFailure: 'abort' })] })],
+  });
   await hold();
   await new Promise((resolve) => setTimeout(resolve, 100));
   await clock.settle();
-  t.deepEqual(agent.calls.filter((call) => call.startsWith('start')), []);
-  t.like(events.find(({ kind }) => kind === 'hook.failed'), { data: { point: 'beforeStart', onFailure: 'abort' } });
+  t.deepEqual(
+    agent.calls.filter((call) => call.startsWith('start')),
+    [],
+  );
+  t.like(
+    events.find(({ kind }) => kind === 'hook.failed'),
+    { data: { point: 'beforeStart', onFailure: 'abort' } },
+  );
 });
 
 test('a plan with actions: its input is captured, and the same planner says the same again', async (t) => {

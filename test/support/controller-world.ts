@@ -10,16 +10,46 @@ import { Journal } from '../../core/journal/journal.js';
 import type { Capture } from '../../core/journal/replay.js';
 import type { DesiredGroup, DesiredHook, DesiredResource, DesiredState } from '../../core/model/desired.js';
 import type { NewEvent } from '../../core/model/event.js';
-import { type GroupOrders, type GuardView, type LeaseView, NO_GROUP_ORDERS, NO_NODE_ORDERS, type NodeOrders, type Will } from '../../core/model/lease.js';
+import {
+  type GroupOrders,
+  type GuardView,
+  type LeaseView,
+  NO_GROUP_ORDERS,
+  NO_NODE_ORDERS,
+  type NodeOrders,
+  type Will,
+} from '../../core/model/lease.js';
 import type { PageReading } from '../../core/ownership/page.js';
 import { plan } from '../../core/planner/plan.js';
-import type { ActionContext, ActionReport, Agent, AgentDefinition, HookDefinition, Log, MonitorContext, MonitorResult, Operation } from '../../core/plugin/contract.js';
+import type {
+  ActionContext,
+  ActionReport,
+  Agent,
+  AgentDefinition,
+  HookDefinition,
+  Log,
+  MonitorContext,
+  MonitorResult,
+  Operation,
+} from '../../core/plugin/contract.js';
 import { z } from '../../core/config/fields.js';
 import { Cycle } from '../../core/scheduler/cycle.js';
 import { Failures } from '../../core/scheduler/failures.js';
 import { Hooks, HookSource } from '../../core/scheduler/hooks.js';
 import { Loop } from '../../core/scheduler/loop.js';
-import { Agents, CaptureStore, DesiredSource, Fence, GuardDoor, LeasePages, Logs, noFence, PeerReports, Planner, Self } from '../../core/scheduler/ports.js';
+import {
+  Agents,
+  CaptureStore,
+  DesiredSource,
+  Fence,
+  GuardDoor,
+  LeasePages,
+  Logs,
+  noFence,
+  PeerReports,
+  Planner,
+  Self,
+} from '../../core/scheduler/ports.js';
 import { Quarantine } from '../../core/scheduler/quarantine.js';
 import { Addresses } from '../../core/system/addresses.js';
 import { Cgroups } from '../../core/system/cgroup.js';
@@ -71,24 +101,76 @@ export class FakeAgent implements Agent<{ readonly name?: string }> {
 }
 
 export const resource = (id: string, after: readonly string[] = [], more: Partial<DesiredResource> = {}): DesiredResource => ({
-  id, type: 'fake', options: {}, after, critical: true, operations: 'on-off', promotable: false, fencedByEpoch: false,
-  everyMs: 1000, monitorTimeoutMs: 500, startTimeoutMs: 5000, stopTimeoutMs: 5000, tolerance: 1, unknownLimit: 0, restart: { max: 2, withinMs: 600_000 }, ...more,
+  id,
+  type: 'fake',
+  options: {},
+  after,
+  critical: true,
+  operations: 'on-off',
+  promotable: false,
+  fencedByEpoch: false,
+  everyMs: 1000,
+  monitorTimeoutMs: 500,
+  startTimeoutMs: 5000,
+  stopTimeoutMs: 5000,
+  tolerance: 1,
+  unknownLimit: 0,
+  restart: { max: 2, withinMs: 600_000 },
+  ...more,
 });
 
 export const group = (resources: readonly DesiredResource[], more: Partial<DesiredGroup> = {}): DesiredGroup => ({
-  id: 'g', prefer: ['a', 'b'], failback: 'never', takeover: 'lease', resources, failover: { max: 3, withinMs: 600_000 }, hooks: [], ...more,
+  id: 'g',
+  prefer: ['a', 'b'],
+  failback: 'never',
+  takeover: 'lease',
+  resources,
+  failover: { max: 3, withinMs: 600_000 },
+  hooks: [],
+  ...more,
 });
 
 export const hook = (point: HookPoint, argv: readonly string[], more: Partial<DesiredHook> = {}): DesiredHook => ({
-  point, name: argv[0] ?? '', run: { kind: 'script', argv }, order: 'normal', timeoutMs: 5000, onFailure: 'ignore', on: 'active', platform: 'any', ...more,
+  point,
+  name: argv[0] ?? '',
+  run: { kind: 'script', argv },
+  order: 'normal',
+  timeoutMs: 5000,
+  onFailure: 'ignore',
+  on: 'active',
+  platform: 'any',
+  ...more,
 });
 
 export const LAN = {
-  profile: 'lan', heartbeatMs: 40, suspectAfterMs: 220, renewMs: 250, attemptMs: 250, softMs: 500, selfFenceMs: 1250, stopBudgetMs: 750, watchdogMs: 2000,
-  watchdogGranularityMs: 0, petMaxAgeMs: 300, pollMs: 100, marginMs: 100, driftRatio: 0.01, takeoverWaitMs: 3000, rankDelayMs: 50, arbiterRttMs: 100, steadyMs: 60_000,
+  profile: 'lan',
+  heartbeatMs: 40,
+  suspectAfterMs: 220,
+  renewMs: 250,
+  attemptMs: 250,
+  softMs: 500,
+  selfFenceMs: 1250,
+  stopBudgetMs: 750,
+  watchdogMs: 2000,
+  watchdogGranularityMs: 0,
+  petMaxAgeMs: 300,
+  pollMs: 100,
+  marginMs: 100,
+  driftRatio: 0.01,
+  takeoverWaitMs: 3000,
+  rankDelayMs: 50,
+  arbiterRttMs: 100,
+  steadyMs: 60_000,
 } as const;
 
-export const desiredOf = (groups: readonly DesiredGroup[]): DesiredState => ({ cluster: 'c', cfgHash: 'hash', nodes: ['a', 'b'], timing: LAN, fencing: 'watchdog', groups });
+export const desiredOf = (groups: readonly DesiredGroup[]): DesiredState => ({
+  cluster: 'c',
+  cfgHash: 'hash',
+  nodes: ['a', 'b'],
+  timing: LAN,
+  fencing: 'watchdog',
+  groups,
+});
 
 /** The guard as the controller sees it, and the pages it writes. */
 export class FakeGuard implements GuardDoor, LeasePages {
@@ -100,13 +182,27 @@ export class FakeGuard implements GuardDoor, LeasePages {
 
   constructor(groups: readonly string[]) {
     this.current = {
-      self: 'a', bootId: 'boot-a', cfgHash: 'hash',
-      peers: [{ node: 'b', state: 'member', bootId: 'boot-b', links: [{ network: 'heartbeat-1', state: 'up', rttMs: 0.2 }], silentMs: 10, cfgHash: 'hash', groups: [] }],
+      self: 'a',
+      bootId: 'boot-a',
+      cfgHash: 'hash',
+      peers: [
+        {
+          node: 'b',
+          state: 'member',
+          bootId: 'boot-b',
+          links: [{ network: 'heartbeat-1', state: 'up', rttMs: 0.2 }],
+          silentMs: 10,
+          cfgHash: 'hash',
+          groups: [],
+        },
+      ],
       arbiter: { state: 'ok', ageMs: 5, because: 'it answered' },
       leases: groups.map((id) => lease(id)),
       groupOrders: Object.fromEntries(groups.map((id) => [id, NO_GROUP_ORDERS])),
       nodeOrders: { a: NO_NODE_ORDERS, b: NO_NODE_ORDERS },
-      watchdog: { driver: 'none', armed: false }, leashAgeMs: null, alarms: [],
+      watchdog: { driver: 'none', armed: false },
+      leashAgeMs: null,
+      alarms: [],
     };
   }
 
@@ -125,7 +221,8 @@ export class FakeGuard implements GuardDoor, LeasePages {
     const { addFailover, removeMove, addClear, ...set } = request.set;
     const before = this.current.groupOrders[request.group]!;
     const after: GroupOrders = {
-      ...before, ...set,
+      ...before,
+      ...set,
       failovers: addFailover === undefined ? before.failovers : [...before.failovers, addFailover],
       move: removeMove !== undefined && before.move?.id === removeMove ? null : (set.move ?? before.move),
       clears: before.clears + (addClear === true ? 1 : 0),
@@ -137,7 +234,9 @@ export class FakeGuard implements GuardDoor, LeasePages {
   fenced(): void {}
 
   read(group: string): PageReading {
-    return this.pages.get(group) ?? { held: false, stopping: false, epoch: 0, remainingMs: 0, inSync: [], because: 'there is no lease page' };
+    return (
+      this.pages.get(group) ?? { held: false, stopping: false, epoch: 0, remainingMs: 0, inSync: [], because: 'there is no lease page' }
+    );
   }
 
   will(group: string): Will | undefined {
@@ -148,7 +247,14 @@ export class FakeGuard implements GuardDoor, LeasePages {
     this.current = { ...this.current, leases: this.current.leases.map((view) => (view.group === id ? { ...view, ...change } : view)) };
     const view = this.current.leases.find(({ group: name }) => name === id)!;
     const held = view.phase === 'held';
-    this.pages.set(id, { held, stopping: view.phase === 'releasing', epoch: view.epoch, remainingMs: held ? 1000 : 0, inSync: [], because: view.because });
+    this.pages.set(id, {
+      held,
+      stopping: view.phase === 'releasing',
+      epoch: view.epoch,
+      remainingMs: held ? 1000 : 0,
+      inSync: [],
+      because: view.because,
+    });
     return this.current;
   }
 
@@ -159,7 +265,17 @@ export class FakeGuard implements GuardDoor, LeasePages {
 }
 
 export const lease = (id: string, more: Partial<LeaseView> = {}): LeaseView => ({
-  group: id, phase: 'observe', epoch: 4, holder: 'b', record: 'held', remainingMs: 0, recordAgeMs: 10, inSync: [], successor: null, because: 'b holds it', ...more,
+  group: id,
+  phase: 'observe',
+  epoch: 4,
+  holder: 'b',
+  record: 'held',
+  remainingMs: 0,
+  recordAgeMs: 10,
+  inSync: [],
+  successor: null,
+  because: 'b holds it',
+  ...more,
 });
 
 export interface World {
@@ -203,12 +319,26 @@ export const world = async (t: { teardown: (end: () => void | Promise<void>) => 
   const guard = options.guard ?? new FakeGuard(groups.map(({ id }) => id));
   const [events, captures]: [World['events'], Capture[]] = [[], []];
   const desired = { state: desiredOf(groups) };
-  const definition: AgentDefinition = { summary: 'fake', options: z.unknown(), hardStop: ({ group: name, resource: id }) => [`pids ${name}/${id}`], agent, ...options.definition };
+  const definition: AgentDefinition = {
+    summary: 'fake',
+    options: z.unknown(),
+    hardStop: ({ group: name, resource: id }) => [`pids ${name}/${id}`],
+    agent,
+    ...options.definition,
+  };
   const container = root.createChildContainer();
   const provide = (token: symbol, value: unknown) => container.register(token, { useValue: value });
   provide(Clock, clock);
   provide(Exec, systemExec());
-  provide(Cgroups, { base: null, make: () => null, remove: () => true, populated: () => false, members: () => [], kill: async () => true, watch: () => () => undefined } satisfies Cgroups);
+  provide(Cgroups, {
+    base: null,
+    make: () => null,
+    remove: () => true,
+    populated: () => false,
+    members: () => [],
+    kill: async () => true,
+    watch: () => () => undefined,
+  } satisfies Cgroups);
   provide(Addresses, { hardStopLine: (name: string, address: string, bits: number) => `addr ${name} ${address}/${bits}` });
   provide(Journal, { write: (event: NewEvent) => void events.push(event), sync: async () => undefined, close: async () => undefined });
   provide(Self, { cluster: 'c', node: 'a', bootId: 'boot-a', runDir, logDir: runDir, platform: 'linux' } satisfies Self);
@@ -216,8 +346,22 @@ export const world = async (t: { teardown: (end: () => void | Promise<void>) => 
   provide(Planner, plan);
   provide(GuardDoor, guard);
   provide(LeasePages, guard);
-  provide(Agents, { definition: () => definition, agent: (type: string) => (type === 'broken' ? { unusable: 'it cannot be loaded' } : agent) });
-  provide(PeerReports, { of: () => ({ ageMs: 10, cfgHash: 'hash', groups: Object.fromEntries(groups.map(({ id, resources }) => [id, { resources: Object.fromEntries(resources.map((one) => [one.id, { state: 'online', reason: '' }])), blockers: [] }])) }) });
+  provide(Agents, {
+    definition: () => definition,
+    agent: (type: string) => (type === 'broken' ? { unusable: 'it cannot be loaded' } : agent),
+  });
+  provide(PeerReports, {
+    of: () => ({
+      ageMs: 10,
+      cfgHash: 'hash',
+      groups: Object.fromEntries(
+        groups.map(({ id, resources }) => [
+          id,
+          { resources: Object.fromEntries(resources.map((one) => [one.id, { state: 'online', reason: '' }])), blockers: [] },
+        ]),
+      ),
+    }),
+  });
   provide(CaptureStore, { keep: (capture: Capture) => void captures.push(capture) });
   provide(Logs, { child: () => SILENT });
   provide(Fence, noFence());
@@ -240,9 +384,26 @@ export const world = async (t: { teardown: (end: () => void | Promise<void>) => 
     await clock.settle();
   };
   const made: World = {
-    clock, agent, guard, events, captures, container, loop, cycle: container.resolve(Cycle), hooks: container.resolve(Hooks), quarantine, failures, runDir, desired, say, stop,
+    clock,
+    agent,
+    guard,
+    events,
+    captures,
+    container,
+    loop,
+    cycle: container.resolve(Cycle),
+    hooks: container.resolve(Hooks),
+    quarantine,
+    failures,
+    runDir,
+    desired,
+    say,
+    stop,
     hold: (epoch = 5) => say(guard.setLease('g', { phase: 'held', epoch, holder: 'a', because: 'W has passed' })),
-    kinds: (...only) => events.filter(({ kind }) => only.length === 0 || only.some((start) => kind.startsWith(start))).map(({ kind, resource: id }) => [kind, id].filter(Boolean).join(' ')),
+    kinds: (...only) =>
+      events
+        .filter(({ kind }) => only.length === 0 || only.some((start) => kind.startsWith(start)))
+        .map(({ kind, resource: id }) => [kind, id].filter(Boolean).join(' ')),
   };
   if (options.begin !== false) {
     loop.start();

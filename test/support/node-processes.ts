@@ -53,8 +53,11 @@ export const startCluster = async (options: { readonly groupLines?: string } = {
   const stateFile = join(directory, 'witness.state');
   await createStateFile(stateFile, systemRandom.hex(16));
   const witness = await startWitness({ host: `127.${base}.9.9`, port: 4472, stateFile, keys: loadKeys(key), log: SILENT });
-  const node = (id: 'a' | 'b') => `  ${id}: { networks: { service: ${address(id, 0)}, heartbeat: [${address(id, 1)}, ${address(id, 2)}] } }`;
-  writeFileSync(config, `cluster: test
+  const node = (id: 'a' | 'b') =>
+    `  ${id}: { networks: { service: ${address(id, 0)}, heartbeat: [${address(id, 1)}, ${address(id, 2)}] } }`;
+  writeFileSync(
+    config,
+    `cluster: test
 key: file:${key}
 nodes:
 ${node('a')}
@@ -72,7 +75,9 @@ groups:
 ${options.groupLines ?? ''}    resources:
       vip: { use: toy, directory: ${toys} }
       app: { use: toy, directory: ${toys} }
-`, { mode: 0o600 });
+`,
+    { mode: 0o600 },
+  );
   const supervisors: Partial<Record<'a' | 'b', Supervised>> = {};
   const made = (id: 'a' | 'b'): NodeProcesses => {
     const home = join(directory, id);
@@ -84,11 +89,17 @@ ${options.groupLines ?? ''}    resources:
       delete supervisors[id];
     };
     return {
-      api: openApi(paths), paths, pids,
+      api: openApi(paths),
+      paths,
+      pids,
       on: () => {
         mkdirSync(paths.run, { recursive: true, mode: 0o700 });
         writeFileSync(join(paths.run, 'boot-salt'), systemRandom.hex(8));
-        supervisors[id] = supervise(childPlans({ node: id, config, runDir: paths.run, stateDir: paths.state, logDir: paths.log }, paths, LAN, {}), paths, SILENT);
+        supervisors[id] = supervise(
+          childPlans({ node: id, config, runDir: paths.run, stateDir: paths.state, logDir: paths.log }, paths, LAN, {}),
+          paths,
+          SILENT,
+        );
       },
       powerOff: () => {
         endAll();
@@ -104,14 +115,30 @@ ${options.groupLines ?? ''}    resources:
   const nodes = { a: made('a'), b: made('b') };
   const status = (id: 'a' | 'b') => nodes[id].api.status().catch(() => null);
   const cluster: Cluster = {
-    directory, nodes, status,
-    calls: () => (existsSync(join(toys, 'calls')) ? readFileSync(join(toys, 'calls'), 'utf8').trim().split('\n').map((line) => line.split(' ').slice(0, 4).join(' ')) : []),
-    running: (resource) => readdirSync(toys).filter((name) => name.startsWith(`${resource}.`)).map((name) => name.slice(resource.length + 1)),
+    directory,
+    nodes,
+    status,
+    calls: () =>
+      existsSync(join(toys, 'calls'))
+        ? readFileSync(join(toys, 'calls'), 'utf8')
+            .trim()
+            .split('\n')
+            .map((line) => line.split(' ').slice(0, 4).join(' '))
+        : [],
+    running: (resource) =>
+      readdirSync(toys)
+        .filter((name) => name.startsWith(`${resource}.`))
+        .map((name) => name.slice(resource.length + 1)),
     events: () => readJournal([journalDir(nodes.a.paths), journalDir(nodes.b.paths)]),
-    online: (id, limitMs = 20_000) => until(`g is online on ${id}`, async () => {
-      const shown = (await status(id))?.groups[0];
-      return shown?.active === id && shown.state === 'online';
-    }, limitMs),
+    online: (id, limitMs = 20_000) =>
+      until(
+        `g is online on ${id}`,
+        async () => {
+          const shown = (await status(id))?.groups[0];
+          return shown?.active === id && shown.state === 'online';
+        },
+        limitMs,
+      ),
     stop: async () => {
       await Promise.all(Object.values(supervisors).map((supervised) => supervised?.stop()));
       await witness.close();
