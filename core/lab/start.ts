@@ -42,7 +42,7 @@ const freePort = (address: string, port: number): Promise<boolean> =>
 /** A number whose addresses no other lab has, beginning at one that the id gives. */
 const loopbackNumber = async (id: string, base: string): Promise<number> => {
   const taken = new Set(findLabs(base).map(({ topology }) => topology?.number ?? 0));
-  const first = [...id].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 253, 7);
+  const first = Array.from(id).reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 253, 7);
   for (let step = 0; step < 253; step++) {
     const number = ((first + step) % 253) + 2;
     if (!taken.has(number) && (await freePort(`127.${number}.0.10`, DEFAULT_PORT))) return number;

@@ -181,7 +181,7 @@ const WITH_THE_LEASE: readonly Rule[] = [
     verdict: (f) => {
       const node = toFence(f) ?? '';
       const because = `epoch ${f.lease.epoch} is held, but nothing starts before ${node} is proven down (fencing: required)`;
-      return verdict('blocked', { kind: 'fence', node }, because, `understudy fence confirm ${node}`);
+      return verdict('blocked', { kind: 'fence', node }, because, 'understudy events --kind lease');
     },
   },
   {

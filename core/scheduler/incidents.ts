@@ -191,15 +191,13 @@ export class Incidents {
       return [];
     }
     const move = view.groupOrders[group]?.move ?? null;
-    const kind = this.kindOf(last.view, move?.to === this.self.node);
-    const from = kind === 'start' ? null : last.holder;
-    const incident = this.begin(
-      group,
-      { id: kind === 'switchover' && move !== null ? move.id : `${group}.e${epoch}`, kind, from, to: this.self.node, epoch },
-      lease.because,
-      {},
-    );
-    memory.transition = { ...NO_TRANSITION, kind, from, epoch, incident: incident.id };
+    // A holder that leaves because of a fault says so in the orders, under the epoch it leads to: that is no planned move.
+    const left = view.groupOrders[group]?.failovers.find((noted) => noted.epoch === epoch && noted.to === this.self.node) ?? null;
+    const kind = left === null ? this.kindOf(last.view, move?.to === this.self.node) : 'failover';
+    const from = kind === 'start' ? null : (left?.from ?? last.holder);
+    const incident = this.begin(group, { id: kind === 'switchover' && move !== null ? move.id : `${group}.e${epoch}`, kind, from, to: this.self.node, epoch }, lease.because, {});
+    // With `fencing: required` the guard acquires only with proof that the old holder is down; its sentence says which.
+    memory.transition = { ...NO_TRANSITION, kind, from, fenced: lease.because, epoch, incident: incident.id };
     this.failures.save();
     return [{ kind: 'won', group, epoch, incident }];
   }

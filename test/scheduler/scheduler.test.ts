@@ -88,6 +88,17 @@ test('a planned move away: stopped in reverse, released with the successor, the 
   );
 });
 
+test('the old holder left because of a fault: a failover with its hooks, not a planned move', async (t) => {
+  const { guard, say, events } = await world(t, {
+    groups: [group([resource('app')], { hooks: [hook('beforeFailover', ['/bin/true']), hook('beforeSwitchover', ['/bin/false'])] })],
+  });
+  await say(guard.setOrders('g', { failovers: [{ epoch: 5, from: 'b', to: 'a', because: 'app faulted on b too often' }] }));
+  await say(guard.setLease('g', { epoch: 4, holder: null, record: 'released', successor: 'a' }));
+  await say(guard.setLease('g', { phase: 'held', epoch: 5, holder: 'a', record: 'held', successor: null }));
+  t.like(events.find(({ kind }) => kind === 'incident.begin'), { incident: 'g.e5', data: { kind: 'failover', from: 'b', to: 'a' } });
+  t.deepEqual(events.filter(({ kind, data }) => kind === 'action.begin' && data?.['kind'] === 'hook').map(({ data }) => data?.['point']), ['beforeFailover']);
+});
+
 test('a controller that comes back: looks at everything first, starts nothing that runs, and its failures still count', async (t) => {
   const runDir = mkdtempSync(join(tmpdir(), 'understudy-adopt-'));
   t.teardown(() => rmSync(runDir, { recursive: true, force: true }));
