@@ -9,8 +9,17 @@ export interface Graph {
   readonly behind: readonly (readonly number[])[];
 }
 
+/** A group is made once from the config and planned in every cycle; its graph goes with it. */
+const known = new WeakMap<DesiredGroup, Graph>();
+
 /** @throws when a resource comes after one that does not stand before it: a defect of whoever made the group. */
 export const graphOf = (group: DesiredGroup): Graph => {
+  const graph = known.get(group) ?? build(group);
+  known.set(group, graph);
+  return graph;
+};
+
+const build = (group: DesiredGroup): Graph => {
   const index = new Map<string, number>();
   const before: number[][] = [];
   const behind: number[][] = [];
