@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ErrorCode, ERRORS, reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { LabAnswers, LabLine, LabRequest } from './control.js';
-import { killLab } from './host-processes.js';
+import { commandLineOf, killLab, LAB_MARK, pidsWithMark } from './host-processes.js';
 import { namespacesOf, removeNetns } from './netns-cleanup.js';
 import { onLines } from './lines.js';
 import { type Ready, readyWithin } from './ready.js';
@@ -82,6 +82,17 @@ export const findLabs = (base: string = tmpdir()): readonly FoundLab[] =>
   readdirSync(base)
     .flatMap((name) => /^understudy-lab-([a-z0-9]{1,12})$/.exec(name)?.[1] ?? [])
     .map((id) => ({ id, topology: topologyOf(id, base) }));
+
+/** Whether a living daemon holds a lab of this id, wherever its directory is: names of namespaces know no directories. */
+export const isHeld = (id: string): boolean => pidsWithMark(`${LAB_MARK}=${id}`).some((pid) => (commandLineOf(pid) ?? []).some((word) => word.endsWith('daemon-process.js')));
+
+/** The first of `name`, `name2`, … that no lab has. */
+export const freeLabId = (name: string, base?: string): string => {
+  const taken = new Set(findLabs(base).map(({ id }) => id));
+  const free = [name, ...Array.from({ length: 98 }, (_, at) => `${name}${at + 2}`)].find((id) => !taken.has(id) && !isHeld(id));
+  if (free === undefined) throw new UnderstudyError('LAB_FAILED', `too many labs are called ${name}`, { hint: 'End them with: understudy lab down --all' });
+  return free;
+};
 
 const topologyOf = (id: string, base: string): LabTopology | null => {
   const file = join(labDirectory(id, base), 'lab.json');

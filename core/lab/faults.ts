@@ -69,7 +69,7 @@ export const isKillable = (what: Killable, commandLine: readonly string[], envir
   const application = /(^|\0)UNDERSTUDY_RESOURCE=/.test(environment);
   if (what === 'app') return application;
   if (application) return false;
-  // `node …/bin.js guard …`, `sh …/leash.sh …`, `node …/guard-process.js …`: the program's own words, before its options.
-  const words = commandLine.slice(0, 4).filter((word) => !word.startsWith('-'));
-  return words.some((word, at) => word === what || (at > 0 && new RegExp(`(^|/)${what}([.-][^/]*)?$`).test(word)));
+  // `node --flag …/bin.js guard …`, `sh …/leash.sh --run-dir …`, `node …/guard-process.js …`: the script, or its first word.
+  const script = commandLine.findIndex((word, at) => at > 0 && !word.startsWith('-'));
+  return script > 0 && (commandLine[script + 1] === what || new RegExp(`(^|/)${what}([.-][^/]*)?$`).test(commandLine[script] ?? ''));
 };

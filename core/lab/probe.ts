@@ -35,12 +35,16 @@ export const startProbe = (substrate: Substrate, plan: ProbePlan, logFile: strin
       onMessage(message);
     },
   });
-  void probe.exited.then(() => ended.reject(new UnderstudyError('LAB_FAILED', `the probe ended without a report: ${lastWords(logFile)}`)));
+  void probe.exited.then(() => {
+    const error = new UnderstudyError('LAB_FAILED', `the probe ended without a report: ${lastWords(logFile)}`);
+    firstNode.reject(error);
+    ended.reject(error);
+  });
   return {
     pid: probe.pid,
     first: (limitMs) => {
       const limit = readyWithin<string>(limitMs, `a first answer from ${plan.address}:${plan.port}`);
-      void firstNode.promise.then((node) => limit.resolve(node));
+      void firstNode.promise.then(limit.resolve, limit.reject);
       return limit.promise;
     },
     get report() {

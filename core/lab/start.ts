@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { lstatSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { UnderstudyError } from '../errors/errors.js';
-import { cleanLab, findLabs, LabClient, labError } from './client.js';
+import { cleanLab, findLabs, isHeld, LabClient, labError } from './client.js';
 import type { FromDaemon } from './control.js';
 import type { DaemonPlan } from './daemon-process.js';
 import { LAB_MARK } from './host-processes.js';
@@ -31,6 +31,7 @@ export interface StartLabOptions {
 }
 
 const UP_LIMIT_MS = 60_000;
+const END_LIMIT_MS = 15_000;
 
 const freePort = (address: string, port: number): Promise<boolean> =>
   new Promise((resolve) => {
@@ -64,6 +65,7 @@ const freeId = async (id: string, base: string, onStep: (text: string) => void):
     (await LabClient.connect(id, base)).close();
   } catch (thrown) {
     if (!(thrown instanceof UnderstudyError)) throw thrown;
+    if (isHeld(id)) throw new UnderstudyError('USAGE', `lab ${id} is up already, with its directory elsewhere`, { hint: 'Choose another --id.', cause: thrown });
     if (thrown.code !== 'NOT_FOUND') onStep(`cleaning up what was left of lab ${id}`);
     return cleanLab(id, base);
   }
@@ -114,7 +116,9 @@ export const startLab = async (options: StartLabOptions): Promise<LabClient> => 
   } catch (thrown) {
     // It goes down by itself when it can; what it leaves is cleaned up here.
     daemon.kill('SIGTERM');
-    await Promise.race([daemon.exited, readyWithin(15_000, 'the end of the daemon').promise.catch(() => daemon.kill('SIGKILL'))]);
+    const late = readyWithin(END_LIMIT_MS, 'the end of the daemon');
+    await Promise.race([daemon.exited, late.promise.catch(() => daemon.kill('SIGKILL'))]);
+    late.resolve();
     cleanLab(id, base);
     throw thrown;
   } finally {

@@ -225,6 +225,8 @@ test('kill: which process is what', (t) => {
     ['guard', 'node /opt/core/cli/bin.js controller --node a', engine, false],
     ['guard', 'node /opt/core/cli/bin.js run --node guard', engine, false],
     ['guard', 'node /opt/core/daemon/guard-process.js --node a', engine, true],
+    ['run', '/bin/sh /opt/core/guard/leash.sh --run-dir /hosts/a/run', engine, false],
+    ['controller', 'node --max-semi-space-size=1 /opt/core/daemon/controller-process.js --node guard', engine, true],
     ['leash', '/bin/sh /opt/core/guard/leash.sh /run/understudy', engine, true],
     ['run', 'node /opt/core/cli/bin.js run --node a --run-dir /run', engine, true],
     ['app', 'node /opt/app.js', `${engine}UNDERSTUDY_RESOURCE=web/app\0`, true],

@@ -2,7 +2,7 @@
 // client's own answers, the nodes' own status, the journal's own story. However it ends, the lab is taken down first.
 import type { Command } from 'commander';
 import { reasonOf, UnderstudyError } from '../../errors/errors.js';
-import { findLabs, type LabClient, takeDown } from '../../lab/client.js';
+import { freeLabId, type LabClient, takeDown } from '../../lab/client.js';
 import type { Gap } from '../../lab/gap-meter.js';
 import { LAB_GROUP } from '../../lab/lab-config.js';
 import { startLab } from '../../lab/start.js';
@@ -19,17 +19,14 @@ export interface DemoOptions {
   readonly signal: AbortSignal;
 }
 
+const COUNT_MS = 1500;
+/** Shorter than the 60 s of a real cluster, so that nobody has to sit through them. */
+const PREEMPT_STEADY_MS = 3000;
 const READY_LIMIT_MS = 45_000;
 const TAKEOVER_LIMIT_MS = 30_000;
 
 const title = (text: string): void => print(`\n${styled('bold', text)}`);
 const step = (text: string): void => print(`  ${text}`);
-
-/** The first of `demo`, `demo2`, … that no lab has. */
-const freeLabId = (): string => {
-  const taken = new Set(findLabs().map(({ id }) => id));
-  return ['demo', ...Array.from({ length: 98 }, (_, at) => `demo${at + 2}`)].find((id) => !taken.has(id)) ?? 'demo';
-};
 
 const ms = (gap: Gap): string => styled('bold', `${Math.round(gap.ms)} ms`);
 
@@ -37,7 +34,7 @@ const powerLoss = async (client: DemoClient, options: DemoOptions): Promise<{ ga
   const active = await client.activeNode(READY_LIMIT_MS);
   const survivor = client.other(active);
   title(`3. ${active} loses its power`);
-  step(options.takeover === 'lease' ? `${survivor} may take over only when ${active} is certainly stopped: it waits the takeover wait of the lease` : `${survivor} takes over at once: the epoch fences whatever ${active} might still write`);
+  step(options.takeover === 'lease' ? `${survivor} may take over only when ${active} is certainly stopped: it waits the takeover wait of the lease` : `${survivor} was steady for ${PREEMPT_STEADY_MS / 1000} s and need not wait: the epoch fences whatever ${active} might still write`);
   await client.fault('power-off', active);
   const gap = await client.gapTo(survivor, TAKEOVER_LIMIT_MS);
   step(`${survivor} answers; the client saw nothing for ${ms(gap)}`);
@@ -61,9 +58,10 @@ const play = async (client: DemoClient, options: DemoOptions): Promise<void> => 
   title('2. The service works');
   const active = await client.activeNode(READY_LIMIT_MS);
   step(`group ${LAB_GROUP} is online on ${active}: the address ${client.address}, and an application that counts`);
-  await client.count(active, 1500, READY_LIMIT_MS);
   await client.standbyReady(active, client.other(active), READY_LIMIT_MS);
   step(`${client.other(active)} stands by, ready`);
+  // Preempt counts a silence only after so long without one.
+  await client.count(active, options.takeover === 'preempt' ? PREEMPT_STEADY_MS + 1000 : COUNT_MS, READY_LIMIT_MS);
 
   const { gap: failover, survivor } = await powerLoss(client, options);
 
@@ -71,6 +69,7 @@ const play = async (client: DemoClient, options: DemoOptions): Promise<void> => 
   // The story ends with the first monitor after the start.
   await client.activeNode(READY_LIMIT_MS);
   for (const line of (await client.understudy(survivor, 'explain')).trimEnd().split('\n')) step(line);
+  step(`first good answer of ${survivor} to the client: ${Math.round(failover.ms)} ms after the last one of ${failover.before}`);
 
   const switchover = await backAgain(client, survivor);
 
@@ -86,13 +85,15 @@ const play = async (client: DemoClient, options: DemoOptions): Promise<void> => 
 /** Plays the demo; resolves to the exit status. Rejects with LAB_FAILED or TIMED_OUT when the cluster did not do its part. */
 export const demo = async (options: DemoOptions): Promise<number> => {
   const beganMs = systemClock.nowMs();
-  const id = freeLabId();
+  const id = freeLabId('demo');
   let lab: LabClient | null = null;
   let done = false;
   try {
     title('1. A VPC on this machine');
-    lab = await startLab({ id, substrate: options.substrate, nodes: ['a', 'b'], options: { takeover: options.takeover, confirm: 'renewal', timing: 'lan', bare: false }, onStep: step, signal: options.signal });
-    step('two nodes, a and b, with understudy running on each');
+    const timing = options.takeover === 'preempt' ? { settings: { timing: { profile: 'lan', steady: `${PREEMPT_STEADY_MS}ms` } } } : {};
+    const cluster = { takeover: options.takeover, confirm: 'renewal', timing: 'lan', bare: false, ...timing } as const;
+    lab = await startLab({ id, substrate: options.substrate, nodes: ['a', 'b'], options: cluster, onStep: step, signal: options.signal });
+    step(`lab ${id}: two nodes, a and b, with understudy running on each`);
     await play(await DemoClient.open(lab, options.signal, step), options);
     done = true;
   } finally {
