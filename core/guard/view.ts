@@ -42,8 +42,17 @@ export const viewOf = ({
   nodeOrders: { ...nodeOrders },
   watchdog,
   leashAgeMs,
-  alarms: [...alarms, ...states.flatMap((state) => state.alarms)],
+  alarms: [...alarms, ...arbiterAlarms(arbiter), ...peers.flatMap(peerAlarms), ...states.flatMap((state) => state.alarms)],
 });
+
+const arbiterAlarms = ({ state, because }: ArbiterView): readonly string[] =>
+  state === 'silent' || state === 'refused' ? [`the arbiter ${state === 'silent' ? 'is silent' : 'refuses'}: ${because}`] : [];
+
+/** Silence alone moves nothing (SAFETY, rule of the file), so a person must hear of it. */
+const peerAlarms = ({ node, state, links }: PeerView): readonly string[] =>
+  state === 'lost'
+    ? [`${node} is not heard over ${links.map(({ network }) => network).join(', ') || 'any network'}: it is off, or the networks are cut; the lease alone decides who is active`]
+    : [];
 
 /** What makes a view worth sending out of turn: everything but ages, round trips and sequence. */
 export const viewKey = ({ peers, arbiter, leases, groupOrders, nodeOrders, watchdog, alarms }: GuardView): string =>

@@ -10,6 +10,7 @@ import { DogKeeper } from '../../core/guard/dog-keeper.js';
 import { GuardStore } from '../../core/guard/guard-store.js';
 import { scriptHardStop } from '../../core/guard/hard-stop.js';
 import { LeaseClock } from '../../core/guard/lease-clock.js';
+import { viewOf, type ViewParts } from '../../core/guard/view.js';
 import { socketWatchdog } from '../../core/guard/watchdog-socket.js';
 import { type Dog, dogStep, sleepingDog } from '../../core/lab/watchdog.js';
 import { NO_GROUP_ORDERS } from '../../core/model/lease.js';
@@ -271,4 +272,31 @@ test('the guard loads little: no schema, logger, container or plugin behind run-
     [...seen].filter((file) => /core\/(config|log|plugin|scheduler|planner|daemon)\//.test(file)),
     [],
   );
+});
+
+test('alarms: a lost peer and a silent arbiter are alarms, one link down or a suspicion is none', (t) => {
+  const alarms = (state: 'member' | 'suspect' | 'lost' | 'unseen', arbiter: 'ok' | 'silent' | 'refused' | 'unknown') => {
+    const links = ['one', 'two'].map((network) => ({ network, state: 'down' as const, rttMs: null }));
+    const parts: ViewParts = {
+      self: 'a',
+      bootId: 'boot',
+      cfgHash: 'hash',
+      peers: [{ node: 'b', state, bootId: null, links, silentMs: null, cfgHash: null, groups: [] }],
+      arbiter: { state: arbiter, ageMs: null, because: 'no answer within 250 ms' },
+      states: [],
+      nowMs: 0,
+      groupOrders: {},
+      nodeOrders: {},
+      watchdog: { driver: 'none', armed: false },
+      leashAgeMs: null,
+      alarms: ['one of its own'],
+    };
+    return viewOf(parts).alarms;
+  };
+  t.deepEqual(alarms('member', 'ok'), ['one of its own']);
+  t.deepEqual(alarms('suspect', 'unknown'), ['one of its own']);
+  t.deepEqual(alarms('unseen', 'ok'), ['one of its own']);
+  t.regex(alarms('lost', 'ok')[1] ?? '', /^b is not heard over one, two: /);
+  t.deepEqual(alarms('member', 'silent').slice(1), ['the arbiter is silent: no answer within 250 ms']);
+  t.deepEqual(alarms('member', 'refused').slice(1), ['the arbiter refuses: no answer within 250 ms']);
 });
