@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 // The guard as a process of its own: `node guard-process.js --node a --config FILE …`. Loads as little as it can.
-import 'reflect-metadata';
 import module from 'node:module';
 
 module.enableCompileCache?.();

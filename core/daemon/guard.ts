@@ -3,7 +3,6 @@
 import { mkdirSync } from 'node:fs';
 import { atNode } from '../config/identity.js';
 import type { ClusterConfig } from '../config/cluster-config.js';
-import { UnderstudyError } from '../errors/errors.js';
 import { scriptHardStop } from '../guard/hard-stop.js';
 import { type GuardHandle, runGuard } from '../guard/run-guard.js';
 import { noWatchdog, type Watchdog } from '../guard/watchdog.js';
@@ -13,13 +12,11 @@ import { stderrLog } from '../log/stderr-log.js';
 import { createHeartbeats } from '../membership/heartbeats.js';
 import { systemSockets } from '../membership/transport.js';
 import type { NodeId } from '../model/ids.js';
-import type { Arbiter } from '../ownership/arbiter.js';
-import { builtInArbiter } from '../plugin/builtin-arbiter.js';
-import type { Log } from '../plugin/contract.js';
+import { openArbiter } from '../plugin/open-arbiter.js';
 import { bootOffsetMs, readBootId } from '../system/boot.js';
 import { systemClock } from '../system/clock.js';
 import { systemExec } from '../system/exec-system.js';
-import { type ClusterKeys, loadKeys } from '../system/key-file.js';
+import { loadKeys } from '../system/key-file.js';
 import { journalDir } from '../system/paths.js';
 import { readStat } from '../system/process.js';
 import { systemRandom } from '../system/random.js';
@@ -45,7 +42,7 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
   const paths = pathsOf(options);
   for (const directory of [paths.run, paths.state]) mkdirSync(directory, { recursive: true, mode: 0o700 });
   const log = stderrLog({ component: 'guard', level: levelOf(options, env), wallIso: systemClock.wallIso, env });
-  const config = await loadGuardConfig(options, paths, env);
+  const { config, arbiterOptions } = await loadGuardConfig(options, paths, env);
   const node = nodeOf(config, options, env);
   const keys = loadKeys(config.keyFile);
   const bootId = readBootId(paths);
@@ -58,7 +55,8 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
     clock: systemClock,
     onTrouble: (reason) => reason !== null && log.error('the journal cannot be written', { reason }),
   });
-  const arbiter = await openArbiter(config, node, keys, log);
+  const { cluster, ports } = config;
+  const arbiter = await openArbiter(config.arbiter.use, arbiterOptions, { cluster, node, key: keys.current.bytes, ports, log });
   const handle = await runGuard({
     config,
     node,
@@ -89,22 +87,6 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
     await journal.close();
   };
   return { handle, stop };
-};
-
-const openArbiter = async (
-  { arbiter, cluster, ports, file }: ClusterConfig,
-  node: NodeId,
-  keys: ClusterKeys,
-  log: Log,
-): Promise<Arbiter> => {
-  const definition = await builtInArbiter(arbiter.use);
-  const options = definition.options.safeParse(arbiter.options);
-  if (!options.success)
-    throw new UnderstudyError(
-      'CONFIG_INVALID',
-      `${file}: arbiter ${arbiter.use}: ${options.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')}`,
-    );
-  return definition.open(options.data, { cluster, node, key: keys.current.bytes, ports, log });
 };
 
 const watchdogOf = ({ watchdog, timing }: ClusterConfig, node: NodeId): Watchdog =>

@@ -90,8 +90,8 @@ export const startRun = async (options: DaemonOptions): Promise<{ stop(): Promis
   const paths = pathsOf(options);
   const log = stderrLog({ component: 'run', level: levelOf(options), wallIso: systemClock.wallIso });
   mkdirSync(paths.run, { recursive: true, mode: 0o700 });
-  const { timing } = await loadGuardConfig(options, paths, process.env);
-  const supervised = supervise(childPlans(options, paths, timing), paths, log);
+  const { config } = await loadGuardConfig(options, paths, process.env);
+  const supervised = supervise(childPlans(options, paths, config.timing), paths, log);
   return {
     stop: async () => {
       process.stderr.write(

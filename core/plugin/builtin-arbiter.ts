@@ -1,5 +1,8 @@
-// The guard's way to its arbiter: one built-in plugin, no container, no registry, nothing else loaded (DESIGN 6).
+// The definition of a built-in plugin's arbiter: no container, no registry. For those who check its options, and for opening
+// one that has no file of its own to open it (open-arbiter.ts).
+import 'reflect-metadata';
 import { pathToFileURL } from 'node:url';
+import type { ClusterConfig } from '../config/cluster-config.js';
 import { UnderstudyError } from '../errors/errors.js';
 import { checkPlugin } from './check.js';
 import type { ArbiterDefinition } from './contract.js';
@@ -19,4 +22,12 @@ export const builtInArbiter = async (name: string): Promise<ArbiterDefinition> =
     if (load !== undefined) return load();
   }
   throw new UnderstudyError('PLUGIN_INVALID', `no built-in plugin has an arbiter "${name}", and the guard loads no others`);
+};
+
+/** The options of the config's arbiter as its schema makes them. Rejects with CONFIG_INVALID, or PLUGIN_INVALID. */
+export const checkedArbiterOptions = async ({ arbiter, file }: ClusterConfig): Promise<unknown> => {
+  const checked = (await builtInArbiter(arbiter.use)).options.safeParse(arbiter.options);
+  if (checked.success) return checked.data;
+  const issues = checked.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  throw new UnderstudyError('CONFIG_INVALID', `${file}: arbiter ${arbiter.use}: ${issues}`);
 };

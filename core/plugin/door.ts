@@ -6,6 +6,7 @@ import { registerHooks } from 'node:module';
 const DOORS: Readonly<Record<string, string>> = {
   understudy: new URL('../index.js', import.meta.url).href,
   'understudy/plugin': new URL('./index.js', import.meta.url).href,
+  'understudy/arbiter': new URL('./arbiter.js', import.meta.url).href,
   'understudy/testkit': new URL('./testkit/index.js', import.meta.url).href,
 };
 

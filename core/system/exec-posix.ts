@@ -4,18 +4,16 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { inject, injectable } from 'tsyringe';
 import { UnderstudyError } from '../errors/errors.js';
-import { Clock } from './clock.js';
+import type { Clock } from './clock.js';
 import type { Exec, RunningProcess, RunOptions, RunResult } from './exec.js';
 import { type Ending, runChild, startProblem } from './exec-child.js';
 import { startTimeOf } from './process.js';
 
 type StartOptions = Parameters<Exec['start']>[2];
 
-@injectable()
 export class PosixExec implements Exec {
-  constructor(@inject(Clock) private readonly clock: Clock) {}
+  constructor(private readonly clock: Clock) {}
 
   async run(file: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
     const stdin = options.input === undefined ? 'ignore' : 'pipe';

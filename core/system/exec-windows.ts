@@ -4,9 +4,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { extname } from 'node:path';
-import { inject, injectable } from 'tsyringe';
 import { UnderstudyError } from '../errors/errors.js';
-import { Clock } from './clock.js';
+import type { Clock } from './clock.js';
 import type { Exec, RunningProcess, RunOptions, RunResult } from './exec.js';
 import { type Ending, runChild, startProblem } from './exec-child.js';
 
@@ -19,9 +18,8 @@ export interface WindowsCommand {
   readonly verbatim: boolean;
 }
 
-@injectable()
 export class WindowsExec implements Exec {
-  constructor(@inject(Clock) private readonly clock: Clock) {}
+  constructor(private readonly clock: Clock) {}
 
   async run(file: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
     refuseUnixOnly(file, options);

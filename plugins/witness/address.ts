@@ -1,6 +1,8 @@
 // `HOST:PORT` as the witness and its clients write it. Numeric hosts only: a guard must not wait for a name service.
 import { isIP } from 'node:net';
 
+export const WITNESS_PORT = 4472;
+
 export interface HostPort {
   readonly host: string;
   readonly port: number;

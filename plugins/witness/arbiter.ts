@@ -1,10 +1,7 @@
 // The arbiter `witness` as the config names it: `arbiter: { use: witness, address: 10.0.9.9:4472 }`.
-import { UnderstudyError, defineArbiter, options, text } from 'understudy/plugin';
-import { parseAddress } from './address.js';
-import { WitnessClient } from './client.js';
-import { WitnessMemory } from './memory.js';
-
-export const WITNESS_PORT = 4472;
+import { defineArbiter, options, text } from 'understudy/plugin';
+import { WITNESS_PORT, parseAddress } from './address.js';
+import { open } from './witness-arbiter.js';
 
 export const witnessArbiter = defineArbiter({
   summary: 'A small compare-and-set server of understudy’s own, on a third machine; where no etcd, DynamoDB or S3 is to be had.',
@@ -18,9 +15,5 @@ export const witnessArbiter = defineArbiter({
     ).optional(),
   }),
   minRenewMs: 100,
-  open({ address, remember }, { cluster, node, key, ports, log }) {
-    const at = parseAddress(address, ports['witness'] ?? WITNESS_PORT);
-    if (at === null) throw new UnderstudyError('CONFIG_INVALID', `arbiter witness: ${address} is not a numeric address and a port`);
-    return Promise.resolve(new WitnessClient({ ...at, key, cluster, node, memory: new WitnessMemory(remember ?? null, log), log }));
-  },
+  open,
 });

@@ -1,10 +1,11 @@
 // The arbiter of a node whose store is the witness: one connection, kept open and greeted before it is needed; requests
 // pipelined; each ends with its signal. A request is sent once at most: what became of one whose connection ended is
 // unknown, and the caller reads again.
-import { type Arbiter, ArbiterError, type CasResult, type Log, type Versioned } from 'understudy/plugin';
+import { type Arbiter, ArbiterError, type CasResult, type Log, type Versioned } from 'understudy/arbiter';
+import type { Answer } from './answers.js';
 import { Link } from './link.js';
 import type { WitnessMemory } from './memory.js';
-import type { Answer, Request } from './messages.js';
+import type { Request } from './messages.js';
 
 export interface WitnessClientOptions {
   readonly host: string;

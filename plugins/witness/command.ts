@@ -2,8 +2,7 @@
 // so that no unit file can hold it: a witness whose disk was replaced must stop and say so, not begin anew.
 import { randomBytes } from 'node:crypto';
 import { type CommandDefinition, UnderstudyError, loadKeys } from 'understudy/plugin';
-import { parseAddress } from './address.js';
-import { WITNESS_PORT } from './arbiter.js';
+import { WITNESS_PORT, parseAddress } from './address.js';
 import { startWitness } from './server.js';
 import { createStateFile } from './state-file.js';
 

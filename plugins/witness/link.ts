@@ -1,8 +1,9 @@
 // One connection of a client to the witness, from the first word to its end. It is never repaired: a new one is made.
 import { randomBytes } from 'node:crypto';
 import { type Socket, connect } from 'node:net';
-import { reasonOf } from 'understudy/plugin';
-import { Answer, type Request, Welcome, WitnessGreeting } from './messages.js';
+import { reasonOf } from 'understudy/arbiter';
+import { type Answer, parseAnswer, parseGreeting, parseWelcome, type Welcome } from './answers.js';
+import type { Request } from './messages.js';
 import {
   FrameReader,
   MAX_FRAME_BYTES,
@@ -24,7 +25,7 @@ export interface LinkOptions {
   /** Connected and welcomed by then, or ended. */
   readonly readyWithinMs: number;
   /** The witness proved the key; whatever it throws ends the link. */
-  readonly onWelcome: (welcome: { readonly stateId: string; readonly generation: number }) => void;
+  readonly onWelcome: (welcome: Welcome) => void;
   readonly onAnswer: (answer: Answer) => void;
   /** Once, whatever the cause. `strange`: it speaks, but not as a witness with this key. */
   readonly onEnd: (why: string, strange: boolean) => void;
@@ -76,7 +77,7 @@ export class Link {
     try {
       for (const frame of this.#reader.push(chunk)) {
         if (this.#ended) return;
-        if (this.#opener === null) this.#greeted(WitnessGreeting.parse(parseJson(frame)).nonce);
+        if (this.#opener === null) this.#greeted(parseGreeting(parseJson(frame)));
         else this.#sealed(this.#opener.open(frame));
       }
     } catch (error) {
@@ -96,8 +97,8 @@ export class Link {
 
   #sealed(payload: unknown): void {
     if (payload === null) return this.end('it does not have the cluster key', true);
-    if (this.ready) return this.#options.onAnswer(Answer.parse(payload));
-    const welcome = Welcome.parse(payload);
+    if (this.ready) return this.#options.onAnswer(parseAnswer(payload));
+    const welcome = parseWelcome(payload);
     clearTimeout(this.#readyBy);
     this.ready = true;
     this.#options.onWelcome(welcome);

@@ -1,7 +1,7 @@
 // What a member remembers of the witness, so that one that lost its state is not believed: the id of the state and the
 // highest generation seen. In memory, and in a file when one is configured, which makes it outlive the member's processes.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { type Log, UnderstudyError, reasonOf } from 'understudy/plugin';
+import { type Log, UnderstudyError, reasonOf } from 'understudy/arbiter';
 
 const WRITE_EVERY_MS = 10_000;
 

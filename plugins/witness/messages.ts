@@ -1,5 +1,5 @@
-// What is said over an authenticated connection. Every message is checked before it is used: authentic is not the same as
-// well formed (another version, a defect).
+// What clients say to the witness over a connection. Every message is checked before it is used: authentic is not the same as
+// well formed (another version, a defect). Only the witness loads this at run time; what it says itself is in answers.ts.
 import { z } from 'understudy/plugin';
 import { MAX_KEYS, MAX_KEY_LENGTH, MAX_VALUE_BYTES, NONCE_BYTES } from './wire.js';
 
@@ -8,17 +8,12 @@ const keys = z.array(key).max(MAX_KEYS);
 const id = z.int().min(0);
 const nonce = z.string().regex(new RegExp(`^[0-9a-f]{${2 * NONCE_BYTES}}$`));
 const value = z.string().refine((text) => Buffer.byteLength(text) <= MAX_VALUE_BYTES, `a value is at most ${MAX_VALUE_BYTES} bytes`);
-const versioned = z.object({ key, value: z.string(), version: z.string() });
 
-/** Witness → client, unsigned: the first words. */
-export const WitnessGreeting = z.object({ witness: z.literal(1), nonce });
 /** Client → witness, followed by a sealed Hello: its nonce, which makes the connection's keys. */
 export const ClientGreeting = z.object({ client: z.literal(1), nonce });
 
 /** Client → witness, sealed: proves the key, says who asks. */
 export const Hello = z.object({ t: z.literal('hello'), cluster: z.string().max(128), node: z.string().max(128) });
-/** Witness → client, sealed: proves the key, says which state this is. */
-export const Welcome = z.object({ t: z.literal('welcome'), stateId: z.string().min(8).max(64), generation: z.int().min(0) });
 
 export const Request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('read'), id, keys }),
@@ -27,14 +22,3 @@ export const Request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('follow'), keys }),
 ]);
 export type Request = z.infer<typeof Request>;
-
-/** Witness → client, sealed. */
-export const Answer = z.discriminatedUnion('t', [
-  /** Some of the values of a read; `last` ends it. Keys that are absent are not named. */
-  z.object({ t: z.literal('values'), id, values: z.array(versioned), last: z.boolean(), generation: z.int() }),
-  z.object({ t: z.literal('done'), id, version: z.string(), generation: z.int() }),
-  z.object({ t: z.literal('conflict'), id, current: versioned.nullable(), generation: z.int() }),
-  z.object({ t: z.literal('refused'), id, why: z.string() }),
-  z.object({ t: z.literal('push'), value: versioned }),
-]);
-export type Answer = z.infer<typeof Answer>;

@@ -4,7 +4,8 @@
 import { randomBytes } from 'node:crypto';
 import { type Server, type Socket, createServer } from 'node:net';
 import { type ClusterKeys, type Log, UnderstudyError, type Versioned, reasonOf } from 'understudy/plugin';
-import { type Answer, ClientGreeting, Hello, Request } from './messages.js';
+import type { Answer } from './answers.js';
+import { ClientGreeting, Hello, Request } from './messages.js';
 import { openStateFile } from './state-file.js';
 import { lockState } from './state-lock.js';
 import { Store } from './store.js';

@@ -1,12 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { liftShutdownStandby, SHUTDOWN } from '../../core/daemon/after-boot.js';
 import { composeController } from '../../core/daemon/compose.js';
 import { handleCrashes } from '../../core/daemon/crash.js';
-import { loadGuardConfig } from '../../core/daemon/guard-config.js';
+import { compileGuardConfig, loadGuardConfig } from '../../core/daemon/guard-config.js';
 import { levelOf, parseDaemonOptions, wordsOf } from '../../core/daemon/options.js';
 import { resetHost } from '../../core/daemon/reset-host.js';
 import { type ChildPlan, childPlans, supervise } from '../../core/daemon/run.js';
@@ -140,7 +141,7 @@ test('the composition: everything can be resolved, and the guard reads the same 
   const composed = await composeController(options);
   for (const service of [Loop, Link, Orders, PlanViews, Routes]) t.truthy(composed.container.resolve<object>(service as never));
   t.is(composed.node, 'a');
-  t.is((await loadGuardConfig(options, paths, {})).cfgHash, composed.config.cfgHash);
+  t.is((await compileGuardConfig(options, paths, {})).config.cfgHash, composed.config.cfgHash);
   await composed.journal.close();
   await composed.log.close();
 });
@@ -155,14 +156,27 @@ test('a broken plugin: the controller begins, and only what it should have broug
   await log.close();
 });
 
-test('the guard’s config: kept parsed beside the sockets, and parsed again when a byte changed', async (t) => {
+test('the guard’s config: parsed once beside it, and again when a byte of it or of what is kept changed', async (t) => {
   const { options, paths, config } = configured(t);
+  const file = join(paths.run, 'guard-config');
   const first = await loadGuardConfig(options, paths, {});
-  const kept = join(paths.run, 'guard-config.json');
-  t.deepEqual(JSON.parse(readFileSync(kept, 'utf8')).config, JSON.parse(JSON.stringify(first)));
-  t.deepEqual(await loadGuardConfig(options, paths, {}), JSON.parse(JSON.stringify(first)));
+  t.deepEqual(first.arbiterOptions, { address: '127.0.0.9:4472' });
+  const kept = readFileSync(file, 'utf8');
+  const mark = (text: string, key = kept.split(' ')[0]) => `${key} ${createHash('sha256').update(text).digest('hex')}\n${text}`;
+  const of = async (text: string) => {
+    writeFileSync(file, text);
+    return (await loadGuardConfig(options, paths, {})).config.cluster;
+  };
+  const body = kept.slice(kept.indexOf('\n') + 1);
+  const other = body.replace('"cluster":"c"', '"cluster":"kept"');
+  t.is(await of(mark(other)), 'kept', 'what is kept is used');
+  t.is(await of(mark(body).replace('"cluster":"c"', '"cluster":"kept"')), 'c', 'not with another checksum');
+  t.is(await of(mark(other, '0'.repeat(64))), 'c', 'not for other bytes');
+  t.is(await of('torn'), 'c', 'not a part of it');
+  chmodSync(file, 0o644);
+  t.is(await of(mark(other)), 'c', 'not when others may read or write it');
   writeFileSync(config, readFileSync(config, 'utf8').replace('cluster: c', 'cluster: other'));
-  t.is((await loadGuardConfig(options, paths, {})).cluster, 'other');
+  t.is((await loadGuardConfig(options, paths, {})).config.cluster, 'other');
   writeFileSync(config, readFileSync(config, 'utf8').replace('groups:', 'gruops:'));
   await t.throwsAsync(loadGuardConfig(options, paths, {}), { code: 'CONFIG_INVALID' });
 });
