@@ -46,6 +46,8 @@ export interface Settled {
 
 export interface DrillProbe {
   readonly report: ProbeReport | null;
+  /** Requests without an answer, those under way left out; resolves after two seconds of looking. A lost one stays lost. */
+  lost(): Promise<number>;
   stop(): Promise<ProbeReport>;
 }
 
@@ -172,7 +174,9 @@ export class DrillLab {
   /** Living processes of a role on a host. */
   async pids(node: string, role: Killable): Promise<readonly number[]> {
     const facts = (await this.status()).hosts.find((host) => host.node === node);
-    return (facts?.pids ?? []).filter((pid) => isKillable(role, commandLineOf(pid) ?? [], environmentOf(pid) ?? '') && !['Z', 'X', null].includes(processState(pid)));
+    const found = (facts?.pids ?? []).filter((pid) => isKillable(role, commandLineOf(pid) ?? [], environmentOf(pid) ?? '') && !['Z', 'X', null].includes(processState(pid)));
+    // A shell that has just forked is seen twice.
+    return found.filter((pid) => !found.includes(parentOf(pid)));
   }
 
   /** The one process of a role; throws when there are more or none. */
@@ -207,9 +211,12 @@ export class DrillLab {
   /** A client of the first floating address; one at a time. Resolves at its first answer. */
   async probe(plan: Partial<Omit<ProbePlan, 'address'>> = {}): Promise<DrillProbe> {
     const forMs = plan.forMs ?? 300_000;
-    const seen: { report: ProbeReport | null; failed: string | null } = { report: null, failed: null };
+    const seen: { report: ProbeReport | null; failed: string | null; tallies: number; open: number[] } = { report: null, failed: null, tallies: 0, open: [] };
     const ended = this.client.ask({ op: 'probe', plan: { kind: 'udp', port: this.topology.ports[0] ?? 0, everyMs: 5, noteGapMs: 100, ...plan, forMs } }, forMs + 40_000, (message) => {
-      if (message.t === 'tally') seen.report = message.report;
+      if (message.t !== 'tally') return;
+      seen.report = message.report;
+      seen.tallies += 1;
+      seen.open = [...seen.open.slice(-7), message.report.sent - message.report.answered];
     });
     ended.catch((thrown: unknown) => (seen.failed = reasonOf(thrown)));
     await this.until('a first answer to the probe', 15_000, (last) => {
@@ -219,6 +226,11 @@ export class DrillLab {
     return {
       get report() {
         return seen.report;
+      },
+      lost: async () => {
+        const enough = seen.tallies + 8;
+        await this.until('eight tallies of the probe', 10_000, () => seen.tallies >= enough);
+        return Math.min(...seen.open);
       },
       stop: async () => {
         await this.client.ask({ op: 'end-probe' });
@@ -236,6 +248,16 @@ export class DrillLab {
     return observer.overlaps.map(({ thing, nodes, fromMs, toMs }) => `${thing} on ${nodes.join(' and ')} for ${Math.round(toMs - fromMs)} ms`);
   }
 }
+
+const parentOf = (pid: number): number => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    // Ended between two reads.
+    return 0;
+  }
+};
 
 /** Memory in KiB and open files of a process; null when it is gone. */
 export const footprint = (pid: number): { readonly rssKib: number; readonly files: number; readonly threads: number } | null => {
