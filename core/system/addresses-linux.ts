@@ -2,13 +2,13 @@
 // and one `ip monitor` child for the whole process tells of changes. What is removed is looked for on interfaces that are
 // down as well: `remove` ends well only when no interface of the host has the address.
 import { isIPv4 } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { inject, injectable } from 'tsyringe';
 import { UnderstudyError } from '../errors/errors.js';
 import { type AddOptions, Addresses, type HostAddress, sameAddress } from './addresses.js';
 import { AddressMonitor } from './address-monitor.js';
 import { Clock } from './clock.js';
 import { Exec } from './exec.js';
+import { listHostAddresses, readHostAddresses } from './host-addresses.js';
 import { announceCommand, Neighbours } from './neighbours.js';
 
 const COMMAND_MS = 5000;
@@ -29,7 +29,7 @@ export class LinuxAddresses implements Addresses {
   }
 
   async list(): Promise<readonly HostAddress[]> {
-    return Object.entries(networkInterfaces()).flatMap(([name, found]) => (found ?? []).map((entry) => fromNode(name, entry)));
+    return listHostAddresses();
   }
 
   async add(interfaceName: string, address: string, prefixLength: number, options: AddOptions = {}, signal?: AbortSignal): Promise<void> {
@@ -43,9 +43,10 @@ export class LinuxAddresses implements Addresses {
   async remove(address: string, signal?: AbortSignal): Promise<void> {
     const matches = (entry: HostAddress) => sameAddress(entry.address, address);
     const delAll = (found: readonly HostAddress[]) => Promise.all(found.map((entry) => this.ip(delArgs(entry), signal, [0, GONE_STATUS])));
-    await delAll((await this.list()).filter(matches));
-    await delAll((await this.listAll(signal)).filter(matches));
-    const left = (await this.list()).filter(matches);
+    await delAll(listHostAddresses().filter(matches));
+    // Interfaces that are down are asked for only where there are any: a command more, in the way of a planned move.
+    if (!readHostAddresses().whole) await delAll((await this.listAll(signal)).filter(matches));
+    const left = listHostAddresses().filter(matches);
     if (left.length === 0) return;
     const where = left.map((entry) => entry.interface).join(', ');
     throw new UnderstudyError('COMMAND_FAILED', `${address} was removed but is on ${where} again: something else on this host adds it`, {
@@ -137,14 +138,6 @@ const fullLabel = (interfaceName: string, label: string): string => {
     hint: `Use at most ${MAX_LABEL - interfaceName.length - 1} characters for the label on ${interfaceName}.`,
   });
 };
-
-/** Addresses with a label come under the label's name (`eth0:vip`). */
-const fromNode = (name: string, { address, cidr }: { address: string; cidr: string | null }): HostAddress => ({
-  interface: name.split(':')[0] ?? name,
-  address,
-  prefixLength: Number(cidr?.split('/')[1] ?? 0),
-  label: name.includes(':') ? name : null,
-});
 
 /** The answer of `ip -j address show`. */
 export const parseIpJson = (text: string): readonly HostAddress[] => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { canonicalAddress, sameAddress } from '../../core/system/addresses.js';
 import { addArgs, parseIpJson } from '../../core/system/addresses-linux.js';
+import { isWhole } from '../../core/system/host-addresses.js';
 import { parseTable, TableAddresses } from '../../core/system/addresses-table.js';
 import { addCommand, removeCommand } from '../../core/system/addresses-windows.js';
 import { systemClock } from '../../core/system/clock.js';
@@ -50,6 +51,15 @@ test('ip -j: addresses with their labels; entries without an address are left ou
     { interface: 'eth0', address: '10.0.0.2', prefixLength: 24, label: null },
     { interface: 'eth0', address: '10.0.0.5', prefixLength: 32, label: 'eth0:vip' },
   ]);
+});
+
+test('addresses read in the process: whole only when every interface is among them', (t) => {
+  const devices = 'Inter-|   Receive\n face |bytes    packets\n    lo: 1 2\neth0:9999 0\n';
+  const on = (...names: string[]) => names.map((name) => ({ interface: name }));
+  t.true(isWhole(on('lo', 'eth0', 'eth0'), devices));
+  t.false(isWhole(on('lo'), devices), 'eth0 is down or has none: it cannot be told from here');
+  t.false(isWhole(on('lo', 'eth0'), null));
+  t.false(isWhole(on('lo', 'eth0'), ''));
 });
 
 test('gratuitous ARP: a request and a reply in which sender and target are the address', (t) => {
