@@ -3,7 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import { atNode } from '../config/identity.js';
 import type { ClusterConfig } from '../config/cluster-config.js';
-import { scriptHardStop } from '../guard/hard-stop.js';
+import { quickHardStop, scriptHardStop } from '../guard/hard-stop.js';
 import { type GuardHandle, runGuard } from '../guard/run-guard.js';
 import { noWatchdog, type Watchdog } from '../guard/watchdog.js';
 import { socketWatchdog } from '../guard/watchdog-socket.js';
@@ -69,7 +69,7 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
     random: systemRandom,
     heartbeats: createHeartbeats({ config, node, bootId, keys, clock: systemClock, random: systemRandom, sockets: systemSockets }),
     watchdog: watchdogOf(config, node),
-    hardStop: scriptHardStop(exec, paths.run),
+    hardStop: quickHardStop(scriptHardStop(exec, paths.run), paths.run),
     endProcess: ({ pid, startTime }) => endProcess(pid, startTime),
     resetHost: resetHost(log, env),
     ...(options.needsLeash === undefined ? {} : { needsLeash: options.needsLeash }),

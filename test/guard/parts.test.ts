@@ -1,5 +1,5 @@
 // Parts of the guard on their own: the watchdog and who may pet it, the controller's budget, the import graph.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type Server, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, posix } from 'node:path';
@@ -8,7 +8,8 @@ import test from 'ava';
 import { ControllerWatch } from '../../core/guard/controller-watch.js';
 import { DogKeeper } from '../../core/guard/dog-keeper.js';
 import { GuardStore } from '../../core/guard/guard-store.js';
-import { scriptHardStop } from '../../core/guard/hard-stop.js';
+import { quickHardStop, scriptHardStop } from '../../core/guard/hard-stop.js';
+import { type Eyes, looksGone } from '../../core/guard/look-gone.js';
 import { LeaseClock } from '../../core/guard/lease-clock.js';
 import { viewOf, type ViewParts } from '../../core/guard/view.js';
 import { socketWatchdog } from '../../core/guard/watchdog-socket.js';
@@ -250,6 +251,67 @@ test('hard stop by the real script: nothing listed is verified, a held page with
   const refused = await stop.verify('g', 5_000);
   t.false(refused.verified);
   t.regex(refused.because, /there is no list/);
+});
+
+/** Files by path; what is not there does not exist; null stands for one that cannot be read. */
+const eyes = (files: Record<string, string | null>, addresses: readonly string[] | null = []): Eyes => ({
+  read: (path) => {
+    const text = files[path];
+    if (text === null) throw new Error(`EACCES ${path}`);
+    return text ?? null;
+  },
+  alive: (pid) => pid === 77,
+  hasAddress: (address) => addresses?.includes(address) ?? null,
+});
+const MOUNTED = { '/proc/self/mounts': 'proc /proc proc rw 0 0\n/dev/nbd0 /data ext4 rw 0 0\n' };
+const looks: [list: string, eyes: Eyes, gone: boolean][] = [
+  ['', eyes({}), true],
+  ['# a word\ncgroup /c\npidfile /p\n', eyes({}), true],
+  ['cgroup /c\n', eyes({ '/c/cgroup.events': 'populated 0\nfrozen 0\n' }), true],
+  ['cgroup /c\n', eyes({ '/c/cgroup.events': 'populated 1\nfrozen 0\n' }), false],
+  ['cgroup /c\n', eyes({ '/c/cgroup.events': '' }), false],
+  ['cgroup /c\n', eyes({ '/c/cgroup.events': null }), false],
+  ['cgroup /c/../d\n', eyes({}), false],
+  ['cgroup c\n', eyes({}), false],
+  ['addr eth0 10.0.0.5/32\n', eyes({}), true],
+  ['addr eth0 10.0.0.5/32\n', eyes({}, ['10.0.0.5']), false],
+  ['addr eth0 10.0.0.5/32\n', eyes({}, null), false],
+  ['addr eth0\n', eyes({}), false],
+  ['pidfile /p\n', eyes({ '/p': '76\n' }), true],
+  ['pidfile /p\n', eyes({ '/p': '' }), true],
+  ['pidfile /p\n', eyes({ '/p': '77\n' }), false],
+  ['pidfile /p\n', eyes({ '/p': '77 1234\n' }), false],
+  ['pidfile /p\n', eyes({ '/p': 'x\n' }), false],
+  ['pidfile /p\n', eyes({ '/p': '1\n' }), false],
+  ['table /t 127.0.0.10\n', eyes({ '/t': 'lo 127.0.0.11 32\n' }), true],
+  ['table /t 127.0.0.10\n', eyes({ '/t': 'lo 127.0.0.11 32\nlo 127.0.0.10 32\n' }), false],
+  ['mount /other\n', eyes(MOUNTED), true],
+  ['mount /data\n', eyes(MOUNTED), false],
+  ['mount /other\n', eyes({}), false],
+  ['mount /with\\040blank\n', eyes(MOUNTED), false],
+  ['cgroup /c\npids g/r\n', eyes({}), false],
+  ['unit x.service\n', eyes({}), false],
+  ['nbd /dev/nbd0\n', eyes({}), false],
+  ['freeze /s\n', eyes({}), false],
+  ['cgroup \n', eyes({}), false],
+  ['nonsense /c\n', eyes({}), false],
+];
+for (const [index, [list, with_, gone]] of looks.entries())
+  test(`look ${index}: ${JSON.stringify(list)} is ${gone ? 'seen to be gone' : 'left to the script'}`, (t) => t.is(looksGone(list, with_), gone));
+
+test('a look that sees nothing left asks no script; any doubt does, and a stop always does', async (t) => {
+  const run = mkdtempSync(join(directory, 'run-'));
+  const asked: string[] = [];
+  const script = (how: string) => async () => (asked.push(how), { verified: false, because: 'the script says so' });
+  const stop = quickHardStop({ stop: script('stop'), verify: script('verify') }, run, (list) => list === 'cgroup /gone\n');
+  t.false((await stop.verify('g', 100)).verified, 'without a list the page decides, which the script reads');
+  mkdirSync(join(run, 'hardstop'));
+  writeFileSync(join(run, 'hardstop', 'g'), 'cgroup /gone\n');
+  t.true((await stop.verify('g', 100)).verified);
+  writeFileSync(join(run, 'hardstop', 'g'), 'cgroup /there\n');
+  t.like(await stop.verify('g', 100), { verified: false, because: 'the script says so' });
+  t.false((await stop.stop('g', 100)).verified);
+  t.deepEqual(asked, ['verify', 'verify', 'stop']);
 });
 
 test('the guard loads little: no schema, logger, container or plugin behind run-guard', (t) => {
