@@ -8,6 +8,7 @@ import type { DesiredGroup, DesiredState } from '../model/desired.js';
 import type { GroupId } from '../model/ids.js';
 import type { InFlight } from '../model/observed.js';
 import type { Action, Plan } from '../model/plan.js';
+import { Cgroups } from '../system/cgroup.js';
 import { Clock } from '../system/clock.js';
 import { Facts } from './facts.js';
 import { Incidents } from './incidents.js';
@@ -25,6 +26,8 @@ const MAX_RUNNING = 256;
 /** What failed and is still in the plan is tried again after 1 s, then 2 s, 4 s, … at most 30 s. */
 const [FIRST_RETRY_MS, LAST_RETRY_MS] = [1000, 30_000];
 const READ_AGAIN_MS = 3000;
+/** What a start waits for takes so long, or else a few milliseconds more do not matter. */
+const NEXT_START_MS = 1000;
 
 @injectable()
 export class Executor {
@@ -39,6 +42,7 @@ export class Executor {
     @inject(Incidents) private readonly incidents: Incidents,
     @inject(Observer) private readonly observer: Observer,
     @inject(Perform) private readonly performer: Perform,
+    @inject(Cgroups) private readonly cgroups: Cgroups,
   ) {
     facts.inFlight = (group) => this.inFlight(group);
   }
@@ -65,6 +69,7 @@ export class Executor {
       this.run(action, group);
       if (action.kind !== 'probe') begun += 1;
     }
+    if (begun > 0 && plan.actions.some(({ kind, after }) => kind === 'start' && after.some((id) => left.has(id)))) this.cgroups.keepReady(NEXT_START_MS);
     return begun;
   }
 

@@ -4,6 +4,7 @@ import { inject, injectable } from 'tsyringe';
 import { reasonOf } from '../errors/errors.js';
 import type { DesiredGroup, HookPoint } from '../model/desired.js';
 import type { GuardView } from '../model/lease.js';
+import { Cgroups } from '../system/cgroup.js';
 import { Executor } from './execute.js';
 import { Facts, type FactEvent } from './facts.js';
 import { Failures } from './failures.js';
@@ -12,6 +13,9 @@ import { Hooks, type Moment } from './hooks.js';
 import { Incidents, momentOf, type OwnershipChange } from './incidents.js';
 import { DesiredSource, Logs, Self } from './ports.js';
 import { Quarantine } from './quarantine.js';
+
+/** A lease that is asked for is answered by then. */
+const START_SOON_MS = 300;
 
 @injectable()
 export class Reactions {
@@ -29,6 +33,7 @@ export class Reactions {
     @inject(Quarantine) private readonly quarantine: Quarantine,
     @inject(Self) private readonly self: Self,
     @inject(Logs) private readonly logs: Logs,
+    @inject(Cgroups) private readonly cgroups: Cgroups,
   ) {
     facts.incident = (group) => incidents.id(group);
     facts.onEvent((event) => this.resource(event));
@@ -40,8 +45,10 @@ export class Reactions {
     this.before = view;
     for (const group of this.config.desired().groups) this.orders(group, view, before);
     for (const group of this.config.desired().groups) {
-      // While the arbiter is asked: so that the file does not stand between the answer and the first start.
-      if (this.facts.lease(group.id).phase === 'acquiring' && !this.listed.has(group.id)) this.writeList(group);
+      if (this.facts.lease(group.id).phase !== 'acquiring') continue;
+      // While the arbiter is asked: so that neither the kernel nor the file stands between the answer and the first start.
+      this.cgroups.keepReady(START_SOON_MS);
+      if (!this.listed.has(group.id)) this.writeList(group);
     }
     for (const change of this.incidents.seen(view)) this.ownership(change);
     if (before !== null) this.neighbours(view, before);

@@ -1,12 +1,16 @@
 // Cgroups on a cgroup2 file system (unified or hybrid). Reads and writes are synchronous: kernel memory, microseconds.
 // Invariant: `kill` says true only after `populated 0` was read; a frozen cgroup is always thawed again.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, watch as watchFile, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inject, injectable } from 'tsyringe';
-import { APPS_UNIT, basesFrom, type Cgroups, directoryName } from './cgroup.js';
+import { APPS_UNIT, basesFrom, type Cgroups, cgroup2Mount, directoryName, ownCgroup } from './cgroup.js';
 import { Clock } from './clock.js';
 
 const KILL_AGAIN_MS = 2;
+/** Measured on Linux 6.18: a move within 10 ms of the last one takes 0.1 ms, a later one 5 to 20 ms. */
+const READY_EVERY_MS = 7;
+const READY_AT_MOST_MS = 2000;
 
 /** `freeze`: for kernels before 5.14, which have no cgroup.kill. */
 type KillMethod = 'at-once' | 'freeze';
@@ -62,6 +66,32 @@ export class LinuxCgroups implements Cgroups {
     }
   }
 
+  keepReady(forMs: number): void {
+    if (this.base === null) return;
+    this.readyUntilMs = Math.max(this.readyUntilMs, this.clock.nowMs() + Math.min(forMs, READY_AT_MOST_MS));
+    this.keeping ??= this.keep().finally(() => (this.keeping = null));
+  }
+  private readyUntilMs = 0;
+  private keeping: Promise<void> | null = null;
+
+  /** Moves this process to where it already is. Beside the loop: the first write waits for the kernel. */
+  private async keep(): Promise<void> {
+    while (this.clock.nowMs() < this.readyUntilMs) {
+      const own = ownDirectory();
+      const moved = own !== null && (await this.moveSelf(own));
+      // Where that is not allowed, starts take the time they take.
+      if (!moved) return;
+      await this.clock.sleep(READY_EVERY_MS);
+    }
+  }
+
+  private moveSelf(directory: string): Promise<boolean> {
+    return writeFile(join(directory, 'cgroup.procs'), String(process.pid), { flag: 'r+' }).then(
+      () => true,
+      () => false,
+    );
+  }
+
   watch(directory: string, changed: () => void): () => void {
     const watcher = watchFile(join(directory, 'cgroup.events'), { persistent: false }, () => changed());
     // The directory was removed under the watch: that is a change too, and the last one.
@@ -106,6 +136,12 @@ const children = (directory: string): readonly string[] => {
     names = readdirSync(directory, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
   }, GONE);
   return names.map((name) => join(directory, name));
+};
+
+/** Where this process is now; it may be moved from outside. */
+const ownDirectory = (): string | null => {
+  const [mount, own] = [cgroup2Mount(read('/proc/mounts')), ownCgroup(read('/proc/self/cgroup'))];
+  return mount === null || own === null ? null : mount + (own === '/' ? '' : own);
 };
 
 const UNWRITABLE = ['EACCES', 'EPERM', 'EROFS', 'ENOENT'];

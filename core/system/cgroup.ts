@@ -14,6 +14,11 @@ export interface Cgroups {
   members(directory: string): readonly number[];
   /** Ends everything in the cgroup and below it: `cgroup.kill`, else freeze and SIGKILL. Whether it is empty now. */
   kill(directory: string, limitMs: number): Promise<boolean>;
+  /**
+   * Somebody is about to start a process in a cgroup. The kernel lets a process be moved into one only after a grace period
+   * (about 10 ms), unless another was moved just before: for `forMs` that is kept so. Costs nothing but those moves.
+   */
+  keepReady(forMs: number): void;
   /** Calls back at each change of `cgroup.events` (last process gone, first one come): under a millisecond, no polling. */
   watch(directory: string, changed: () => void): () => void;
 }

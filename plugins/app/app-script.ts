@@ -34,6 +34,7 @@ const ANY_STATUS = Array.from({ length: 256 }, (_, status) => status);
 /** What stop keeps back from its script for the kill and the proof. */
 const KILL_MS = 2000;
 const FAILED_START_MS = 2000;
+const RESTART_SOON_MS = 100;
 const FIRST_LOOK_MS = 10;
 const LAST_LOOK_MS = 200;
 
@@ -43,6 +44,9 @@ export class AppScript implements Agent<AppScriptOptions> {
   private readonly ending: Ending;
   /** Main processes that are children of this controller, by run directory: their exit is told without polling. */
   private readonly children = new Map<string, RunningProcess>();
+
+  /** Run directories of those that are being stopped. */
+  private readonly stopping = new Set<string>();
 
   constructor(
     @inject(Exec) private readonly exec: Exec,
@@ -96,6 +100,15 @@ export class AppScript implements Agent<AppScriptOptions> {
   }
 
   async stop(context: Acting): Promise<ActionReport> {
+    this.stopping.add(context.runDir);
+    try {
+      return await this.endAll(context);
+    } finally {
+      this.stopping.delete(context.runDir);
+    }
+  }
+
+  private async endAll(context: Acting): Promise<ActionReport> {
     const { options } = context;
     const endMs = this.clock.nowMs() + context.limitMs;
     const notes: string[] = [];
@@ -126,8 +139,13 @@ export class AppScript implements Agent<AppScriptOptions> {
     return [...command(options.stop), ...unit, kill, ...command(options.clean)];
   }
 
-  watch(context: Monitoring, changed: () => void): () => void {
+  watch(context: Monitoring, told: () => void): () => void {
     const ends: (() => void)[] = [];
+    // When it ends and nobody stops it, a new start is likely to be next.
+    const changed = () => {
+      if (!this.stopping.has(context.runDir)) this.cgroups.keepReady(RESTART_SOON_MS);
+      told();
+    };
     if (context.cgroup !== null && this.cgroups.populated(context.cgroup)) ends.push(this.cgroups.watch(context.cgroup, changed));
     const main = this.traces.main(context);
     const child = this.children.get(context.runDir);

@@ -30,6 +30,15 @@ test('the hard-stop list: written while the guard asks for the lease, taken away
   t.deepEqual(agent.calls, []);
 });
 
+test('cgroups are kept ready from the question for the lease to the last start, and not without one', async (t) => {
+  const { guard, say, hold, ready } = await world(t);
+  t.deepEqual(ready, []);
+  await say(guard.setLease('g', { phase: 'acquiring', epoch: 4 }));
+  t.deepEqual(ready, [300]);
+  await hold();
+  t.deepEqual(ready, [300, 1000], 'once for the second resource, while the first is started; nothing comes after the second');
+});
+
 test('the warm-up: no agent is called, nothing is planned for good, the resources’ directories are there', async (t) => {
   const { container, agent, runDir, guard, cycle } = await world(t);
   const [calls, wills, last] = [agent.calls.length, guard.said.length, cycle.last];

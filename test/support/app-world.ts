@@ -20,6 +20,7 @@ const noCgroups: Cgroups = {
   populated: () => false,
   members: () => [],
   kill: async () => true,
+  keepReady: () => undefined,
   watch: () => () => undefined,
 };
 

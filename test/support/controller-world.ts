@@ -284,6 +284,8 @@ export interface World {
   readonly guard: FakeGuard;
   readonly events: (NewEvent & { readonly kind: string })[];
   readonly captures: Capture[];
+  /** For how long the kernel was to be kept ready for a start, each time. */
+  readonly ready: readonly number[];
   readonly container: DependencyContainer;
   readonly loop: Loop;
   readonly cycle: Cycle;
@@ -317,7 +319,7 @@ export const world = async (t: { teardown: (end: () => void | Promise<void>) => 
   const clock = options.clock ?? new FakeClock();
   const agent = options.agent ?? new FakeAgent();
   const guard = options.guard ?? new FakeGuard(groups.map(({ id }) => id));
-  const [events, captures]: [World['events'], Capture[]] = [[], []];
+  const [events, captures, ready]: [World['events'], Capture[], number[]] = [[], [], []];
   const desired = { state: desiredOf(groups) };
   const definition: AgentDefinition = {
     summary: 'fake',
@@ -337,6 +339,7 @@ export const world = async (t: { teardown: (end: () => void | Promise<void>) => 
     populated: () => false,
     members: () => [],
     kill: async () => true,
+    keepReady: (forMs) => void ready.push(forMs),
     watch: () => () => undefined,
   } satisfies Cgroups);
   provide(Addresses, { hardStopLine: (name: string, address: string, bits: number) => `addr ${name} ${address}/${bits}` });
@@ -389,6 +392,7 @@ export const world = async (t: { teardown: (end: () => void | Promise<void>) => 
     guard,
     events,
     captures,
+    ready,
     container,
     loop,
     cycle: container.resolve(Cycle),

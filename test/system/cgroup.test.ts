@@ -81,6 +81,25 @@ test.serial('a base of ours: directories are made, read and removed', async (t) 
   t.false(await cgroups.kill(directory, 20), 'still alive when the time is over: said so');
 });
 
+test.serial('kept ready for a start: the process stays where it is, and it ends by itself', async (t) => {
+  const base = mkdtempSync(join(tmpdir(), 'understudy-cgroup-'));
+  t.teardown(() => {
+    rmSync(base, { recursive: true });
+    delete process.env['UNDERSTUDY_CGROUP'];
+  });
+  writeFileSync(join(base, 'cgroup.procs'), '');
+  process.env['UNDERSTUDY_CGROUP'] = base;
+  const place = () => readFileSync('/proc/self/cgroup', 'utf8');
+  const before = place();
+  const sleeps: number[] = [];
+  let nowMs = 0;
+  const clock = { ...systemClock, nowMs: () => nowMs, sleep: async (ms: number) => (sleeps.push(ms), void (nowMs += ms)) };
+  new LinuxCgroups(clock).keepReady(20);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  t.is(place(), before);
+  t.true(sleeps.length <= 3, `moves of 20 ms: ${sleeps.length}`);
+});
+
 test.serial('no place of ours: null, and no directory', (t) => {
   process.env['UNDERSTUDY_CGROUP'] = 'none';
   t.teardown(() => delete process.env['UNDERSTUDY_CGROUP']);
