@@ -1,10 +1,11 @@
 #!/bin/sh
 # Moves the route of a floating address to this node in one or more route tables, with the AWS CLI.
-# A hook for `beforeFailover`/`beforeSwitchover` (the route is there before the service) or `after...` (behind it):
+# A hook for `beforeFailover` (the route is there before the service) and `afterSwitchover` (the new node's own hook of a planned
+# move; `beforeSwitchover` runs on the node that is left):
 #
 #   hooks:
-#     beforeFailover:   [{ run: [/etc/understudy/move-route.sh], timeout: 30s, onFailure: abort }]
-#     beforeSwitchover: [{ run: [/etc/understudy/move-route.sh], timeout: 30s, onFailure: abort }]
+#     beforeFailover:  [{ run: [/etc/understudy/move-route.sh], timeout: 30s, onFailure: abort }]
+#     afterSwitchover: [{ run: [/etc/understudy/move-route.sh], timeout: 30s, onFailure: fault }]
 #
 # Settings, from the environment or from move-route.conf beside this script (NAME=value lines; different on each node):
 #   ROUTE_TABLES   route tables, separated by blanks                       required
