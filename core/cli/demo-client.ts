@@ -86,6 +86,20 @@ export class DemoClient {
     });
   }
 
+  /** Moves the group as an operator would: a standby that is not ready just now (a busy machine) is waited for, and asked again. */
+  async switchover(active: string, standby: string, words: readonly string[], limitMs: number): Promise<void> {
+    await this.#until(`${standby} to take the group`, limitMs, async () => {
+      await this.standbyReady(active, standby, limitMs);
+      try {
+        await this.understudy(active, ...words);
+        return true;
+      } catch (thrown) {
+        this.#trouble = reasonOf(thrown);
+        return null;
+      }
+    });
+  }
+
   /** Waits until the client was answered by `node` for `forMs`, and says how often. */
   async count(node: string, forMs: number, limitMs: number): Promise<void> {
     const from = await this.#until(`an answer of ${node} to the client`, limitMs, async () => this.#report?.answersByNode[node] ?? null);

@@ -6,8 +6,8 @@ import { Clock, type Timer } from '../system/clock.js';
 const TICK_MS = 250;
 /** SAFETY a.7: event-loop lag below this, or no takeover. */
 const MAX_LAG_MS = 500;
-/** A lag is held against the node for so long. */
-const REMEMBER_MS = 3000;
+/** A lag is held against the node for so long: it must be seen by the cycle that follows, and may not cost a takeover seconds. */
+const REMEMBER_MS = 1000;
 
 /** One more reason, while it lasts; null when fit. */
 export type HealthCheck = () => string | null;

@@ -48,7 +48,7 @@ const backAgain = async (client: DemoClient, survivor: string): Promise<Gap> => 
   await client.standbyReady(survivor, home, READY_LIMIT_MS);
   step(`${home} is back as the standby; nothing moved by itself`);
   step(`understudy switchover ${LAB_GROUP} --to ${home}`);
-  await client.understudy(survivor, 'switchover', LAB_GROUP, '--to', home, '--why', 'the demo shows a planned move');
+  await client.switchover(survivor, home, ['switchover', LAB_GROUP, '--to', home, '--why', 'the demo shows a planned move'], READY_LIMIT_MS);
   const gap = await client.gapTo(home, TAKEOVER_LIMIT_MS);
   step(`${home} answers; the client saw nothing for ${ms(gap)}`);
   return gap;
