@@ -73,7 +73,8 @@ export class Facts {
   monitored(group: DesiredGroup, resource: DesiredResource, result: MonitorResult, source: string): void {
     const before = this.resource(group.id, resource.id);
     const held = this.held(group.id).held;
-    const expected = resource.operations === 'none' ? held : before.expected;
+    // Without the lease nothing is expected to run: what ended then was ended by the guard or the leash, and is no failure.
+    const expected = held && (resource.operations === 'none' || before.expected);
     const bad = result.state === 'faulted' || (result.state === 'offline' && expected);
     const fact: Omit<ResourceFact, 'sinceMs' | 'atMs'> = {
       state: result.state,

@@ -169,6 +169,26 @@ test('the lease is lost while a start hangs: the start is told to end, and nothi
   t.is(cycle.last?.observed.groups['g']?.resources['vip']?.startFailed, null);
 });
 
+test('what the guard stopped when the lease was lost is no failure: with the next lease it is started, not restarted', async (t) => {
+  const { agent, clock, guard, say, hold, events } = await world(t);
+  await hold();
+  await clock.advanceAsync(100);
+  await say(guard.setLease('g', { phase: 'fencing-self', because: 'no renewal succeeded' }));
+  for (const id of ['app', 'vip']) {
+    agent.state.set(id, { state: 'offline' });
+    agent.changed.get(id)?.();
+  }
+  await clock.advanceAsync(100);
+  await say(guard.setLease('g', { phase: 'observe', holder: 'b', epoch: 6, because: 'b holds it' }));
+  await clock.advanceAsync(2000);
+  agent.calls.length = 0;
+  await hold(7);
+  await clock.advanceAsync(100);
+  t.deepEqual(agent.calls, ['start vip', 'start app']);
+  t.deepEqual(events.filter(({ kind, because }) => kind === 'action.begin' && /restart/.test(because ?? '')), []);
+  t.deepEqual(events.filter(({ kind, data }) => kind === 'incident.begin' && data?.['kind'] === 'fault'), []);
+});
+
 test('a start that fails: counted as failed here until a clear, with what the agent said', async (t) => {
   const { agent, guard, hold, say, cycle } = await world(t);
   agent.during = (call) => (call === 'start app' ? Promise.reject(new Error('port 80 is in use')) : undefined);
