@@ -1,5 +1,6 @@
 // The lab's cloud: a VPC made of the lab's hosts, with the same ids every time, whose route table 1 the lab's router follows
 // (that of the clients). Hosts ask it for the EC2 API and for their metadata at one address.
+import { isIPv6 } from 'node:net';
 import type { LabHost, LabService, LabServiceContext, LabServiceDefinition } from 'understudy/plugin';
 import { reasonOf, UnderstudyError } from 'understudy/plugin';
 import { startEmulator } from './emulator.js';
@@ -62,13 +63,13 @@ export const ec2LabService: LabServiceDefinition = {
   },
 };
 
-/** One instance with one interface for each host, one subnet for each zone and block, three route tables with each /32. */
+/** One instance with one interface for each host, one subnet for each zone and block, three route tables with each /32 and /128. */
 export const labVpc = (hosts: readonly LabHost[], floating: readonly string[]): VpcFile => {
   const [first] = hosts;
   if (first === undefined) throw new UnderstudyError('LAB_FAILED', 'The lab has no hosts to make a VPC of.');
   const block = ({ serviceAddress }: LabHost) => `${serviceAddress.split('.').slice(0, 3).join('.')}.0/24`;
   const subnetId = (host: LabHost) => `subnet-lab-${host.zone}-${block(host).split('.')[2]}`;
-  const routes = floating.map((address) => ({ to: `${address}/32`, interface: interfaceId(first.node) }));
+  const routes = floating.map((address) => ({ to: `${address}/${isIPv6(address) ? 128 : 32}`, interface: interfaceId(first.node) }));
   return {
     region: regionOf(hosts),
     vpcs: { 'vpc-lab': { cidr: blockAround(hosts.map(({ serviceAddress }) => serviceAddress)), tags: { Name: 'lab' } } },
