@@ -33,6 +33,7 @@ export interface CloudCall {
   readonly number: number;
   readonly action: string;
   readonly parameters: Readonly<Record<string, string>>;
+  readonly principal: string | null;
   readonly fromMs: number;
   readonly untilMs: number | null;
   readonly outcome: string | null;
@@ -195,6 +196,27 @@ export class DrillLab {
   async calls(afterMs = 0): Promise<readonly CloudCall[]> {
     const done = await this.inRouter('-e', `fetch('${this.endpoint}/_control/calls').then((answer) => answer.text()).then((text) => process.stdout.write(text))`);
     return (JSON.parse(done) as CloudCall[]).filter(({ fromMs }) => fromMs >= afterMs);
+  }
+
+  /** What leads where in a route table, by destination, as the cloud has it. */
+  async routes(table: string): Promise<Readonly<Record<string, string>>> {
+    const script = `
+      import { DescribeRouteTablesCommand, EC2Client } from '@aws-sdk/client-ec2';
+      const ec2 = new EC2Client({ region: 'ap-northeast-2', endpoint: '${this.endpoint}', credentials: { accessKeyId: 'drill', secretAccessKey: 'drill' } });
+      const { RouteTables } = await ec2.send(new DescribeRouteTablesCommand({ RouteTableIds: ['${table}'] }));
+      process.stdout.write(JSON.stringify(RouteTables[0].Routes));`;
+    const found = JSON.parse(await this.inRouter('--input-type=module', '-e', script)) as { DestinationCidrBlock?: string; DestinationIpv6CidrBlock?: string; NetworkInterfaceId?: string }[];
+    return Object.fromEntries(found.map((route) => [route.DestinationCidrBlock ?? route.DestinationIpv6CidrBlock ?? '', route.NetworkInterfaceId ?? '']));
+  }
+
+  /** Somebody edits a route behind understudy's back, with the cloud's own client. */
+  async editRoute(table: string, address: string, eni: string): Promise<void> {
+    const destination = address.includes(':') ? `DestinationIpv6CidrBlock: '${address}/128'` : `DestinationCidrBlock: '${address}/32'`;
+    const script = `
+      import { EC2Client, ReplaceRouteCommand } from '@aws-sdk/client-ec2';
+      const ec2 = new EC2Client({ region: 'ap-northeast-2', endpoint: '${this.endpoint}', credentials: { accessKeyId: 'drill', secretAccessKey: 'drill' } });
+      await ec2.send(new ReplaceRouteCommand({ RouteTableId: '${table}', ${destination}, NetworkInterfaceId: '${eni}' }));`;
+    await this.inRouter('--input-type=module', '-e', script);
   }
 
   /** Runs Node beside the router, where the lab's services are. */
