@@ -153,12 +153,15 @@ const SETTLE_MS = 3000;
 export const outcomeOf = (checked: CheckedOrder, { observed, plan }: LastCycle, waitedMs: number): WaitOutcome | null => {
   const { verb, groups, node, to, from, incident } = checked;
   const activeIn = (group: string): NodeId | null => activeOf(observed.groups[group]!.lease, observed.self);
+  const stateOf = (group: string) => plan.verdicts.find((one) => one.group === group)?.state;
   const done = (message: string): WaitOutcome => ({ message, failed: false });
   if (verb === 'standby') {
-    const left = groups.filter(({ id }) => activeIn(id) === node);
-    return left.length > 0
-      ? null
-      : done(groups.length === 0 ? `${node} ran nothing` : groups.map(({ id }) => `${id} is on ${activeIn(id) ?? 'no node'}`).join(', '));
+    if (groups.some(({ id }) => activeIn(id) === node)) return null;
+    // Between two nodes for a moment; for longer it means that nobody else can take it.
+    const settled = ({ id }: { readonly id: string }) => activeIn(id) !== null && stateOf(id) !== 'starting';
+    return groups.every(settled) || waitedMs > SETTLE_MS
+      ? done(groups.length === 0 ? `${node} ran nothing` : groups.map(({ id }) => `${id} is on ${activeIn(id) ?? 'no node: none is ready to take it'}`).join(', '))
+      : null;
   }
   const [group] = groups;
   if (group === undefined || (verb !== 'switchover' && verb !== 'start' && verb !== 'stop')) return done('recorded');

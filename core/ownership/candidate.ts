@@ -63,6 +63,7 @@ export const seek = (turn: Turn): void => {
     enter(turn, 'observe', 'the acquisition could not be confirmed in time');
   }
   alarms(turn);
+  s.clearSinceMs = obstacleFor(s) === null ? (s.clearSinceMs ?? s.nowMs) : null;
   if (s.unresolved === null && s.nowMs >= s.writeNotBeforeMs && write(turn)) return;
   const dueMs = s.unresolved === null ? nextOnGrid(s.lastReadMs, timing.pollMs) : s.lastReadMs + retryMs(timing);
   if (s.reading === null && (s.readWanted || s.nowMs >= dueMs)) sendRead(turn);

@@ -123,6 +123,8 @@ export interface OwnershipState {
   readonly lastReadMs: number;
   /** No write before this: the pace after a failure while observing. */
   readonly writeNotBeforeMs: number;
+  /** Since when nothing stands against an acquisition; null while something does. A rank's delay counts from here at the earliest. */
+  readonly clearSinceMs: number | null;
   readonly tenure: Tenure | null;
   /** Set in `releasing`. `sent`: RELEASED may have been written, there is no way back. */
   readonly release: { readonly verified: boolean; readonly sent: boolean; readonly successor: NodeId | null } | null;
@@ -165,6 +167,7 @@ export const initialState = (policy: OwnershipPolicy, nowMs: number, maxEpochSee
   readWanted: true,
   lastReadMs: Number.NEGATIVE_INFINITY,
   writeNotBeforeMs: Number.NEGATIVE_INFINITY,
+  clearSinceMs: null,
   tenure: null,
   release: null,
   releaseNotBeforeMs: Number.NEGATIVE_INFINITY,

@@ -30,7 +30,8 @@ export const licenceFor = (state: OwnershipState): Licence | { readonly evidence
       because: `${record.holder ?? 'nobody'} held epoch ${record.epoch}; fencing: required waits for a confirmed fence or its own word`,
     };
   const first = candidates.reduce((best, next) => (next.atMs < best.atMs ? next : best));
-  return { ...first, atMs: first.atMs + delayMs };
+  // A licence that is old when the last obstacle falls (a group ordered online again) must not cancel the ranks.
+  return { ...first, atMs: Math.max(first.atMs, state.clearSinceMs ?? first.atMs) + delayMs };
 };
 
 /** Why this node must not acquire although it may have a licence; null when nothing stands against it. */

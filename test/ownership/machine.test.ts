@@ -237,6 +237,14 @@ test('released: at once in rank 0, after its rank delay in rank 1', (t) => {
   t.not(second.pass(50).state.writing, null);
 });
 
+test('released long ago, the last obstacle falls now: rank 1 waits its delay from now', (t) => {
+  const bench = new Bench().start().will({ rank: 1, blockers: ['ordered offline'] }).read(released()).pass(5000);
+  t.is(bench.state.writing, null);
+  bench.will({ rank: 1 }).read(released());
+  t.is(bench.state.writing, null);
+  t.not(bench.pass(LAN.rankDelayMs).state.writing, null);
+});
+
 test('released to a named successor: that one at once, others leave it a chance', (t) => {
   t.not(
     new Bench()

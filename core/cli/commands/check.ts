@@ -19,6 +19,8 @@ interface CheckOptions {
   readonly json?: boolean;
 }
 
+const count = (many: number, what: string): string => `${many} ${what}${many === 1 ? '' : 's'}`;
+
 const showTerms = (title: string, totalMs: number, terms: readonly TimingTerm[]): void => {
   print(`${styled('bold', title)}: ${durationText(totalMs)}`);
   for (const term of terms) print(`  ${durationText(term.ms).padStart(9)}  ${term.what}`);
@@ -72,7 +74,7 @@ export const define = (command: Command): void => {
       });
       if (options.json) return printJson({ file: config.file, cfgHash: config.cfgHash, warnings, timing: config.timing, proof });
       const resources = config.groups.reduce((sum, group) => sum + group.resources.length, 0);
-      print(`${config.file}: good. Cluster ${config.cluster}, ${config.nodes.length} nodes, ${config.groups.length} groups, ${resources} resources, timing ${config.timing.profile}, config hash ${config.cfgHash.slice(0, 12)}`);
+      print(`${config.file}: good. Cluster ${config.cluster}, ${count(config.nodes.length, 'node')}, ${count(config.groups.length, 'group')}, ${count(resources, 'resource')}, timing ${config.timing.profile}, config hash ${config.cfgHash.slice(0, 12)}`);
       for (const warning of warnings) print(`${styled('yellow', 'warning:')} ${formatProblem(warning)}`);
       print();
       showProof(proof, config);
