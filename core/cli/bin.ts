@@ -6,7 +6,7 @@ const major = Number(process.versions.node.split('.')[0]);
 if (major < 24) {
   process.stderr.write(
     `understudy needs Node.js 24 or newer, and this is ${process.version}.\n` +
-      'Install Node.js 24, or run it with the one that npm ci brings: npm run understudy -- COMMAND\n',
+      'Install Node.js 24. In a clone, npm ci has brought one: npm run understudy -- COMMAND\n',
   );
   process.exitCode = 2;
 } else {
