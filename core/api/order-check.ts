@@ -3,7 +3,7 @@
 import { didYouMean } from '../config/nearest.js';
 import { UnderstudyError } from '../errors/errors.js';
 import type { DesiredGroup, DesiredState } from '../model/desired.js';
-import type { NodeId } from '../model/ids.js';
+import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
 import type { OrdersRequest } from '../guard/protocol.js';
 import type { LastCycle } from '../scheduler/cycle.js';
 import { activeOf, blockersOn } from './status-view.js';
@@ -18,6 +18,8 @@ export interface CheckedOrder {
   readonly from: NodeId | null;
   readonly to: NodeId | null;
   readonly requests: readonly OrdersRequest[];
+  /** For this node's own guard alone: whose end an operator vouches for. */
+  readonly fenced: readonly { readonly group: GroupId; readonly node: NodeId; readonly bootId: BootId; readonly forEpoch: Epoch }[];
   readonly incident: string | null;
   /** Set when there is nothing to do: the answer. */
   readonly already: string | null;
@@ -33,7 +35,7 @@ export interface OrderNames {
 /** Throws USAGE, NOT_FOUND or REFUSED. */
 export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, moveId }: OrderNames): CheckedOrder => {
   const verb = verbOf(order.verb);
-  const base = { verb, node: null, from: null, to: null, incident: null, already: null };
+  const base = { verb, node: null, from: null, to: null, incident: null, already: null, fenced: [] };
   const groupOrder = (group: DesiredGroup, set: Extract<OrdersRequest, { key: 'group' }>['set']): OrdersRequest => ({
     key: 'group',
     group: group.id,
@@ -50,6 +52,7 @@ export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, move
     const groups = last.desired.groups.filter((group) => activeOf(last.observed.groups[group.id]!.lease, last.observed.self) === node);
     return { ...base, node, groups, requests: [{ key: 'node', node, set: { ...set, by, why } }] };
   }
+  if (verb === 'fence-confirm') return { ...base, ...checkConfirmed(nodeOf(order.node, 'fence confirm', last.desired), last) };
   if (verb === 'clear') {
     const groups = order.group === undefined ? last.desired.groups : [groupOf(order.group, verb, last.desired)];
     return { ...base, groups, requests: groups.map((group) => groupOrder(group, { addClear: true })) };
@@ -70,6 +73,24 @@ export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, move
     case 'maintenance-off':
       return { ...one, requests: [groupOrder(group, { maintenance: verb === 'maintenance-on' })] };
   }
+};
+
+/** An operator saw that a node is off. That is proof for exactly the epochs that its last boot holds, and only where it is silent. */
+const checkConfirmed = (
+  node: NodeId,
+  { desired, observed }: LastCycle,
+): Pick<CheckedOrder, 'node' | 'groups' | 'requests' | 'fenced' | 'already'> => {
+  const refuse = (why: string, hint: string) => new UnderstudyError('REFUSED', `${node} is not taken as off: ${why}`, { hint });
+  if (node === observed.self) throw refuse('it is this node', 'Ask the node that shall take over.');
+  if (observed.nodes[node]?.state === 'member')
+    throw refuse('its heartbeats are heard', `To move its groups away in order: understudy standby ${node}`);
+  const held = desired.groups.flatMap((group) => {
+    const lease = observed.groups[group.id]!.lease;
+    const bootId = lease.holderBootId ?? null;
+    return lease.holder === node && bootId !== null ? [{ group, fenced: { group: group.id, node, bootId, forEpoch: lease.epoch } }] : [];
+  });
+  const already = held.length > 0 ? null : `${node} holds no group as far as the lease records say: nothing waits for it`;
+  return { node, groups: held.map(({ group }) => group), requests: [], fenced: held.map(({ fenced }) => fenced), already };
 };
 
 const checkMove = (

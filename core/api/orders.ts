@@ -46,6 +46,7 @@ export class Orders {
     await this.prepare(checked);
     await this.note(checked, by, why);
     for (const request of checked.requests) await this.record(request);
+    for (const one of checked.fenced) this.guard.fenced({ ...one, evidence: `${by} confirmed that it is off: ${why}` });
     const incident = checked.incident === null ? {} : { incident: checked.incident };
     if (order.wait !== true) return { message: 'recorded', ...incident };
     const message = await this.wait(checked, Math.min(MAX_WAIT_MS, order.timeoutMs ?? DEFAULT_WAIT_MS));
@@ -155,6 +156,11 @@ export const outcomeOf = (checked: CheckedOrder, { observed, plan }: LastCycle, 
   const activeIn = (group: string): NodeId | null => activeOf(observed.groups[group]!.lease, observed.self);
   const stateOf = (group: string) => plan.verdicts.find((one) => one.group === group)?.state;
   const done = (message: string): WaitOutcome => ({ message, failed: false });
+  if (verb === 'fence-confirm') {
+    const state = (id: string) => plan.verdicts.find((one) => one.group === id)?.state;
+    const waiting = groups.filter(({ id }) => [null, node].includes(activeIn(id)) || !['online', 'partial'].includes(state(id) ?? ''));
+    return waiting.length > 0 ? null : done(groups.map(({ id }) => `${id} is on ${activeIn(id)}`).join(', '));
+  }
   if (verb === 'standby') {
     if (groups.some(({ id }) => activeIn(id) === node)) return null;
     // Between two nodes for a moment; for longer it means that nobody else can take it.

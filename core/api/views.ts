@@ -111,6 +111,7 @@ export const VERBS = [
   'standby',
   'unstandby',
   'clear',
+  'fence-confirm',
 ] as const;
 export type Verb = (typeof VERBS)[number];
 

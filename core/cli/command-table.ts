@@ -37,6 +37,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   entry('Operate', 'standby', 'moves everything off a node and keeps it off', () => import('./commands/standby.js')),
   entry('Operate', 'unstandby', 'lets a node be a candidate again', () => import('./commands/unstandby.js')),
   entry('Operate', 'clear', 'forgets a group’s failures, after they were mended', () => import('./commands/clear.js')),
+  entry('Operate', 'fence', 'vouches that a node is off, where only proof lets another take over', () => import('./commands/fence.js')),
   entry('Operate', 'explain', 'why it happened, and how long each step took', () => import('./commands/explain.js')),
   entry('Operate', 'events', 'the journal, as it is or as it grows', () => import('./commands/events.js')),
   entry('Operate', 'replay', 'runs a captured decision again', () => import('./commands/replay.js')),

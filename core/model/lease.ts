@@ -16,6 +16,8 @@ export interface LeaseView {
   readonly epoch: Epoch;
   /** Who the record last read names; null when absent, unread or released. */
   readonly holder: NodeId | null;
+  /** The boot under which it wrote that; whoever says that the holder is off means this boot. Absent = not known. */
+  readonly holderBootId?: BootId | null;
   readonly record: RecordState;
   /** Until this node must self-fence; 0 unless `held` or `releasing`. */
   readonly remainingMs: number;

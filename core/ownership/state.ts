@@ -206,6 +206,7 @@ export const leaseViewOf = (state: OwnershipState, nowMs: number): LeaseView => 
     phase,
     epoch: tenure?.epoch ?? record?.epoch ?? 0,
     holder: record === null || record.state === 'RELEASED' ? null : record.holder,
+    holderBootId: record === null || record.state === 'RELEASED' ? null : record.bootId,
     record: record === null ? (known.kind === 'absent' ? 'absent' : 'unread') : RECORD_WORDS[record.state],
     remainingMs: acting ? Math.max(0, tenure.deadlineMs - nowMs) : 0,
     recordAgeMs: state.confirmedMs === null ? null : Math.max(0, nowMs - state.confirmedMs),

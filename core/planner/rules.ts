@@ -114,7 +114,7 @@ const WITHOUT_THE_LEASE: readonly Rule[] = [
     // Before claim: here the guard has to wait for a proof, and the sentence must say for which.
     id: 'holder-lost',
     when: ({ held, holder }) => !held && holder !== null,
-    verdict: (f) => verdict('starting', STAND_BY, say.holderLost(f)),
+    verdict: (f) => verdict('starting', STAND_BY, say.holderLost(f), confirmOff(f)),
   },
   {
     // Last of these: nobody else holds it and nothing speaks against this node.
@@ -270,6 +270,9 @@ export const decide = (facts: Facts, rules: readonly Rule[] = RULES): Ruled => {
 };
 
 const clear = ({ group }: Facts): string => `understudy clear ${group.id}`;
+/** Where only proof counts and a node is lost, somebody has to go and look. */
+const confirmOff = ({ desired, holder }: Facts): string | null =>
+  desired.fencing === 'required' && holder?.state === 'lost' ? `understudy fence confirm ${holder.id} --i-have-verified-it-is-off` : null;
 const unfreeze = ({ group }: Facts): string => `understudy unfreeze ${group.id}`;
 const elsewhere = (facts: Facts): ReturnType<typeof holderState> => (facts.holder === null ? 'offline' : holderState(facts));
 const unprobed = ({ status }: Member): boolean => status === 'unprobed';

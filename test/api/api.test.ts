@@ -8,6 +8,7 @@ import { checkOrder } from '../../core/api/order-check.js';
 import { DesiredByNode, dryRun } from '../../core/api/plan-view.js';
 import { ApiSources, Routes } from '../../core/api/routes.js';
 import { serveApi } from '../../core/api/server.js';
+import { readJournal } from '../../core/journal/read-journal.js';
 import { FileJournal } from '../../core/journal/file-journal.js';
 import { Journal } from '../../core/journal/journal.js';
 import { Link } from '../../core/link/link.js';
@@ -188,6 +189,27 @@ for (const [title, order, code, message] of refusals) {
     t.not(error.hint, '');
   });
 }
+
+test('a node that is heard, or this one, is not taken as off; a silent one is, for the boot and epoch of the record', async (t) => {
+  const only = [resource('app')];
+  const { api, guard, say, paths } = await served(t, { groups: [group(only), group(only, { id: 'other' })] });
+  const confirm = (node: string) => api.order({ verb: 'fence-confirm', node, by: 'kim', why: 'the plug is out' });
+  guard.setLease('other', { holder: null, record: 'released' });
+  await say(guard.setLease('g', { phase: 'observe', holder: 'b', holderBootId: 'boot-b', record: 'held', epoch: 7 }));
+  await t.throwsAsync(confirm('b'), { code: 'REFUSED', message: /b is not taken as off: its heartbeats are heard/ } as never);
+  await t.throwsAsync(confirm('a'), { code: 'REFUSED', message: /it is this node/ } as never);
+  t.deepEqual(guard.confirmed, []);
+
+  guard.current = { ...guard.current, peers: guard.current.peers.map((peer) => ({ ...peer, state: 'lost' as const })) };
+  await say(guard.current);
+  t.is((await confirm('b')).message, 'recorded');
+  t.deepEqual(guard.confirmed, [{ group: 'g', node: 'b', bootId: 'boot-b', forEpoch: 7, evidence: 'kim confirmed that it is off: the plug is out' }]);
+  const { value } = (await readJournal(journalDir(paths))).filter(({ kind }) => kind === 'order').map(({ data }) => ({ value: data }))[0]!;
+  t.like(value, { verb: 'fence-confirm', by: 'kim', node: 'b' });
+
+  await say(guard.setLease('g', { holder: null, record: 'released' }));
+  t.regex((await confirm('b')).message, /b holds no group/);
+});
 
 test('a move to where it is: no order, an answer', async (t) => {
   const { cycle, hold } = await world(t);

@@ -178,6 +178,7 @@ export class FakeGuard implements GuardDoor, LeasePages {
   readonly pages = new Map<string, PageReading>();
   readonly said: Will[][] = [];
   readonly ordered: OrdersRequest[] = [];
+  readonly confirmed: unknown[] = [];
   refuse: string | null = null;
 
   constructor(groups: readonly string[]) {
@@ -231,7 +232,9 @@ export class FakeGuard implements GuardDoor, LeasePages {
     return after;
   }
 
-  fenced(): void {}
+  fenced(evidence: Parameters<GuardDoor['fenced']>[0]): void {
+    this.confirmed.push(evidence);
+  }
 
   read(group: string): PageReading {
     return (
