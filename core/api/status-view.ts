@@ -106,15 +106,13 @@ const resourceView = (
   { observed, since }: StatusInput,
 ): ResourceView => {
   if (active !== null && active !== observed.self) {
-    const report = observed.nodes[active]?.groups[group.id]?.resources[id];
-    return {
-      id,
-      type,
-      node: active,
-      state: report?.state ?? 'unknown',
-      since: null,
-      reason: report === undefined ? `the controller of ${active} does not report` : report.reason,
-    };
+    const holder = observed.nodes[active];
+    const report = holder?.groups[group.id]?.resources[id];
+    const at = { id, type, node: active, since: null };
+    if (report === undefined) return { ...at, state: 'unknown', reason: `the controller of ${active} does not report` };
+    // What a silent node said last is no longer known to be so.
+    if (holder?.state !== 'member') return { ...at, state: 'unknown', reason: `${active} is ${holder?.state}; it was ${report.state} by its last report` };
+    return { ...at, state: report.state, reason: report.reason };
   }
   const seen = observed.groups[group.id]?.resources[id];
   const reason =

@@ -87,6 +87,10 @@ test('status on a standby: resources as the holder reports them, and how ready t
     standbys: [{ node: 'a', ready: false }],
     nextCommand: 'understudy unfreeze g',
   });
+
+  guard.current = { ...guard.current, peers: guard.current.peers.map((peer) => ({ ...peer, state: 'lost' as const })) };
+  await say(guard.current);
+  t.like((await api.status()).groups[0]?.resources[0], { node: 'b', state: 'unknown', reason: 'b is lost; it was online by its last report' });
 });
 
 test('the controller is away: the guard answers for ownership; nobody there: NO_DAEMON', async (t) => {
