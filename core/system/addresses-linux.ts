@@ -62,8 +62,11 @@ export class LinuxAddresses implements Addresses {
     return this.neighbours.owner(interfaceName, address, waitMs, signal);
   }
 
-  watch(changed: () => void): () => void {
+  prepareToAnnounce(): void {
     void this.neighbours.prepare();
+  }
+
+  watch(changed: () => void): () => void {
     return this.monitor.watch(changed);
   }
 

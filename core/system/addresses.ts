@@ -24,6 +24,8 @@ export interface Addresses {
   remove(address: string, signal?: AbortSignal): Promise<void>;
   /** Tells neighbours where the address now is: gratuitous ARP, or unsolicited neighbour advertisements for IPv6. */
   announce(interfaceName: string, address: string, count: number, signal?: AbortSignal): Promise<void>;
+  /** Loads what announcing needs (13 MB on Linux), so that the first announcement of a failover does not wait for it. */
+  prepareToAnnounce?(): void;
   /**
    * Asks the network whether another host answers for the address (ARP probe, RFC 5227), for at most `waitMs`: its hardware
    * address, or null when none answered. Missing where there is no network to ask; IPv4 only.

@@ -127,6 +127,7 @@ export class SecondaryIpAgent implements Agent<SecondaryIpOptions> {
   }
 
   watch(_context: Monitoring, changed: () => void): () => void {
+    this.addresses.prepareToAnnounce?.();
     return this.addresses.watch(changed);
   }
 

@@ -79,6 +79,7 @@ export class IpAddress implements Agent<IpAddressOptions> {
   watch(context: Monitoring, changed: () => void): () => void {
     // After a restart of the controller nobody has called start: the repeated announcements begin here.
     if (context.active && !this.announcing.has(context.options.address)) this.announceOn(context, 0);
+    this.addresses.prepareToAnnounce?.();
     return this.addresses.watch(changed);
   }
 
