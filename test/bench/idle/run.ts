@@ -102,13 +102,17 @@ const processesOf = (node: string): readonly Process[] =>
 
 const mb = (kb: number): string => (kb / 1024).toFixed(1);
 
+const NODES = ['a', 'b'];
+/** Where the group runs: either, both started at the same time. */
+const activeNode = (): string | undefined =>
+  NODES.find((node) => read(join(cgroupOf(node), 'applications/idle/job/cgroup.events')).includes('populated 1'));
+
 const measure = async (seconds: number): Promise<void> => {
-  const nodes = ['a', 'b'];
-  const [began, before, used] = [systemClock.nowMs(), nodes.map(processesOf), nodes.map(daemonsMs)];
+  const [began, before, used] = [systemClock.nowMs(), NODES.map(processesOf), NODES.map(daemonsMs)];
   await systemClock.sleep(seconds * 1000);
   const tookMs = systemClock.nowMs() - began;
   const percent = (ms: number): string => ((100 * ms) / tookMs).toFixed(2);
-  for (const [index, node] of nodes.entries()) {
+  for (const [index, node] of NODES.entries()) {
     const table = new Table({ head: ['process', 'CPU %', 'switches/s', 'Rss MB', 'Pss MB', 'private MB'], style: { head: [], border: [] } });
     const both = { rssKb: 0, pssKb: 0, privateKb: 0 };
     for (const one of processesOf(node)) {
@@ -119,15 +123,16 @@ const measure = async (seconds: number): Promise<void> => {
     }
     table.push(['guard + controller', '', '', mb(both.rssKb), mb(both.pssKb), mb(both.privateKb)]);
     table.push(['all, with commands', percent(daemonsMs(node) - (used[index] ?? 0)), '', '', '', '']);
-    process.stdout.write(`\n${node === 'a' ? 'active' : 'standby'} node, timing ${values.timing}, ${seconds} s\n${table.toString()}\n`);
+    process.stdout.write(`\n${node === activeNode() ? 'active' : 'standby'} node, timing ${values.timing}, ${seconds} s\n${table.toString()}\n`);
   }
 };
 
 /** kill -9 of the guard that holds the group → the lease page is renewed by the next one. */
 const restartOnce = async (): Promise<number> => {
-  const page = `/tmp/understudy-lab-${values.id}/hosts/a/run/lease/idle`;
-  const guard = processesOf('a').find(({ name }) => name === 'guard');
-  if (guard === undefined) throw new Error('node a has no guard');
+  const node = activeNode() ?? '';
+  const page = `/tmp/understudy-lab-${values.id}/hosts/${node}/run/lease/idle`;
+  const guard = processesOf(node).find(({ name }) => name === 'guard');
+  if (guard === undefined) throw new Error(`node ${node} has no guard, or the group runs nowhere`);
   process.kill(guard.pid, 'SIGKILL');
   const killedMs = systemClock.nowMs();
   const left = read(page);
@@ -157,8 +162,8 @@ const lab = await startLab({
 });
 try {
   const deadlineMs = systemClock.nowMs() + 60_000;
-  while (!read(join(cgroupOf('a'), 'applications/idle/job/cgroup.events')).includes('populated 1')) {
-    if (systemClock.nowMs() > deadlineMs) throw new Error('the group did not start on node a within 60 s');
+  while (activeNode() === undefined) {
+    if (systemClock.nowMs() > deadlineMs) throw new Error('the group did not start within 60 s');
     await systemClock.sleep(100);
   }
   await systemClock.sleep(Number(values.settle) * 1000);
