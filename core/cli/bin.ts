@@ -10,7 +10,12 @@ if (major < 24) {
   );
   process.exitCode = 2;
 } else {
-  // The guard must be back within a fraction of a second after a crash: keep compiled code between starts.
-  module.enableCompileCache?.();
-  await import('./main.js');
+  const [word, ...words] = process.argv.slice(2);
+  const { enterDaemon, isDaemon } = await import('../daemon/daemon-entry.js');
+  // A daemon lives for months and must be back at once after a crash: the command line's libraries stay out of it.
+  if (isDaemon(word) && !words.some((each) => each === '--help' || each === '-h')) await enterDaemon(word, words);
+  else {
+    module.enableCompileCache?.();
+    await import('./main.js');
+  }
 }

@@ -1,0 +1,38 @@
+// Which daemon a word means, and the way into it that loads nothing else: no command line library, no other daemon. The
+// entries of the processes and `understudy guard|controller|run` come through here.
+import module from 'node:module';
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { type DaemonOptions, pathsOf } from './options.js';
+import { runDaemon } from './process-main.js';
+
+export type DaemonName = 'guard' | 'controller' | 'run';
+type Start = (options: DaemonOptions) => Promise<{ stop(): Promise<void> }>;
+
+const STARTS: Readonly<Record<DaemonName, () => Promise<Start>>> = {
+  guard: async () => (await import('./guard.js')).startGuard,
+  controller: async () => {
+    await import('reflect-metadata');
+    return (await import('./controller.js')).startController;
+  },
+  run: async () => (await import('./run.js')).startRun,
+};
+
+export const isDaemon = (word: string | undefined): word is DaemonName => word !== undefined && Object.hasOwn(STARTS, word);
+
+/** Runs the daemon in this process until it is told to end. */
+export const enterDaemon = async (name: DaemonName, words: readonly string[]): Promise<void> => {
+  // A daemon idles: what the optimizing compilers would gain it never notices, and their code and data are 9 MB of its memory.
+  setFlagsFromString('--no-opt');
+  setFlagsFromString('--no-maglev');
+  await runDaemon(name, words, async (options) => {
+    // Compiled code is read back only by a process with the same flags, and must not lie where others may write: so not in
+    // the directory that all of this user's processes share.
+    module.enableCompileCache(join(pathsOf(options).state, 'compiled'));
+    const start = await STARTS[name]();
+    const running = await start(options);
+    // Now, not at the end: a process that is killed has no end, and its successor is in a hurry.
+    module.flushCompileCache();
+    return running;
+  });
+};
