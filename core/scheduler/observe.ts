@@ -30,8 +30,8 @@ interface Watched {
   /** Ends the agent's watch. */
   unwatch: (() => void) | null;
   lastLookMs: number;
-  /** A look was given up and still runs somewhere: none is begun beside it. */
-  hung: boolean;
+  /** The round of the quarantine in which a look was given up that still runs somewhere: none is begun beside it until a clear. */
+  hungIn: number | null;
 }
 
 /** Changes that come faster than this are one change. */
@@ -134,7 +134,7 @@ export class Observer {
   private async ask(agent: Agent, watched: Watched): Promise<MonitorResult> {
     const { group, resource } = watched;
     const name = resourceName(group.id, resource.id);
-    if (watched.hung) {
+    if (watched.hungIn === this.quarantine.round) {
       this.quarantine.gaveUp(resource.type, `monitor of ${name}`);
       return { state: 'unknown', reason: 'the last look is still running' };
     }
@@ -149,14 +149,14 @@ export class Observer {
     if (outcome.kind === 'value') return typeof outcome.value === 'string' ? { state: outcome.value } : outcome.value;
     if (outcome.kind === 'threw') return { state: 'unknown', reason: reasonOf(outcome.error) };
     if (!outcome.settled) {
-      watched.hung = true;
+      watched.hungIn = this.quarantine.round;
       this.quarantine.gaveUp(resource.type, `monitor of ${name}`);
     }
     return { state: 'unknown', reason: `no answer within ${limitMs} ms` };
   }
 
   private settledLate(watched: Watched): void {
-    watched.hung = false;
+    watched.hungIn = null;
     this.quarantine.settledLate(watched.resource.type);
   }
 
@@ -260,7 +260,7 @@ export class Observer {
         generation: 0,
         unwatch: null,
         lastLookMs: Number.NEGATIVE_INFINITY,
-        hung: false,
+        hungIn: null,
       };
       this.watched.set(name, watched);
     }

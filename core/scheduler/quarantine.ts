@@ -21,6 +21,8 @@ export class Quarantine {
   private readonly running = new Map<string, number>();
   private readonly calls = new AsyncLocalStorage<string>();
   private mark: number | null = null;
+  /** Grows with every `clear`: what hung before it is not waited for any longer, and may be called once more. */
+  round = 0;
 
   constructor(
     @inject(Clock) private readonly clock: Clock,
@@ -95,6 +97,7 @@ export class Quarantine {
 
   /** An operator's `clear` tries every agent again. */
   clear(): void {
+    this.round += 1;
     for (const { type } of this.types) this.lift(type, 'cleared by an operator');
     this.running.clear();
   }

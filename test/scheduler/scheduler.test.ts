@@ -256,6 +256,25 @@ test('a monitor that never settles: one call at a time, then its agent is quaran
   t.is(quarantine.reason('fake'), null);
 });
 
+test('a monitor that never settles: after a clear it is asked once more, and believed when it answers', async (t) => {
+  const { agent, clock, guard, say, quarantine, cycle } = await world(t, { groups: [group([resource('app')])] });
+  let asked = 0;
+  agent.during = () => {
+    asked += 1;
+    return new Promise<void>(() => undefined);
+  };
+  await clock.advanceAsync(10_000);
+  await say(guard.setOrders('g', { clears: 1 }));
+  await clock.advanceAsync(10_000);
+  t.is(asked, 2, 'one more call for one clear');
+  t.not(quarantine.reason('fake'), null);
+  agent.during = () => undefined;
+  await say(guard.setOrders('g', { clears: 2 }));
+  await clock.advanceAsync(5000);
+  t.is(quarantine.reason('fake'), null);
+  t.is(cycle.last?.observed.groups['g']?.resources['app']?.state, 'offline');
+});
+
 test('a plugin that cannot be loaded: only its own resources are unknown', async (t) => {
   const { cycle, clock } = await world(t, { groups: [group([resource('good'), resource('bad', [], { type: 'broken' })])] });
   await clock.advanceAsync(10);
