@@ -31,8 +31,8 @@ export class LeaseWatch {
     private readonly group: string,
   ) {
     this.#file = join(lab.topology.directory, 'services', 'witness.state');
-    this.#look();
     this.#timer = systemClock.every(LOOK_MS, () => this.#look());
+    this.#look();
   }
 
   get writes(): readonly LeaseWrite[] {
@@ -51,7 +51,9 @@ export class LeaseWatch {
   /** The log is a file of records, written in place: magic, length, two sums, JSON; a new file begins with a snapshot. */
   #look(): void {
     const atMs = systemClock.nowMs();
-    const { ino } = statSync(this.#file);
+    const ino = statSync(this.#file, { throwIfNoEntry: false })?.ino;
+    // The lab is gone, by the end of the drill or its failure.
+    if (ino === undefined) return this.stop();
     if (ino !== this.#inode) [this.#inode, this.#offset] = [ino, 0];
     const file = openSync(this.#file, 'r');
     try {
