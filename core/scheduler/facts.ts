@@ -78,7 +78,7 @@ export class Facts {
     const bad = result.state === 'faulted' || (result.state === 'offline' && expected);
     const fact: Omit<ResourceFact, 'sinceMs' | 'atMs'> = {
       state: result.state,
-      reason: result.reason ?? '',
+      reason: result.reason ?? (bad && result.state === 'offline' ? 'it ended by itself' : ''),
       degraded: result.state === 'online' ? (result.degraded ?? null) : null,
       role: result.role ?? (result.state === 'unknown' ? before.role : null),
       source,

@@ -135,9 +135,10 @@ test('an application that dies: seen by its watch, restarted at once, and a new 
   await hold();
   await clock.advanceAsync(100);
   agent.calls.length = 0;
-  agent.state.set('app', { state: 'offline', reason: 'its cgroup is empty' });
+  agent.state.set('app', { state: 'offline' });
   agent.changed.get('app')!();
   await clock.advanceAsync(0);
+  t.is(events.find(({ kind, data }) => kind === 'incident.begin' && data?.['kind'] === 'fault')?.because, 'app: it ended by itself');
   t.deepEqual(
     agent.calls,
     ['stop app', 'start app'].filter((call) => agent.calls.includes(call)),
