@@ -1,5 +1,6 @@
 // The engine dies, hangs and comes back, and the application does not notice: same process, same epoch, no request lost. Where
 // the engine does not come back, the leash or the watchdog ends the group and the peer serves after W, never two at once.
+// Timing `fast`: a busy machine may stand still for a second, which `lan` (D = 1.25 s) rightly answers with a self-fence.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,14 +17,14 @@ if (obstacle !== null) anyTest(`skipped: needs root (${obstacle})`, (t) => t.pas
 const ID = `dr${randomBytes(3).toString('hex')}`;
 const BARE_ID = `dr${randomBytes(3).toString('hex')}`;
 const GROUP = 'web';
-/** The lan profile. */
-const W_MS = 3000;
+/** The fast profile. */
+const [W_MS, D_MS, S_MS, WATCHDOG_MS] = [8000, 4000, 2000, 6000];
 type Engine = 'guard' | 'controller' | 'leash';
 
 let lab: DrillLab;
 anyTest.serial.before(async () => {
   if (obstacle !== null) return;
-  lab = await DrillLab.start(ID);
+  lab = await DrillLab.start(ID, { timing: 'fast' });
   await lab.settled();
 });
 anyTest.after.always(() => {
@@ -118,7 +119,7 @@ const takenOver = async (t: ExecutionContext, on: DrillLab, leases: LeaseWatch, 
   });
   const acquiring = (await on.events(before.standby, 'lease.acquiring', beganMs)).at(-1);
   const waitedMs = (acquiring?.monoMs ?? 0) - (leases.lastOf(before.epoch)?.notBeforeMs ?? Infinity);
-  t.true(waitedMs >= W_MS && waitedMs < W_MS + 1500, `taken over ${waitedMs} ms after the last renewal`);
+  t.true(waitedMs >= W_MS && waitedMs < W_MS + 3000, `taken over ${waitedMs} ms after the last renewal`);
   t.deepEqual(await on.overlaps(), []);
 };
 
@@ -137,7 +138,7 @@ test('kill -9 of all of understudy and the leash: the watchdog resets the host, 
   await takenOver(t, lab, leases, before, beganMs);
   leases.stop();
   t.is((await lab.status()).bites.length, bites + 1);
-  t.true((await appEndedAfter(lab, before.active, beganMs)) <= 2200, 'ended by the watchdog');
+  t.true((await appEndedAfter(lab, before.active, beganMs)) <= WATCHDOG_MS + 200, 'ended by the watchdog');
   await lab.fault('power-on', before.active);
   t.is((await lab.settled()).active, before.standby);
 });
@@ -148,7 +149,7 @@ test('the first lab goes down and leaves nothing', async (t) => {
 });
 
 test('without a watchdog, kill -9 of all but the leash: the leash stops the group, the peer serves after W, never two; the next run comes back as the standby', async (t) => {
-  lab = await DrillLab.start(BARE_ID, { settings: { watchdog: 'none', fencing: { policy: 'none', unsafe: true } } });
+  lab = await DrillLab.start(BARE_ID, { timing: 'fast', settings: { watchdog: 'none', fencing: { policy: 'none', unsafe: true } } });
   const before = await lab.settled();
   const leases = new LeaseWatch(lab, GROUP);
   await lab.until('a renewal', 3000, () => Number.isFinite(leases.lastOf(before.epoch)?.notBeforeMs));
@@ -158,7 +159,7 @@ test('without a watchdog, kill -9 of all but the leash: the leash stops the grou
   leases.stop();
   const endedMs = await appEndedAfter(lab, before.active, beganMs);
   // D, the leash's margin, and S as the bound of the stop itself.
-  t.true(endedMs <= 1250 + 100 + 750, `the application ended after ${endedMs} ms`);
+  t.true(endedMs <= D_MS + 100 + S_MS, `the application ended after ${endedMs} ms`);
   t.regex(readFileSync(join(lab.paths(before.active).log, 'leash.out'), 'utf8'), new RegExp(`everything of epoch ${before.epoch} is verified gone`));
   const facts = (await lab.status()).hosts.find(({ node }) => node === before.active);
   t.true(facts?.power, 'nothing resets this host');

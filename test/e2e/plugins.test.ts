@@ -1,5 +1,6 @@
 // What users bring: a plugin in one .ts file that throws, hangs or holds the event loop, and a route-table script used as a
 // hook. The lease and the heartbeats must not notice the one; the other must work unchanged, in its place.
+// Timing `fast`: a busy machine may stand still for a second, which `lan` (D = 1.25 s) rightly answers with a self-fence.
 import { randomBytes } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -55,7 +56,7 @@ anyTest.serial.before(async () => {
     },
     odd: { ...often, resources: { thrower: odd('thrower'), hanger: odd('hanger'), blocker: odd('blocker') } },
   };
-  lab = await DrillLab.start(ID, { groups, settings: { plugins: [join(directory, 'odd.ts')] } });
+  lab = await DrillLab.start(ID, { groups, timing: 'fast', settings: { plugins: [join(directory, 'odd.ts')] } });
   // The lab's own endpoint is known only now; nothing calls the script before the first failover.
   const client = createRequire(import.meta.url).resolve('@aws-sdk/client-ec2');
   writeFileSync(script('aws'), TINY_AWS(process.execPath, client, lab.endpoint));
@@ -91,8 +92,8 @@ const contained = async (t: ExecutionContext, type: string, how: string, seen: (
     watch.stop();
     const times = watch.writes.filter(({ notBeforeMs }) => notBeforeMs >= beganMs).map(({ seenMs }) => seenMs);
     const longestMs = Math.max(...times.map((time, index) => time - (times[index - 1] ?? beganMs)));
-    // R is 250 ms and D is 1250 ms: renewals come although the controller is busy or gone.
-    t.true(times.length >= (systemClock.nowMs() - beganMs) / 500 && longestMs < 1000, `renewals of ${['web', 'odd'][at]}: ${times.length}, the longest pause ${longestMs.toFixed(0)} ms`);
+    // R is 1 s and D is 4 s: renewals come although the controller is busy or gone.
+    t.true(times.length >= (systemClock.nowMs() - beganMs) / 2000 && longestMs < 3000, `renewals of ${['web', 'odd'][at]}: ${times.length}, the longest pause ${longestMs.toFixed(0)} ms`);
   }
   t.deepEqual(await lab.events(web.standby, 'peer.suspect', beganMs), []);
   t.deepEqual(await lab.events(web.standby, 'lease.acquiring', beganMs), []);
