@@ -166,7 +166,11 @@ export const outcomeOf = (checked: CheckedOrder, { observed, plan }: LastCycle, 
     // Between two nodes for a moment; for longer it means that nobody else can take it.
     const settled = ({ id }: { readonly id: string }) => activeIn(id) !== null && stateOf(id) !== 'starting';
     return groups.every(settled) || waitedMs > SETTLE_MS
-      ? done(groups.length === 0 ? `${node} ran nothing` : groups.map(({ id }) => `${id} is on ${activeIn(id) ?? 'no node: none is ready to take it'}`).join(', '))
+      ? done(
+          groups.length === 0
+            ? `${node} ran nothing`
+            : groups.map(({ id }) => `${id} is on ${activeIn(id) ?? 'no node: none is ready to take it'}`).join(', '),
+        )
       : null;
   }
   const [group] = groups;

@@ -111,7 +111,8 @@ const resourceView = (
     const at = { id, type, node: active, since: null };
     if (report === undefined) return { ...at, state: 'unknown', reason: `the controller of ${active} does not report` };
     // What a silent node said last is no longer known to be so.
-    if (holder?.state !== 'member') return { ...at, state: 'unknown', reason: `${active} is ${holder?.state}; it was ${report.state} by its last report` };
+    if (holder?.state !== 'member')
+      return { ...at, state: 'unknown', reason: `${active} is ${holder?.state}; it was ${report.state} by its last report` };
     return { ...at, state: report.state, reason: report.reason };
   }
   const seen = observed.groups[group.id]?.resources[id];

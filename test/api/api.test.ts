@@ -90,7 +90,11 @@ test('status on a standby: resources as the holder reports them, and how ready t
 
   guard.current = { ...guard.current, peers: guard.current.peers.map((peer) => ({ ...peer, state: 'lost' as const })) };
   await say(guard.current);
-  t.like((await api.status()).groups[0]?.resources[0], { node: 'b', state: 'unknown', reason: 'b is lost; it was online by its last report' });
+  t.like((await api.status()).groups[0]?.resources[0], {
+    node: 'b',
+    state: 'unknown',
+    reason: 'b is lost; it was online by its last report',
+  });
 });
 
 test('the controller is away: the guard answers for ownership; nobody there: NO_DAEMON', async (t) => {
@@ -207,7 +211,9 @@ test('a node that is heard, or this one, is not taken as off; a silent one is, f
   guard.current = { ...guard.current, peers: guard.current.peers.map((peer) => ({ ...peer, state: 'lost' as const })) };
   await say(guard.current);
   t.is((await confirm('b')).message, 'recorded');
-  t.deepEqual(guard.confirmed, [{ group: 'g', node: 'b', bootId: 'boot-b', forEpoch: 7, evidence: 'kim confirmed that it is off: the plug is out' }]);
+  t.deepEqual(guard.confirmed, [
+    { group: 'g', node: 'b', bootId: 'boot-b', forEpoch: 7, evidence: 'kim confirmed that it is off: the plug is out' },
+  ]);
   const { value } = (await readJournal(journalDir(paths))).filter(({ kind }) => kind === 'order').map(({ data }) => ({ value: data }))[0]!;
   t.like(value, { verb: 'fence-confirm', by: 'kim', node: 'b' });
 

@@ -34,11 +34,18 @@ const whole = (text: string): string => {
   const part = document.toJS() as Record<string, unknown>;
   const keys = Object.keys(part);
   const group = REST.groups['web']!;
-  const isResources = keys.every((key) => typeof (part[key] as { use?: unknown } | null)?.use === 'string' && key !== 'arbiter' && key !== 'fencing');
+  const isResources = keys.every(
+    (key) => typeof (part[key] as { use?: unknown } | null)?.use === 'string' && key !== 'arbiter' && key !== 'fencing',
+  );
   if (isResources) return stringify({ ...REST, groups: { web: { ...group, resources: part } } });
-  if (keys.every((key) => (HOOK_POINTS as readonly string[]).includes(key))) return stringify({ ...REST, groups: { web: { ...group, hooks: part } } });
-  if (keys.every((key) => ['hooks', 'resources', 'takeover', 'confirm', 'failback', 'failover', 'prefer'].includes(key))) return stringify({ ...REST, groups: { web: { ...group, ...part } } });
-  const groups = Object.entries((part['groups'] as Record<string, Group> | undefined) ?? REST.groups).map(([name, one]) => [name, { ...group, ...one }]);
+  if (keys.every((key) => (HOOK_POINTS as readonly string[]).includes(key)))
+    return stringify({ ...REST, groups: { web: { ...group, hooks: part } } });
+  if (keys.every((key) => ['hooks', 'resources', 'takeover', 'confirm', 'failback', 'failover', 'prefer'].includes(key)))
+    return stringify({ ...REST, groups: { web: { ...group, ...part } } });
+  const groups = Object.entries((part['groups'] as Record<string, Group> | undefined) ?? REST.groups).map(([name, one]) => [
+    name,
+    { ...group, ...one },
+  ]);
   return stringify({ ...REST, ...part, groups: Object.fromEntries(groups) as unknown });
 };
 

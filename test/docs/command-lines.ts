@@ -47,11 +47,13 @@ export const unknownIn = (words: readonly string[], commands: readonly { readonl
     }
     if (!word.startsWith('-') || word === '--help') continue;
     const flag = word.replace(/=.*$/, '');
-    if (!command.options.some((option) => option.long === flag || option.short === flag || option.long === flag.replace(/^--/, '--no-'))) wrong.push(`${path} has no option ${flag}`);
+    if (!command.options.some((option) => option.long === flag || option.short === flag || option.long === flag.replace(/^--/, '--no-')))
+      wrong.push(`${path} has no option ${flag}`);
   }
   const choices = command.registeredArguments[0]?.argChoices;
   const first = rest.find((word) => !word.startsWith('-'));
-  if (choices !== undefined && first !== undefined && !choices.includes(first) && !/^[A-Z|a-z]*\|/.test(first) && !/^[A-Z]+$/.test(first)) wrong.push(`${path} does not take ${first}`);
+  if (choices !== undefined && first !== undefined && !choices.includes(first) && !/^[A-Z|a-z]*\|/.test(first) && !/^[A-Z]+$/.test(first))
+    wrong.push(`${path} does not take ${first}`);
   return wrong;
 };
 
@@ -64,7 +66,12 @@ export const told = (): readonly { readonly file: string; readonly command: stri
       readFileSync(file, 'utf8')
         .split('\n')
         .filter((line) => !/^\s*(\/\/|\/?\*)/.test(line))
-        .flatMap((line) => [...line.matchAll(/(?:`|'|: |[Rr]un |with |See |, )understudy ([a-z]+)(?=[ `'.,;])/g)].map(([, command = '']) => ({ file, command })))
+        .flatMap((line) =>
+          [...line.matchAll(/(?:`|'|: |[Rr]un |with |See |, )understudy ([a-z]+)(?=[ `'.,;])/g)].map(([, command = '']) => ({
+            file,
+            command,
+          })),
+        )
         .filter(({ command }) => !PROSE.has(command)),
     );
 

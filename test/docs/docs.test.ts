@@ -44,19 +44,28 @@ test('docs/reference/events.md: exactly the kinds that the code writes, and all 
   t.true(written.length > 40, 'the scan finds them');
   const text = page('docs/reference/events.md');
   t.deepEqual([...named(text, /`([a-z.-]+)`/g)].sort(), written);
-  t.deepEqual(readKinds().filter((kind) => !written.includes(kind) && !text.includes(`\`${kind}\``)), []);
+  t.deepEqual(
+    readKinds().filter((kind) => !written.includes(kind) && !text.includes(`\`${kind}\``)),
+    [],
+  );
 });
 
 test('docs/reference/hooks.md: every point in the order of the model, and those that nothing runs are named', (t) => {
   const text = page('docs/reference/hooks.md');
   const rows = text.split('\n').filter((line) => /^\| `(before|after|on)[A-Z]/.test(line));
-  t.deepEqual(rows.map((row) => /`(\w+)`/.exec(row)![1]), [...HOOK_POINTS]);
-  t.deepEqual(rows.filter((row) => row.includes('| not yet')).map((row) => /`(\w+)`/.exec(row)![1]), HOOK_POINTS.filter((point) => !fired().has(point)));
+  t.deepEqual(
+    rows.map((row) => /`(\w+)`/.exec(row)![1]),
+    [...HOOK_POINTS],
+  );
+  t.deepEqual(
+    rows.filter((row) => row.includes('| not yet')).map((row) => /`(\w+)`/.exec(row)![1]),
+    HOOK_POINTS.filter((point) => !fired().has(point)),
+  );
   const moment = { epoch: 1, from: null, to: null, incident: null, because: '', role: 'active' } as const;
   t.deepEqual(named(text, /`(UNDERSTUDY_\w+)`/g), Object.keys(hookEnvironment({ cluster: 'c', node: 'a' }, 'g', 'onFault', moment)));
 });
 
-test('docs/reference/plugin-api.md: its members are the contract\'s', (t) => {
+test("docs/reference/plugin-api.md: its members are the contract's", (t) => {
   const contract = readFileSync('core/plugin/contract.ts', 'utf8');
   const membersOf = (name: string) => {
     const [, body = ''] = new RegExp(`export interface ${name}[^{]*\\{\\n([^]*?)\\n\\}`).exec(contract) ?? [];
@@ -70,10 +79,16 @@ test('docs/reference/plugin-api.md: its members are the contract\'s', (t) => {
 });
 
 test('links: every relative one leads to a file', (t) => {
-  const dead = all.flatMap((one) => linksOf(one).filter((target) => !existsSync(join(dirname(one.file), target))).map((target) => `${one.file}: ${target}`));
+  const dead = all.flatMap((one) =>
+    linksOf(one)
+      .filter((target) => !existsSync(join(dirname(one.file), target)))
+      .map((target) => `${one.file}: ${target}`),
+  );
   t.deepEqual(dead, []);
   const index = linksOf({ file: 'docs/index.md', text: page('docs/index.md') }).map((target) => join('docs', target));
-  const missing = all.map(({ file }) => file).filter((file) => file.startsWith('docs/') && file !== 'docs/index.md' && !file.startsWith('docs/adr/') && !index.includes(file));
+  const missing = all
+    .map(({ file }) => file)
+    .filter((file) => file.startsWith('docs/') && file !== 'docs/index.md' && !file.startsWith('docs/adr/') && !index.includes(file));
   t.deepEqual(missing, [], 'docs/index.md leads to every page');
 });
 
@@ -81,7 +96,10 @@ test('commands in code blocks: each exists, with these options', async (t) => {
   const commands = await allCommands();
   const lines = all.flatMap((one) => blocksOf(one).flatMap(linesOf));
   t.true(lines.length > 40, `${lines.length} found`);
-  t.deepEqual(lines.flatMap(({ words, where }) => unknownIn(words, commands).map((what) => `${where}: ${what}`)), []);
+  t.deepEqual(
+    lines.flatMap(({ words, where }) => unknownIn(words, commands).map((what) => `${where}: ${what}`)),
+    [],
+  );
   t.deepEqual(unknownIn(['lab', 'exec', 'a', '--', 'understudy', 'statsu'], commands), ['there is no command statsu']);
   t.deepEqual(unknownIn(['status', '--wach'], commands), ['status has no option --wach']);
   t.deepEqual(unknownIn(['lab', 'fly'], commands), ['there is no command lab fly']);
@@ -89,7 +107,10 @@ test('commands in code blocks: each exists, with these options', async (t) => {
 
 test('commands that the program tells people to type exist', async (t) => {
   const commands = (await allCommands()).map(({ command }) => command.name());
-  t.deepEqual(told().filter(({ command }) => !commands.includes(command)), []);
+  t.deepEqual(
+    told().filter(({ command }) => !commands.includes(command)),
+    [],
+  );
 });
 
 const yaml = all.flatMap((one) => blocksOf(one).filter(({ language }) => language === 'yaml'));
@@ -109,7 +130,10 @@ for (const name of ['overlay-ip', 'secondary-ip', 'ip-address']) {
     for (const warning of await warningsOf(text)) t.true(readme.includes(warning), warning);
     const cut = parse(text) as { groups: Record<string, { resources: Record<string, object> }> };
     for (const resource of Object.values(Object.values(cut.groups)[0]!.resources)) Object.assign(resource, { adress: 'x' });
-    t.true((await problemsOf(stringify(cut))).some((problem) => problem.includes('adress')), 'the check reaches the agents\' options');
+    t.true(
+      (await problemsOf(stringify(cut))).some((problem) => problem.includes('adress')),
+      "the check reaches the agents' options",
+    );
   });
 }
 
@@ -118,10 +142,19 @@ test('docs/explanation/timing.md: the worst cases are those that check computes'
   for (const name of ['lan', 'fast', 'standard'] as const) {
     const proof = proveTiming(timingProfile(name));
     const [row = ''] = text.split('\n').filter((line) => line.startsWith(`| \`${name}\``));
-    const cells = [proof.takeoverWorstMs, proof.preemptWorstMs.renewal, proof.preemptWorstMs.none, proof.plannedWorstMs].map((ms) => `${(ms / 1000).toFixed(2)} s`);
-    t.deepEqual(row.split('|').map((cell) => cell.trim()).slice(2, 6), cells);
+    const cells = [proof.takeoverWorstMs, proof.preemptWorstMs.renewal, proof.preemptWorstMs.none, proof.plannedWorstMs].map(
+      (ms) => `${(ms / 1000).toFixed(2)} s`,
+    );
+    t.deepEqual(
+      row
+        .split('|')
+        .map((cell) => cell.trim())
+        .slice(2, 6),
+      cells,
+    );
   }
-  for (const { id, text: formula } of proveTiming(timingProfile('standard')).inequalities) t.true(text.includes(`| ${id} | \`${formula}\` |`), `${id} ${formula}`);
+  for (const { id, text: formula } of proveTiming(timingProfile('standard')).inequalities)
+    t.true(text.includes(`| ${id} | \`${formula}\` |`), `${id} ${formula}`);
 });
 
 const DIRECTORY = 'dist/docs-plugins';
@@ -138,5 +171,8 @@ test('plugins in the pages: they compile with the strict settings of the templat
   const compiled = await systemExec().run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', DIRECTORY], { timeoutMs: 50_000 });
   t.is(`${compiled.stdout}${compiled.stderr}`, '');
   const { found } = await loadPlugins({ builtin: false, directories: [], configured: files.map((file) => resolve(file)) });
-  t.deepEqual(found.map(({ problems }) => problems), files.map(() => []));
+  t.deepEqual(
+    found.map(({ problems }) => problems),
+    files.map(() => []),
+  );
 });

@@ -28,14 +28,16 @@ const sourcesOf = (room: string): readonly string[] =>
     .filter((file) => file.endsWith('.ts'))
     .map((file) => readFileSync(join('core', room, file), 'utf8').replaceAll(/^\s*(\/\/|\/?\*).*$/gm, ''));
 
-const dotted = (source: string): readonly string[] => [...source.matchAll(/'([a-z]+\.[a-z-]+)'/g)].map(([, kind = '']) => kind).filter((kind) => !FILES.test(kind));
+const dotted = (source: string): readonly string[] =>
+  [...source.matchAll(/'([a-z]+\.[a-z-]+)'/g)].map(([, kind = '']) => kind).filter((kind) => !FILES.test(kind));
 
 export const writtenKinds = (): readonly string[] => {
   const kinds = new Set<string>();
   for (const source of ROOMS.flatMap(sourcesOf)) {
     for (const kind of dotted(source)) kinds.add(kind);
     for (const [, kind = ''] of source.matchAll(BARE)) kinds.add(kind);
-    for (const [, prefix = ''] of source.matchAll(/kind: [^\n]*`([a-z]+)\.\$\{/g)) for (const state of COMPOSED[prefix] ?? ['of-which-states']) kinds.add(`${prefix}.${state}`);
+    for (const [, prefix = ''] of source.matchAll(/kind: [^\n]*`([a-z]+)\.\$\{/g))
+      for (const state of COMPOSED[prefix] ?? ['of-which-states']) kinds.add(`${prefix}.${state}`);
   }
   return [...kinds].sort();
 };
@@ -45,4 +47,8 @@ export const readKinds = (): readonly string[] => [...new Set(sourcesOf('planner
 
 /** Hook points that something runs: named by a room that drives the group. */
 export const fired = (): ReadonlySet<string> =>
-  new Set(['scheduler', 'planner'].flatMap(sourcesOf).flatMap((source) => [...source.matchAll(/'((?:before|after|on)[A-Z]\w+)'/g)].map(([, point = '']) => point)));
+  new Set(
+    ['scheduler', 'planner']
+      .flatMap(sourcesOf)
+      .flatMap((source) => [...source.matchAll(/'((?:before|after|on)[A-Z]\w+)'/g)].map(([, point = '']) => point)),
+  );

@@ -40,7 +40,10 @@ export const blocksOf = ({ file, text }: Page): readonly Block[] => {
     let end = begin;
     while (end < lines.length && inside(lines[end]!)) end += 1;
     const cut = fence === null ? 4 : fence[1]!.length;
-    const body = lines.slice(begin, end).map((line) => line.slice(cut)).join('\n');
+    const body = lines
+      .slice(begin, end)
+      .map((line) => line.slice(cut))
+      .join('\n');
     blocks.push({ file, line: begin + 1, language: fence === null ? 'indented' : fence[2]!, text: body });
     at = end;
   }

@@ -48,14 +48,19 @@ const usageOf = (path: string, command: Command): string => {
 };
 
 const optionRow = (option: Option): readonly string[] => {
-  const fallback = option.defaultValue === undefined || typeof option.defaultValue === 'boolean' ? '' : `\`${String(option.defaultValue)}\``;
+  const fallback =
+    option.defaultValue === undefined || typeof option.defaultValue === 'boolean' ? '' : `\`${String(option.defaultValue)}\``;
   return [`\`${option.flags}\``, fallback, option.description];
 };
 
 const sectionOf = (path: string, command: Command, depth: string): string => {
   const args = command.registeredArguments
     .filter(({ description, argChoices }) => description !== '' || argChoices !== undefined)
-    .map((argument) => [`\`${argument.name().toUpperCase()}\``, '', [argument.description, argument.argChoices?.map((one) => `\`${one}\``).join(' ')].filter(Boolean).join(': ')]);
+    .map((argument) => [
+      `\`${argument.name().toUpperCase()}\``,
+      '',
+      [argument.description, argument.argChoices?.map((one) => `\`${one}\``).join(' ')].filter(Boolean).join(': '),
+    ]);
   const rows = [...args, ...command.options.map(optionRow)];
   const example = examplesOf(command);
   return [
@@ -65,7 +70,9 @@ const sectionOf = (path: string, command: Command, depth: string): string => {
     '',
     ...(command.commands.length > 0 ? [] : ['```', usageOf(path, command), '```', '']),
     ...(rows.length > 0 ? [markdownTable(['argument or option', 'default', 'meaning'], rows), ''] : []),
-    ...(example === '' ? [] : ['For example:', '', '```', ...example.split('\n').map((line) => line.replace(/^See first [^:]*: /, '').trim()), '```', '']),
+    ...(example === ''
+      ? []
+      : ['For example:', '', '```', ...example.split('\n').map((line) => line.replace(/^See first [^:]*: /, '').trim()), '```', '']),
     ...command.commands.flatMap((sub) => sectionOf(`${path} ${sub.name()}`, sub, `${depth}#`).split('\n')),
   ].join('\n');
 };
@@ -75,7 +82,13 @@ export const commandReference = async (): Promise<string> => {
   const commands = await allCommands();
   const groups = [...new Set(commands.map(({ group }) => group))];
   return groups
-    .map((group) => [`## ${group}`, '', ...commands.filter((one) => one.group === group).map(({ command }) => sectionOf(`understudy ${command.name()}`, command, '###'))].join('\n'))
+    .map((group) =>
+      [
+        `## ${group}`,
+        '',
+        ...commands.filter((one) => one.group === group).map(({ command }) => sectionOf(`understudy ${command.name()}`, command, '###')),
+      ].join('\n'),
+    )
     .join('\n')
     .trimEnd();
 };
@@ -96,6 +109,20 @@ export const configMessages = (folder = 'test/config/broken'): string =>
     .map((name) => {
       const words = name.replace(/^\d+-|\.\w+$/g, '').replaceAll('-', ' ');
       const read = (file: string) => readFileSync(`${folder}/${file}`, 'utf8').trimEnd();
-      return [`## ${words[0]!.toUpperCase()}${words.slice(1)}`, '', `\`${name}\``, '', '```text', read(name), '```', '', 'gets', '', '```text', read(name.replace(/\.\w+$/, '.txt')), '```'].join('\n');
+      return [
+        `## ${words[0]!.toUpperCase()}${words.slice(1)}`,
+        '',
+        `\`${name}\``,
+        '',
+        '```text',
+        read(name),
+        '```',
+        '',
+        'gets',
+        '',
+        '```text',
+        read(name.replace(/\.\w+$/, '.txt')),
+        '```',
+      ].join('\n');
     })
     .join('\n\n');
