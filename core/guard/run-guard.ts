@@ -8,6 +8,8 @@ import type { GuardView } from '../model/lease.js';
 import { adoptable, leftoverOf } from '../ownership/adoption.js';
 import { mayPet, needsDog } from '../ownership/machine.js';
 import { beatOf, initialState } from '../ownership/state.js';
+import { nextOnGrid } from '../ownership/timing.js';
+import type { Timer } from '../system/clock.js';
 import { guardSocket, leashBeat } from '../system/paths.js';
 import { ArbiterDesk } from './arbiter-desk.js';
 import { ControlServer } from './control-server.js';
@@ -58,6 +60,7 @@ class Guard implements GuardHandle {
   readonly #gate: HostGate;
   readonly #end = new AbortController();
   #ready = false;
+  #ticks: Timer | null = null;
   #shown = '';
   #shownMs = Number.NEGATIVE_INFINITY;
 
@@ -175,9 +178,8 @@ class Guard implements GuardHandle {
     await listening;
     this.#ready = true;
     follow({ arbiter: this.#o.arbiter, clock, cluster: config.cluster, desk: this.#desk, owner: this.#owner, signal: this.#end.signal });
-    const ticks = clock.every(TICK_MS, () => this.#tick());
-    this.#end.signal.addEventListener('abort', () => ticks.cancel());
-    this.#tick();
+    this.#end.signal.addEventListener('abort', () => this.#ticks?.cancel());
+    this.#tickOnGrid();
   }
 
   view(): GuardView {
@@ -237,6 +239,14 @@ class Guard implements GuardHandle {
       offsetMs: -sleptMs,
       leashFired: page !== null && this.#pages.leashFired(group, page.epoch) !== 'no',
     };
+  }
+
+  /** At the same moments as the reads of the arbiter: one wake-up of the process for both. */
+  #tickOnGrid(): void {
+    this.#tick();
+    const nowMs = this.#leaseClock.nowMs();
+    // A timer may fire a little before its time: that moment is not waited for again.
+    this.#ticks = this.#o.clock.after(Math.ceil(nextOnGrid(nowMs + 1, TICK_MS) - nowMs), () => this.#tickOnGrid());
   }
 
   #tick(): void {
