@@ -47,7 +47,7 @@ export interface Settled {
 
 export interface DrillProbe {
   readonly report: ProbeReport | null;
-  /** Requests without an answer, those under way left out; resolves after two seconds of looking. A lost one stays lost. */
+  /** Requests without an answer since it began, those under way left out; resolves after two seconds of looking. A lost one stays lost. */
   lost(): Promise<number>;
   stop(): Promise<ProbeReport>;
 }
@@ -230,7 +230,7 @@ export class DrillLab {
     return /endpoint: (http\S+)/.exec(readFileSync(this.config, 'utf8'))?.[1] ?? '';
   }
 
-  /** A client of the first floating address; one at a time. Resolves at its first answer. */
+  /** A client of the first floating address; one at a time. Resolves two seconds after its first answer. */
   async probe(plan: Partial<Omit<ProbePlan, 'address'>> = {}): Promise<DrillProbe> {
     const forMs = plan.forMs ?? 300_000;
     const seen: { report: ProbeReport | null; failed: string | null; tallies: number; open: number[] } = { report: null, failed: null, tallies: 0, open: [] };
@@ -245,6 +245,10 @@ export class DrillLab {
       last(seen.failed ?? 'no answer');
       return (seen.report?.answered ?? 0) > 0;
     });
+    // Before the neighbours have found each other the first requests of a client are lost: they are no drill's.
+    const warm = seen.tallies + 8;
+    await this.until('eight tallies of the probe', 10_000, () => seen.tallies >= warm);
+    const before = Math.min(...seen.open);
     return {
       get report() {
         return seen.report;
@@ -252,7 +256,7 @@ export class DrillLab {
       lost: async () => {
         const enough = seen.tallies + 8;
         await this.until('eight tallies of the probe', 10_000, () => seen.tallies >= enough);
-        return Math.min(...seen.open);
+        return Math.max(0, Math.min(...seen.open) - before);
       },
       stop: async () => {
         await this.client.ask({ op: 'end-probe' });
