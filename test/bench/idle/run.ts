@@ -127,6 +127,9 @@ const measure = async (seconds: number): Promise<void> => {
   }
 };
 
+/** The self-fence deadline of a lease page, nanoseconds of the monotonic clock. */
+const deadlineOf = (page: string): number => Number(page.split(' ')[3]);
+
 /** kill -9 of the guard that holds the group → the lease page is renewed by the next one. */
 const restartOnce = async (): Promise<number> => {
   const node = activeNode() ?? '';
@@ -135,8 +138,9 @@ const restartOnce = async (): Promise<number> => {
   if (guard === undefined) throw new Error(`node ${node} has no guard, or the group runs nowhere`);
   process.kill(guard.pid, 'SIGKILL');
   const killedMs = systemClock.nowMs();
-  const left = read(page);
-  while (read(page) === left) {
+  const left = deadlineOf(read(page));
+  // The next guard first writes down what it takes over, with the old deadline; a renewal is a later one.
+  while (deadlineOf(read(page)) <= left) {
     if (systemClock.nowMs() - killedMs > 10_000) throw new Error('the lease page was not renewed within 10 s');
     await systemClock.sleep(2);
   }
