@@ -171,7 +171,7 @@ test('hooks run in the order that hooks list tells; the route script moves every
     return events.some(({ kind, data }) => kind === 'hook.done' && data?.['hook'] === 'plugin:odd') && events;
   });
   const hooks = story.filter(({ kind }) => kind === 'hook.done');
-  t.deepEqual(hooks.map(({ data }) => `${data?.['point']} ${data?.['hook']}`), listed.filter(({ on }) => on !== 'standby').map(({ point, name }) => `${point} ${name}`));
+  t.deepEqual(hooks.map(({ data }) => `${String(data?.['point'])} ${String(data?.['hook'])}`), listed.filter(({ on }) => on !== 'standby').map(({ point, name }) => `${point} ${name}`));
   const started = story.find(({ kind, data }) => kind === 'action.begin' && data?.['kind'] === 'start')?.monoMs ?? 0;
   const moved = story.find(({ kind, data }) => kind === 'hook.done' && JSON.stringify(data).includes('move-route'))?.monoMs ?? Infinity;
   t.true(moved <= started, 'routes first, then the service');

@@ -87,7 +87,7 @@ export class DrillLab {
   /** For `after.always`: removes what a failed drill left. With $DRILL_KEEP its journals and logs go to that directory first. */
   static sweep(id: string): void {
     const { DRILL_KEEP: keep } = process.env;
-    if (keep !== undefined && existsSync(labDirectory(id))) cpSync(labDirectory(id), join(keep, id), { recursive: true, filter: (path) => !/\.sock$/.test(path) });
+    if (keep !== undefined && existsSync(labDirectory(id))) cpSync(labDirectory(id), join(keep, id), { recursive: true, filter: (path) => !path.endsWith('.sock') });
     cleanLab(id);
   }
 
