@@ -72,7 +72,7 @@ test('plan touches nothing: every step with its calls, and the emulator hears no
   t.deepEqual(await lab.settled(20_000, 'web'), { active, standby, epoch });
 });
 
-test('freeze: what ends is not restarted, a dead node is not followed; unfreeze goes on', async (t) => {
+test('freeze: what ends is not restarted, a move is refused; unfreeze goes on', async (t) => {
   const { active } = await lab.settled(20_000, 'web');
   await lab.done(active, 'freeze', 'web', '--why', 'a drill');
   await shows(active, 'web', 'frozen', (seen) => seen.frozen);
@@ -173,7 +173,7 @@ test('the ladder: restart, failover, give up; clear begins anew', async (t) => {
   t.true(after.epoch > before.epoch);
 });
 
-test('after a power loss: events, explain and replay tell it on the survivor, without its controller', async (t) => {
+test('after a power loss: events, explain and replay tell it on the survivor', async (t) => {
   const { active, standby, epoch } = await lab.settled(20_000, 'web');
   await lab.fault('power-off', active);
   await shows(standby, 'web', 'taken over', (seen) => seen.active === standby && seen.state === 'online');
