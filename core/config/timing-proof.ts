@@ -85,7 +85,7 @@ export const proveTiming = (
     { ms: t.pollMs, what: 'until the last renewal is read (poll)' },
     { ms: t.takeoverWaitMs, what: 'the record unchanged for W: the old holder is certainly stopped' },
     attempt,
-    { ms: 0, what: `rank delay of the first in line (each further rank adds ${t.rankDelayMs} ms)` },
+    { ms: 0, what: `rank delay of the first in line (each further rank adds ${t.rankDelayMs + t.pollMs} ms)` },
   ];
   const preempt = (waitMs: number, what: string) => [{ ms: waitMs, what }, attempt];
   const preemptTerms = {

@@ -17,6 +17,7 @@ export const retryMs = (timing: Timing): number => Math.min(timing.renewMs, timi
 /** How long a candidate waits after RELEASED or other evidence: its rank, and behind a named successor a fair chance for that one. */
 export const candidateDelayMs = (timing: Timing, rank: number, successor: 'self' | 'other' | 'none'): number => {
   if (successor === 'self') return 0;
-  if (successor === 'none') return rank * timing.rankDelayMs;
+  // Two observers see the same thing up to a poll apart: less than that between two ranks would be no order at all.
+  if (successor === 'none') return rank * (timing.rankDelayMs + timing.pollMs);
   return (rank + 1) * timing.rankDelayMs + 2 * timing.pollMs + timing.attemptMs;
 };
