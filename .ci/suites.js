@@ -12,7 +12,11 @@ const SUITES = [
 
 const run = ({ argv, limitMin }) =>
   new Promise((resolve) => {
-    const child = spawn(argv[0], argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env: { ...process.env, PATH: `${process.cwd()}/node_modules/.bin:${process.env.PATH}` } });
+    const child = spawn(argv[0], argv.slice(1), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+      env: { ...process.env, PATH: `${process.cwd()}/node_modules/.bin:${process.env.PATH}` },
+    });
     let output = '';
     const keep = (chunk) => {
       process.stdout.write(chunk);
@@ -30,7 +34,8 @@ const run = ({ argv, limitMin }) =>
     });
   });
 
-const count = (output, what) => [...output.matchAll(new RegExp(`^\\s*(\\d+) ${what}`, 'gm'))].reduce((sum, match) => sum + Number(match[1]), 0);
+const count = (output, what) =>
+  [...output.matchAll(new RegExp(`^\\s*(\\d+) ${what}`, 'gm'))].reduce((sum, match) => sum + Number(match[1]), 0);
 
 let passed = 0;
 let failed = 0;
@@ -42,7 +47,12 @@ for (const suite of SUITES) {
   const { code, output } = await run(suite);
   const seconds = Number((process.hrtime.bigint() - began) / 1_000_000_000n);
   const good = suite.counts ? count(output, 'tests? passed') : Number(code === 0);
-  let bad = suite.counts ? count(output, 'tests? failed') + count(output, 'uncaught exceptions?') + count(output, 'unhandled rejections?') + count(output, 'tests? (?:skipped|todo)') : Number(code !== 0);
+  let bad = suite.counts
+    ? count(output, 'tests? failed') +
+      count(output, 'uncaught exceptions?') +
+      count(output, 'unhandled rejections?') +
+      count(output, 'tests? (?:skipped|todo)')
+    : Number(code !== 0);
   if (suite.counts && bad === 0 && (code !== 0 || good === 0)) bad = 1;
   passed += good;
   failed += bad;

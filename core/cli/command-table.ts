@@ -14,16 +14,36 @@ export interface CommandEntry {
   readonly load: () => Promise<CommandModule>;
 }
 
-const entry = (group: CommandEntry['group'], name: string, summary: string, load: CommandEntry['load']): CommandEntry => ({ name, summary, group, load });
+const entry = (group: CommandEntry['group'], name: string, summary: string, load: CommandEntry['load']): CommandEntry => ({
+  name,
+  summary,
+  group,
+  load,
+});
 
 export const COMMANDS: readonly CommandEntry[] = [
-  entry('Day 0', 'demo', 'a whole failover on this machine, shown and explained, in about half a minute', () => import('./commands/demo.js')),
-  entry('Day 0', 'check', 'checks the config: every problem at once, the timing proof, the worst-case takeover time', () => import('./commands/check.js')),
+  entry(
+    'Day 0',
+    'demo',
+    'a whole failover on this machine, shown and explained, in about half a minute',
+    () => import('./commands/demo.js'),
+  ),
+  entry(
+    'Day 0',
+    'check',
+    'checks the config: every problem at once, the timing proof, the worst-case takeover time',
+    () => import('./commands/check.js'),
+  ),
   entry('Day 0', 'plan', 'what an operation would do: every step, call and command, touching nothing', () => import('./commands/plan.js')),
   entry('Day 0', 'keygen', 'makes a cluster key file', () => import('./commands/keygen.js')),
   entry('Day 0', 'plugins', 'plugins that were found, their origin, version and contributions', () => import('./commands/plugins.js')),
   entry('Day 0', 'hooks', 'hooks of a group in the order in which they will run', () => import('./commands/hooks.js')),
-  entry('Day 0', 'permissions', 'the rights that the config needs outside the host, least privilege', () => import('./commands/permissions.js')),
+  entry(
+    'Day 0',
+    'permissions',
+    'the rights that the config needs outside the host, least privilege',
+    () => import('./commands/permissions.js'),
+  ),
   entry('Run', 'run', 'guard, controller and leash of this node, supervised', () => import('./commands/run.js')),
   entry('Run', 'guard', 'the guard alone: lease, heartbeats, watchdog', () => import('./commands/guard.js')),
   entry('Run', 'controller', 'the controller alone: agents, hooks, plugins, API', () => import('./commands/controller.js')),

@@ -36,10 +36,23 @@ export class DemoClient {
   static async open(lab: LabClient, signal: AbortSignal, say: (text: string) => void): Promise<DemoClient> {
     const client = new DemoClient(lab, await lab.ask({ op: 'status' }), signal, say);
     lab
-      .ask({ op: 'probe', plan: { kind: 'http', port: client.status.topology.ports[0] ?? 0, everyMs: PROBE_EVERY_MS, forMs: PROBE_LIMIT_MS, noteGapMs: 1000 } }, PROBE_LIMIT_MS, (message) => {
-        if (message.t === 'gap' && message.gap.before !== message.gap.after) client.#gaps.push(message.gap);
-        if (message.t === 'tally') client.#report = message.report;
-      })
+      .ask(
+        {
+          op: 'probe',
+          plan: {
+            kind: 'http',
+            port: client.status.topology.ports[0] ?? 0,
+            everyMs: PROBE_EVERY_MS,
+            forMs: PROBE_LIMIT_MS,
+            noteGapMs: 1000,
+          },
+        },
+        PROBE_LIMIT_MS,
+        (message) => {
+          if (message.t === 'gap' && message.gap.before !== message.gap.after) client.#gaps.push(message.gap);
+          if (message.t === 'tally') client.#report = message.report;
+        },
+      )
       // The end of the lab ends it, and that is no news.
       .catch((thrown: unknown) => (client.#trouble = reasonOf(thrown)));
     return client;
@@ -64,7 +77,10 @@ export class DemoClient {
   async understudy(node: string, ...words: readonly string[]): Promise<string> {
     const done = await this.lab.ask({ op: 'exec', node, argv: ['understudy', ...words], timeoutMs: 90_000 }, 100_000);
     if (done.exitCode === 0) return done.stdout;
-    throw new UnderstudyError('LAB_FAILED', `understudy ${words.join(' ')} on ${node}: ${(done.stderr || done.stdout).trim() || `exit ${done.exitCode}`}`);
+    throw new UnderstudyError(
+      'LAB_FAILED',
+      `understudy ${words.join(' ')} on ${node}: ${(done.stderr || done.stdout).trim() || `exit ${done.exitCode}`}`,
+    );
   }
 
   /** Resolves to the node on which the group is online. */
@@ -115,7 +131,12 @@ export class DemoClient {
 
   async summary(): Promise<{ overlaps: number; sweeps: number; answered: number; byNode: Readonly<Record<string, number>> }> {
     const { observer } = await this.lab.ask({ op: 'status' });
-    return { overlaps: observer?.overlaps.length ?? 0, sweeps: observer?.sweeps ?? 0, answered: this.#report?.answered ?? 0, byNode: this.#report?.answersByNode ?? {} };
+    return {
+      overlaps: observer?.overlaps.length ?? 0,
+      sweeps: observer?.sweeps ?? 0,
+      answered: this.#report?.answered ?? 0,
+      byNode: this.#report?.answersByNode ?? {},
+    };
   }
 
   async #poweredOn(): Promise<LabStatus['hosts']> {
@@ -141,7 +162,8 @@ export class DemoClient {
       this.signal.throwIfAborted();
       const found = await look();
       if (found !== null) return found;
-      if (systemClock.nowMs() > endMs) throw new UnderstudyError('TIMED_OUT', `not within ${limitMs / 1000} s: ${what}; last seen: ${this.#trouble}`);
+      if (systemClock.nowMs() > endMs)
+        throw new UnderstudyError('TIMED_OUT', `not within ${limitMs / 1000} s: ${what}; last seen: ${this.#trouble}`);
       await systemClock.sleep(POLL_MS, this.signal);
     }
   }

@@ -23,8 +23,13 @@ const orderedBy = (): string => process.env['SUDO_USER'] ?? process.env['USER'] 
 
 export const giveOrder = async (verb: string, target: { group?: string; node?: string; to?: string }, flags: OrderFlags): Promise<void> => {
   const timeoutMs = parseDurationMs(flags.timeout);
-  if (timeoutMs === null) throw new UnderstudyError('USAGE', `--timeout ${flags.timeout} is not a duration`, { hint: 'Write a number and a unit, e.g. --timeout 90s' });
-  const what = [verb, target.group, target.node, target.to === undefined ? undefined : `to ${target.to}`].filter((word) => word !== undefined).join(' ');
+  if (timeoutMs === null)
+    throw new UnderstudyError('USAGE', `--timeout ${flags.timeout} is not a duration`, {
+      hint: 'Write a number and a unit, e.g. --timeout 90s',
+    });
+  const what = [verb, target.group, target.node, target.to === undefined ? undefined : `to ${target.to}`]
+    .filter((word) => word !== undefined)
+    .join(' ');
   const answer = await withProgress(
     what,
     connect(flags).order({ verb, ...target, by: orderedBy(), why: flags.why ?? 'no reason was given', wait: flags.wait, timeoutMs }),

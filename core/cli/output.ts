@@ -6,7 +6,8 @@ import { reasonOf, UnderstudyError } from '../errors/errors.js';
 type Style = Parameters<typeof styleText>[0];
 
 /** Text in a style where the stream is a terminal that wants colour, else as it is. */
-export const styled = (style: Style, text: string, stream: NodeJS.WriteStream = process.stdout): string => styleText(style, text, { stream, validateStream: true });
+export const styled = (style: Style, text: string, stream: NodeJS.WriteStream = process.stdout): string =>
+  styleText(style, text, { stream, validateStream: true });
 
 /** Good, middling and bad states, coloured alike everywhere. */
 export const stateStyle = (state: string): Style => {
@@ -28,7 +29,23 @@ export const printTable = (head: readonly string[], rows: readonly (readonly str
   const table = new Table({
     head: [...head],
     style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': 2 },
-    chars: { top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '', left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '' },
+    chars: {
+      top: '',
+      'top-mid': '',
+      'top-left': '',
+      'top-right': '',
+      bottom: '',
+      'bottom-mid': '',
+      'bottom-left': '',
+      'bottom-right': '',
+      left: '',
+      'left-mid': '',
+      mid: '',
+      'mid-mid': '',
+      right: '',
+      'right-mid': '',
+      middle: '',
+    },
   });
   table.push(...rows.map((row) => [...row]));
   for (const line of table.toString().split('\n')) print(line.trimEnd());
@@ -58,7 +75,9 @@ export const withProgress = async <T>(what: string, work: Promise<T>): Promise<T
 /** Prints what went wrong and what to do next; returns the exit status for it. */
 export const reportFailure = (thrown: unknown): number => {
   if (!(thrown instanceof UnderstudyError)) {
-    process.stderr.write(`${styled('red', 'internal error:', process.stderr)} ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : reasonOf(thrown)}\n`);
+    process.stderr.write(
+      `${styled('red', 'internal error:', process.stderr)} ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : reasonOf(thrown)}\n`,
+    );
     return 1;
   }
   process.stderr.write(`${styled('red', 'error:', process.stderr)} ${thrown.message}\n`);

@@ -54,9 +54,20 @@ export interface ClusterConfig {
   readonly keyFile: string;
   readonly nodes: readonly NodeConfig[];
   readonly arbiter: { readonly use: string; readonly options: Readonly<Record<string, unknown>> };
-  readonly fencing: { readonly policy: FencingPolicy; readonly use: string | null; readonly unsafe: boolean; readonly options: Readonly<Record<string, unknown>> };
+  readonly fencing: {
+    readonly policy: FencingPolicy;
+    readonly use: string | null;
+    readonly unsafe: boolean;
+    readonly options: Readonly<Record<string, unknown>>;
+  };
   readonly timing: Timing;
-  readonly ports: { readonly heartbeat: number; readonly link: number; readonly witness: number; readonly api: number; readonly mirror: number };
+  readonly ports: {
+    readonly heartbeat: number;
+    readonly link: number;
+    readonly witness: number;
+    readonly api: number;
+    readonly mirror: number;
+  };
   /** `socket`: the lab's watchdog, one process outside the host; `{node}` in the path is this node. The device driver has an issue of its own. */
   readonly watchdog: { readonly driver: 'none' } | { readonly driver: 'socket'; readonly path: string };
   /** `table`: addresses are entries in a file instead of the OS (the lab without root); `{node}` in the path is this node. */

@@ -39,7 +39,10 @@ export const loadGuardConfig = async (options: DaemonOptions, paths: Paths, env:
 /** Parses in this process, and keeps the result for those that come after. Rejects as `loadGuardConfig`. */
 export const compileGuardConfig = async ({ config: named }: DaemonOptions, paths: Paths, env: NodeJS.ProcessEnv): Promise<GuardConfig> => {
   const found = await findConfig({ config: named, env });
-  const [{ parseConfigOrThrow }, { checkedArbiterOptions }] = await Promise.all([import('../config/parse.js'), import('../plugin/builtin-arbiter.js')]);
+  const [{ parseConfigOrThrow }, { checkedArbiterOptions }] = await Promise.all([
+    import('../config/parse.js'),
+    import('../plugin/builtin-arbiter.js'),
+  ]);
   const { config } = parseConfigOrThrow(found.text, found.file);
   const compiled: GuardConfig = { config, arbiterOptions: await checkedArbiterOptions(config) };
   const body = JSON.stringify(compiled);

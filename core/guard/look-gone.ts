@@ -34,13 +34,21 @@ const lineGone = (line: string, eyes: Eyes): boolean => {
     case 'addr':
       return operands.length === 2 && eyes.hasAddress(operands[1]!.split('/')[0]!) === false;
     case 'table':
-      return operands.length === 2 && !(eyes.read(operands[0]!) ?? '').split('\n').some((entry) => entry.trim().split(/\s+/)[1] === operands[1]);
+      return (
+        operands.length === 2 && !(eyes.read(operands[0]!) ?? '').split('\n').some((entry) => entry.trim().split(/\s+/)[1] === operands[1])
+      );
     case 'cgroup':
       return operands.length === 1 && cgroupGone(operands[0]!, eyes);
     case 'pidfile':
       return operands.length === 1 && pidfileGone(operands[0]!, eyes);
     case 'mount':
-      return operands.length === 1 && eyes.read(MOUNTS)?.split('\n').some((entry) => entry.split(' ').includes(operands[0]!)) === false;
+      return (
+        operands.length === 1 &&
+        eyes
+          .read(MOUNTS)
+          ?.split('\n')
+          .some((entry) => entry.split(' ').includes(operands[0]!)) === false
+      );
     default:
       return false;
   }

@@ -6,7 +6,15 @@ import type { NewEvent } from '../model/event.js';
 
 /** A change to an orders record. The guard reads, applies `set`, and CASes; on conflict it reads and applies again, 5 times at most. */
 export type OrdersRequest =
-  | { readonly key: 'group'; readonly group: GroupId; readonly set: Partial<GroupOrders> & { readonly addClear?: boolean; readonly addFailover?: GroupOrders['failovers'][number]; readonly removeMove?: string } }
+  | {
+      readonly key: 'group';
+      readonly group: GroupId;
+      readonly set: Partial<GroupOrders> & {
+        readonly addClear?: boolean;
+        readonly addFailover?: GroupOrders['failovers'][number];
+        readonly removeMove?: string;
+      };
+    }
   | { readonly key: 'node'; readonly node: NodeId; readonly set: Partial<NodeOrders> };
 
 export type ToGuard =
@@ -14,7 +22,14 @@ export type ToGuard =
   /** Each cycle and at least every second: the wills, and the proof that the controller makes progress. */
   | { readonly t: 'wills'; readonly wills: readonly Will[]; readonly loopLagMs: number }
   /** Evidence that a holder is down, for exactly that boot and epoch (SAFETY a.2). */
-  | { readonly t: 'fenced'; readonly group: GroupId; readonly node: NodeId; readonly bootId: BootId; readonly forEpoch: Epoch; readonly evidence: string }
+  | {
+      readonly t: 'fenced';
+      readonly group: GroupId;
+      readonly node: NodeId;
+      readonly bootId: BootId;
+      readonly forEpoch: Epoch;
+      readonly evidence: string;
+    }
   | { readonly t: 'orders'; readonly id: number; readonly request: OrdersRequest }
   /** The controller leaves on purpose (an upgrade): the adoption budget stands still for so long, at most 10 min. */
   | { readonly t: 'leave'; readonly forMs: number }
@@ -26,4 +41,10 @@ export type FromGuard =
   /** What happened, for the journal and `explain`; sent to the controller as it happens. */
   | { readonly t: 'event'; readonly event: NewEvent & { readonly monoMs: number } }
   | { readonly t: 'reply'; readonly id: number; readonly ok: true; readonly value: GroupOrders | NodeOrders }
-  | { readonly t: 'reply'; readonly id: number; readonly ok: false; readonly code: 'ARBITER_UNREACHABLE' | 'ARBITER_REFUSED' | 'REFUSED'; readonly message: string };
+  | {
+      readonly t: 'reply';
+      readonly id: number;
+      readonly ok: false;
+      readonly code: 'ARBITER_UNREACHABLE' | 'ARBITER_REFUSED' | 'REFUSED';
+      readonly message: string;
+    };

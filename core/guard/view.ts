@@ -51,7 +51,9 @@ const arbiterAlarms = ({ state, because }: ArbiterView): readonly string[] =>
 /** Silence alone moves nothing (SAFETY, rule of the file), so a person must hear of it. */
 const peerAlarms = ({ node, state, links }: PeerView): readonly string[] =>
   state === 'lost'
-    ? [`${node} is not heard over ${links.map(({ network }) => network).join(', ') || 'any network'}: it is off, or the networks are cut; the lease alone decides who is active`]
+    ? [
+        `${node} is not heard over ${links.map(({ network }) => network).join(', ') || 'any network'}: it is off, or the networks are cut; the lease alone decides who is active`,
+      ]
     : [];
 
 /** What makes a view worth sending out of turn: everything but ages, round trips and sequence. */

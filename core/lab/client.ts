@@ -33,17 +33,29 @@ export class LabClient {
 
   /** Rejects with NOT_FOUND when there is no such lab, LAB_FAILED when its daemon is gone. */
   static async connect(id: string, base: string = tmpdir()): Promise<LabClient> {
-    if (!existsSync(labDirectory(id, base))) throw new UnderstudyError('NOT_FOUND', `there is no lab ${id}`, { hint: 'Make one with: understudy lab up' });
+    if (!existsSync(labDirectory(id, base)))
+      throw new UnderstudyError('NOT_FOUND', `there is no lab ${id}`, { hint: 'Make one with: understudy lab up' });
     const socket = createConnection(labControlSocket(id, base));
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
-      socket.once('error', (error) => reject(new UnderstudyError('LAB_FAILED', `lab ${id} is stale: its daemon does not answer (${error.message})`, { hint: `Clean it up with: understudy lab down --id ${id}`, cause: error })));
+      socket.once('error', (error) =>
+        reject(
+          new UnderstudyError('LAB_FAILED', `lab ${id} is stale: its daemon does not answer (${error.message})`, {
+            hint: `Clean it up with: understudy lab down --id ${id}`,
+            cause: error,
+          }),
+        ),
+      );
     });
     return new LabClient(id, socket);
   }
 
   /** Asks and waits at most `limitMs`; `part` hears what comes before the answer. */
-  async ask<Op extends LabRequest['op']>(request: LabRequest & { readonly op: Op }, limitMs = 60_000, part: (value: LabAnswers[Op]) => void = () => undefined): Promise<LabAnswers[Op]> {
+  async ask<Op extends LabRequest['op']>(
+    request: LabRequest & { readonly op: Op },
+    limitMs = 60_000,
+    part: (value: LabAnswers[Op]) => void = () => undefined,
+  ): Promise<LabAnswers[Op]> {
     const id = ++this.#asked;
     const answer = readyWithin<unknown>(limitMs, `lab ${this.id}: ${request.op}`);
     this.#waiting.set(id, { answer, part: part as (value: unknown) => void });
@@ -69,8 +81,15 @@ export class LabClient {
 }
 
 /** An error as it was on the other side of a socket or channel. */
-export const labError = ({ code, message, hint }: { readonly code: string; readonly message: string; readonly hint: string }): UnderstudyError =>
-  new UnderstudyError(code in ERRORS ? (code as ErrorCode) : 'LAB_FAILED', message, hint === '' ? {} : { hint });
+export const labError = ({
+  code,
+  message,
+  hint,
+}: {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}): UnderstudyError => new UnderstudyError(code in ERRORS ? (code as ErrorCode) : 'LAB_FAILED', message, hint === '' ? {} : { hint });
 
 export interface FoundLab {
   readonly id: string;
@@ -84,13 +103,15 @@ export const findLabs = (base: string = tmpdir()): readonly FoundLab[] =>
     .map((id) => ({ id, topology: topologyOf(id, base) }));
 
 /** Whether a living daemon holds a lab of this id, wherever its directory is: names of namespaces know no directories. */
-export const isHeld = (id: string): boolean => pidsWithMark(`${LAB_MARK}=${id}`).some((pid) => (commandLineOf(pid) ?? []).some((word) => word.endsWith('daemon-process.js')));
+export const isHeld = (id: string): boolean =>
+  pidsWithMark(`${LAB_MARK}=${id}`).some((pid) => (commandLineOf(pid) ?? []).some((word) => word.endsWith('daemon-process.js')));
 
 /** The first of `name`, `name2`, … that no lab has. */
 export const freeLabId = (name: string, base?: string): string => {
   const taken = new Set(findLabs(base).map(({ id }) => id));
   const free = [name, ...Array.from({ length: 98 }, (_, at) => `${name}${at + 2}`)].find((id) => !taken.has(id) && !isHeld(id));
-  if (free === undefined) throw new UnderstudyError('LAB_FAILED', `too many labs are called ${name}`, { hint: 'End them with: understudy lab down --all' });
+  if (free === undefined)
+    throw new UnderstudyError('LAB_FAILED', `too many labs are called ${name}`, { hint: 'End them with: understudy lab down --all' });
   return free;
 };
 
@@ -109,7 +130,8 @@ const topologyOf = (id: string, base: string): LabTopology | null => {
 /** Removes whatever is left of a lab, without its daemon. Idempotent. */
 export const cleanLab = (id: string, base: string = tmpdir()): void => {
   if (process.getuid?.() === 0 && process.platform === 'linux') removeNetns(id);
-  else if (namespacesOf(id).length > 0) throw new UnderstudyError('LAB_FAILED', `lab ${id} was made by root`, { hint: `Run: sudo understudy lab down --id ${id}` });
+  else if (namespacesOf(id).length > 0)
+    throw new UnderstudyError('LAB_FAILED', `lab ${id} was made by root`, { hint: `Run: sudo understudy lab down --id ${id}` });
   else killLab(id);
   rmSync(labDirectory(id, base), { recursive: true, force: true });
 };

@@ -30,4 +30,7 @@ export type LabLine =
   | { readonly id: number; readonly error: { readonly code: string; readonly message: string; readonly hint: string } };
 
 /** From the lab's daemon to whoever started it, until it is up. */
-export type FromDaemon = { readonly t: 'step'; readonly text: string } | { readonly t: 'up' } | { readonly t: 'failed'; readonly error: { readonly code: string; readonly message: string; readonly hint: string } };
+export type FromDaemon =
+  | { readonly t: 'step'; readonly text: string }
+  | { readonly t: 'up' }
+  | { readonly t: 'failed'; readonly error: { readonly code: string; readonly message: string; readonly hint: string } };

@@ -22,12 +22,14 @@ const refuse = (message: string, hint: string): never => {
 };
 
 const oneOf = <Word extends string>(what: string, word: string | undefined, allowed: readonly Word[]): Word =>
-  allowed.find((each) => each === word) ?? refuse(word === undefined ? `a ${what} is missing` : `"${word}" is not a ${what}`, `Say one of: ${allowed.join(', ')}`);
+  allowed.find((each) => each === word) ??
+  refuse(word === undefined ? `a ${what} is missing` : `"${word}" is not a ${what}`, `Say one of: ${allowed.join(', ')}`);
 
 /** `services`: names of the lab's services, which understand words of their own. Throws USAGE or NOT_FOUND. */
 export const parseFault = (words: readonly string[], topology: LabTopology, services: readonly string[]): LabFault => {
   const [kind = '', ...rest] = words;
-  const host = (): NodeId => hostOf(topology, rest[0] ?? refuse(`${kind} needs a host`, `Hosts: ${topology.hosts.map(({ node }) => node).join(', ')}`)).node;
+  const host = (): NodeId =>
+    hostOf(topology, rest[0] ?? refuse(`${kind} needs a host`, `Hosts: ${topology.hosts.map(({ node }) => node).join(', ')}`)).node;
   const networks = [...LAB_NETWORKS, 'all'] as const;
   const atMost = (count: number): void => {
     if (rest.length > count) refuse(`${kind} does not know what "${rest[count]}" is for`, 'See docs/how-to/use-the-lab.md.');
@@ -47,14 +49,22 @@ export const parseFault = (words: readonly string[], topology: LabTopology, serv
     }
     case 'heal':
       atMost(2);
-      return { kind, node: rest[0] === undefined ? null : host(), network: rest[1] === undefined ? null : oneOf('network', rest[1], networks) };
+      return {
+        kind,
+        node: rest[0] === undefined ? null : host(),
+        network: rest[1] === undefined ? null : oneOf('network', rest[1], networks),
+      };
     case 'kill': {
       const [, ...what] = rest;
       return { kind, node: host(), what: (what.length === 0 ? [undefined] : what).map((word) => oneOf('process', word, KILLABLE)) };
     }
     case 'delete-address':
       atMost(2);
-      return { kind, node: host(), address: rest[1] ?? topology.floating[0] ?? refuse('delete-address needs an address', 'This lab floats none.') };
+      return {
+        kind,
+        node: host(),
+        address: rest[1] ?? topology.floating[0] ?? refuse('delete-address needs an address', 'This lab floats none.'),
+      };
     default:
       if (services.includes(kind)) return { kind: 'service', service: kind, words: rest };
       return refuse(

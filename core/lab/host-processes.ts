@@ -41,7 +41,8 @@ const orNull = <T>(read: () => T): T | null => {
 
 /** The environment a process was started with; empty for zombies and kernel threads, null when gone or not readable. */
 export const environmentOf = (pid: number): string | null => orNull(() => readFileSync(`/proc/${pid}/environ`, 'latin1'));
-export const commandLineOf = (pid: number): readonly string[] | null => orNull(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1));
+export const commandLineOf = (pid: number): readonly string[] | null =>
+  orNull(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1));
 /** Field 3 of /proc/PID/stat; null when gone. */
 export const processState = (pid: number): string | null =>
   orNull(() => {
@@ -62,10 +63,14 @@ const pidsInCgroup = (directory: string): number[] => {
   const own = orNull(() => readFileSync(join(directory, 'cgroup.procs'), 'utf8'));
   if (own === null) return [];
   const children = orNull(() => readdirSync(directory, { withFileTypes: true })) ?? [];
-  return [...own.split('\n').filter(Boolean).map(Number), ...children.filter((entry) => entry.isDirectory()).flatMap((entry) => pidsInCgroup(join(directory, entry.name)))];
+  return [
+    ...own.split('\n').filter(Boolean).map(Number),
+    ...children.filter((entry) => entry.isDirectory()).flatMap((entry) => pidsInCgroup(join(directory, entry.name))),
+  ];
 };
 
-export const pidsOf = (handle: HostHandle): number[] => (handle.kind === 'cgroup' ? pidsInCgroup(handle.cgroup) : pidsWithMark(handle.mark));
+export const pidsOf = (handle: HostHandle): number[] =>
+  handle.kind === 'cgroup' ? pidsInCgroup(handle.cgroup) : pidsWithMark(handle.mark);
 
 /** Sends one signal to one process; one that is already gone is none. */
 export const signalPid = (pid: number, signal: NodeJS.Signals): void => {
@@ -105,7 +110,8 @@ export const signalAll = (handle: HostHandle, signal: NodeJS.Signals): void => {
 };
 
 const write = (file: string, value: string): void => writeFileSync(file, value);
-const frozen = (cgroup: string): boolean => /^frozen 1$/m.test(orNull(() => readFileSync(join(cgroup, 'cgroup.events'), 'utf8')) ?? 'frozen 1');
+const frozen = (cgroup: string): boolean =>
+  /^frozen 1$/m.test(orNull(() => readFileSync(join(cgroup, 'cgroup.events'), 'utf8')) ?? 'frozen 1');
 
 const killCgroup = (handle: CgroupHandle): void => {
   if (existsSync(join(handle.cgroup, 'cgroup.kill'))) write(join(handle.cgroup, 'cgroup.kill'), '1');
@@ -142,8 +148,7 @@ export const blackout = (handle: HostHandle): number => {
   }
   const gone = until(5000, () => pidsOf(handle).length === 0);
   removeVolatile(handle);
-  if (!gone)
-    throw new UnderstudyError('LAB_FAILED', `processes of ${handle.cgroup} outlived the power cut: ${pidsOf(handle).join(' ')}`);
+  if (!gone) throw new UnderstudyError('LAB_FAILED', `processes of ${handle.cgroup} outlived the power cut: ${pidsOf(handle).join(' ')}`);
   return atMs;
 };
 
@@ -180,7 +185,11 @@ export const removeCgroup = (directory: string): void => {
       throw thrown;
     }
   });
-  if (!removed) throw new UnderstudyError('LAB_FAILED', `could not remove cgroup ${directory}: still busy with ${pidsInCgroup(directory).join(' ') || 'nothing visible'}`);
+  if (!removed)
+    throw new UnderstudyError(
+      'LAB_FAILED',
+      `could not remove cgroup ${directory}: still busy with ${pidsInCgroup(directory).join(' ') || 'nothing visible'}`,
+    );
 };
 
 /** Ends every process of a lab but this one, whoever started it, by the lab's mark. Throws LAB_FAILED when one survives. */

@@ -30,11 +30,18 @@ export const LAB_GROUP = 'web';
 export const listenAddress = (topology: LabTopology, node: string): string =>
   topology.kind === 'netns' ? (topology.floating[0] ?? '') : (topology.hosts.find((host) => host.node === node)?.addresses.service ?? '');
 
-const labGroup = (topology: LabTopology, services: readonly ServiceConfig[], options: GroupOptions, application: readonly string[]): Record<string, unknown> => {
+const labGroup = (
+  topology: LabTopology,
+  services: readonly ServiceConfig[],
+  options: GroupOptions,
+  application: readonly string[],
+): Record<string, unknown> => {
   const [address = ''] = topology.floating;
   const vip = services.map(({ resources }) => resources[address]).find((resource) => resource !== undefined);
   if (vip === undefined)
-    throw new UnderstudyError('LAB_FAILED', `no service of the lab can float ${address}`, { hint: 'understudy plugins list shows what was found; one plugin must offer a lab service with addresses.' });
+    throw new UnderstudyError('LAB_FAILED', `no service of the lab can float ${address}`, {
+      hint: 'understudy plugins list shows what was found; one plugin must offer a lab service with addresses.',
+    });
   const run = (node: string): readonly string[] => [...application, `${listenAddress(topology, node)}:${topology.ports[0]}`];
   const [first] = topology.hosts;
   const others = topology.hosts.slice(1).filter(({ node }) => run(node).join(' ') !== run(first?.node ?? '').join(' '));
@@ -60,11 +67,17 @@ const labGroup = (topology: LabTopology, services: readonly ServiceConfig[], opt
 };
 
 /** The whole config as a plain object. Throws LAB_FAILED when two services want the same key. */
-export const labConfig = (topology: LabTopology, services: readonly ServiceConfig[], options: GroupOptions, application: readonly string[]): Record<string, unknown> => {
+export const labConfig = (
+  topology: LabTopology,
+  services: readonly ServiceConfig[],
+  options: GroupOptions,
+  application: readonly string[],
+): Record<string, unknown> => {
   const fromServices: Record<string, unknown> = {};
   for (const { name, config } of services)
     for (const [key, value] of Object.entries(config)) {
-      if (key in fromServices) throw new UnderstudyError('LAB_FAILED', `service ${name} wants the config key "${key}", which another service of the lab has set`);
+      if (key in fromServices)
+        throw new UnderstudyError('LAB_FAILED', `service ${name} wants the config key "${key}", which another service of the lab has set`);
       fromServices[key] = value;
     }
   return {
@@ -73,7 +86,14 @@ export const labConfig = (topology: LabTopology, services: readonly ServiceConfi
     nodes: Object.fromEntries(
       topology.hosts.map(({ node, zone, addresses }) => [
         node,
-        { zone, networks: { service: addresses.service, heartbeat: [addresses['heartbeat-1'], addresses['heartbeat-2']], mirror: addresses.mirror } },
+        {
+          zone,
+          networks: {
+            service: addresses.service,
+            heartbeat: [addresses['heartbeat-1'], addresses['heartbeat-2']],
+            mirror: addresses.mirror,
+          },
+        },
       ]),
     ),
     ...fromServices,
@@ -85,4 +105,5 @@ export const labConfig = (topology: LabTopology, services: readonly ServiceConfi
   };
 };
 
-export const configText = (config: Record<string, unknown>): string => `# Written by understudy lab; the same on every host.\n${stringify(config, { lineWidth: 0 })}`;
+export const configText = (config: Record<string, unknown>): string =>
+  `# Written by understudy lab; the same on every host.\n${stringify(config, { lineWidth: 0 })}`;

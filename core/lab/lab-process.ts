@@ -125,7 +125,13 @@ export const runProcess = (command: Command, timeoutMs: number): Promise<Finishe
 /** Runs a short tool now, blocking: for the steps of a power cut and for set-up, where order is all. Throws LAB_FAILED. */
 export const tool = (argv: readonly string[], input?: string): string => {
   const [file = '', ...args] = argv;
-  const done = spawnSync(file, args, { encoding: 'utf8', timeout: 10_000, killSignal: 'SIGKILL', env: { ...process.env, PATH: toolPath() }, ...(input === undefined ? {} : { input }) });
+  const done = spawnSync(file, args, {
+    encoding: 'utf8',
+    timeout: 10_000,
+    killSignal: 'SIGKILL',
+    env: { ...process.env, PATH: toolPath() },
+    ...(input === undefined ? {} : { input }),
+  });
   if (done.error || done.status !== 0) {
     const why = done.error ? reasonOf(done.error) : done.stderr.trim() || `exit ${done.status ?? done.signal}`;
     throw new UnderstudyError('LAB_FAILED', `${argv.join(' ')}: ${why}`, { ...(done.error ? { cause: done.error } : {}), input });

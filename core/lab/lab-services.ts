@@ -48,9 +48,15 @@ export class LabServices {
     };
     const script = fileURLToPath(new URL('./services-process.js', import.meta.url));
     const logFile = join(topology.directory, 'services.log');
-    const started = startProcess(this.substrate.inRouter([process.execPath, script, JSON.stringify(plan)]), { logFile, ipc: true, onMessage: (message) => this.#hear(message as FromServices) });
+    const started = startProcess(this.substrate.inRouter([process.execPath, script, JSON.stringify(plan)]), {
+      logFile,
+      ipc: true,
+      onMessage: (message) => this.#hear(message as FromServices),
+    });
     this.#process = started;
-    void started.exited.then(() => this.#ready.reject(new UnderstudyError('LAB_FAILED', `the services of the lab ended: ${lastWords(logFile)}`)));
+    void started.exited.then(() =>
+      this.#ready.reject(new UnderstudyError('LAB_FAILED', `the services of the lab ended: ${lastWords(logFile)}`)),
+    );
     this.configs = await this.#ready.promise;
   }
 
@@ -91,7 +97,8 @@ export class LabServices {
 
   #hear(message: FromServices): void {
     if (message.t === 'ready') this.#ready.resolve(message.services);
-    else if (message.t === 'failed') this.#ready.reject(new UnderstudyError('LAB_FAILED', `a service of the lab did not start: ${message.why}`));
+    else if (message.t === 'failed')
+      this.#ready.reject(new UnderstudyError('LAB_FAILED', `a service of the lab did not start: ${message.why}`));
     else if (message.t === 'answer') this.#settle(message);
     else void this.#carryOut(message);
   }

@@ -55,7 +55,11 @@ const APPLICATION = fileURLToPath(new URL('./app/counter.js', import.meta.url));
 const UNDERSTUDY = fileURLToPath(new URL('../cli/bin.js', import.meta.url));
 
 /** The argv of `understudy WORDS` as a host of the lab runs it. */
-export const understudyOn = ({ node, runDir, stateDir, logDir }: LabHostPlan, config: string, ...words: readonly string[]): readonly string[] => [
+export const understudyOn = (
+  { node, runDir, stateDir, logDir }: LabHostPlan,
+  config: string,
+  ...words: readonly string[]
+): readonly string[] => [
   process.execPath,
   UNDERSTUDY,
   ...words,
@@ -72,7 +76,11 @@ export const understudyOn = ({ node, runDir, stateDir, logDir }: LabHostPlan, co
 ];
 
 /** What lets somebody logged in to the host type `understudy status`. */
-const operatorEnvironment = ({ node, runDir, stateDir, logDir }: LabHostPlan, config: string, programs: string): Record<string, string> => ({
+const operatorEnvironment = (
+  { node, runDir, stateDir, logDir }: LabHostPlan,
+  config: string,
+  programs: string,
+): Record<string, string> => ({
   PATH: `${programs}:${baseEnvironment()['PATH']}`,
   UNDERSTUDY_NODE: node,
   UNDERSTUDY_CONFIG: config,
@@ -81,7 +89,8 @@ const operatorEnvironment = ({ node, runDir, stateDir, logDir }: LabHostPlan, co
   UNDERSTUDY_LOG_DIR: logDir,
 });
 
-export const substrateFor = (topology: LabTopology): Substrate => (topology.kind === 'netns' ? new NetnsSubstrate(topology) : new LoopbackSubstrate(topology));
+export const substrateFor = (topology: LabTopology): Substrate =>
+  topology.kind === 'netns' ? new NetnsSubstrate(topology) : new LoopbackSubstrate(topology);
 
 export class Lab {
   readonly #services: LabServices;
@@ -97,7 +106,10 @@ export class Lab {
     private readonly options: LabOptions,
     private readonly news: (news: LabNews) => void,
   ) {
-    this.#services = new LabServices(substrate, { route: (address, node) => this.#route(address, node), power: (node, on) => this.power(node, on, 'a service of the lab was asked to') });
+    this.#services = new LabServices(substrate, {
+      route: (address, node) => this.#route(address, node),
+      power: (node, on) => this.power(node, on, 'a service of the lab was asked to'),
+    });
   }
 
   get topology(): LabTopology {
@@ -111,7 +123,13 @@ export class Lab {
   /** Makes everything and powers all hosts on. On failure the caller takes it `down`. */
   async up(): Promise<void> {
     const { topology } = this;
-    this.news({ t: 'step', text: topology.kind === 'netns' ? 'router, switches and client as network namespaces' : `addresses of 127.${topology.number}.0.0/16 and a forwarding router` });
+    this.news({
+      t: 'step',
+      text:
+        topology.kind === 'netns'
+          ? 'router, switches and client as network namespaces'
+          : `addresses of 127.${topology.number}.0.0/16 and a forwarding router`,
+    });
     await this.substrate.up();
     mkdirSync(join(topology.directory, 'services'), { recursive: true, mode: 0o700 });
     mkdirSync(this.#programs, { mode: 0o700 });
@@ -126,10 +144,16 @@ export class Lab {
       (bite) => this.#bitten(bite),
       (text) => this.news({ t: 'trouble', text }),
     );
-    this.#observer = new Observer(topology.id, { hosts: handles, floating: topology.floating, everyMs: OBSERVE_EVERY_MS, application: 'lab/app/' }, logFile);
+    this.#observer = new Observer(
+      topology.id,
+      { hosts: handles, floating: topology.floating, everyMs: OBSERVE_EVERY_MS, application: 'lab/app/' },
+      logFile,
+    );
     await this.#services.start();
     this.news({ t: 'step', text: `services beside the router: ${this.#services.names.join(', ') || 'none'}` });
-    writeFileSync(this.config, configText(labConfig(topology, this.#services.configs, this.options, [process.execPath, APPLICATION])), { mode: 0o600 });
+    writeFileSync(this.config, configText(labConfig(topology, this.#services.configs, this.options, [process.execPath, APPLICATION])), {
+      mode: 0o600,
+    });
     for (const { node } of topology.hosts) await this.power(node, true, 'the lab comes up');
   }
 
@@ -155,7 +179,10 @@ export class Lab {
   /** Runs a command on a host, where `understudy` is on the PATH and finds that host's daemon by itself. */
   run(node: NodeId, argv: readonly string[], timeoutMs: number): Promise<Finished> {
     const command = this.substrate.inHost(node, argv);
-    return runProcess({ ...command, env: { ...command.env, ...operatorEnvironment(hostOf(this.topology, node), this.config, this.#programs) } }, timeoutMs);
+    return runProcess(
+      { ...command, env: { ...command.env, ...operatorEnvironment(hostOf(this.topology, node), this.config, this.#programs) } },
+      timeoutMs,
+    );
   }
 
   get #programs(): string {
@@ -200,7 +227,8 @@ export class Lab {
     this.#observer?.addresses(node, this.substrate.addressSource(node));
     this.#services.powered(node, true);
     const host = this.topology.hosts.find((each) => each.node === node);
-    if (host && !this.options.bare) startProcess(this.substrate.inHost(node, understudyOn(host, this.config, 'run')), { logFile: join(host.logDir, 'run.log') });
+    if (host && !this.options.bare)
+      startProcess(this.substrate.inHost(node, understudyOn(host, this.config, 'run')), { logFile: join(host.logDir, 'run.log') });
     this.news({ t: 'power', node, on: true, atMs: systemClock.nowMs(), because });
   }
 
@@ -217,7 +245,9 @@ export class Lab {
   #bitten(bite: Bite): void {
     this.#bites.push(bite);
     this.news({ t: 'bite', bite });
-    this.power(bite.node, false, `its watchdog was not petted for ${bite.timeoutMs} ms`).catch((thrown: unknown) => this.news({ t: 'trouble', text: reasonOf(thrown) }));
+    this.power(bite.node, false, `its watchdog was not petted for ${bite.timeoutMs} ms`).catch((thrown: unknown) =>
+      this.news({ t: 'trouble', text: reasonOf(thrown) }),
+    );
   }
 
   async #carryOut(fault: LabFault): Promise<string> {
@@ -256,8 +286,11 @@ export class Lab {
 
   /** All at one moment: none of them may see another's death and answer it. */
   #kill({ node, what }: Extract<LabFault, { kind: 'kill' }>): string {
-    const found = pidsOf(this.substrate.handle(node)).filter((pid) => what.some((each) => isKillable(each, commandLineOf(pid) ?? [], environmentOf(pid) ?? '')));
-    if (found.length === 0) throw new UnderstudyError('NOT_FOUND', `no ${what.join(' or ')} runs on ${node}`, { hint: 'See understudy lab status.' });
+    const found = pidsOf(this.substrate.handle(node)).filter((pid) =>
+      what.some((each) => isKillable(each, commandLineOf(pid) ?? [], environmentOf(pid) ?? '')),
+    );
+    if (found.length === 0)
+      throw new UnderstudyError('NOT_FOUND', `no ${what.join(' or ')} runs on ${node}`, { hint: 'See understudy lab status.' });
     for (const pid of found) signalPid(pid, 'SIGKILL');
     return `killed ${what.join(', ')} on ${node}: ${found.join(' ')}`;
   }

@@ -26,7 +26,11 @@ export class LoopbackSubstrate implements Substrate {
 
   constructor(readonly topology: LabTopology) {
     if (process.platform !== 'linux')
-      throw new UnderstudyError('LAB_FAILED', `could not make the lab: the loopback substrate needs Linux, and this is ${process.platform}`, { hint: 'Run it in a Linux virtual machine or container.' });
+      throw new UnderstudyError(
+        'LAB_FAILED',
+        `could not make the lab: the loopback substrate needs Linux, and this is ${process.platform}`,
+        { hint: 'Run it in a Linux virtual machine or container.' },
+      );
   }
 
   async up(): Promise<void> {
@@ -72,7 +76,10 @@ export class LoopbackSubstrate implements Substrate {
   }
 
   inHost(node: NodeId, argv: readonly string[]): Command {
-    if (!this.isOn(node)) throw new UnderstudyError('LAB_FAILED', `could not run ${argv[0]} on ${node}: the host is off`, { hint: `understudy lab fault power-on ${node}` });
+    if (!this.isOn(node))
+      throw new UnderstudyError('LAB_FAILED', `could not run ${argv[0]} on ${node}: the host is off`, {
+        hint: `understudy lab fault power-on ${node}`,
+      });
     // Without `none` root would put applications into cgroups, which this substrate does not look into.
     return { argv, env: { [LAB_MARK]: this.topology.id, [HOST_MARK]: `${this.topology.id}/${node}`, UNDERSTUDY_CGROUP: 'none' } };
   }
@@ -86,9 +93,13 @@ export class LoopbackSubstrate implements Substrate {
   }
 
   async cut(cut: Cut): Promise<void> {
-    throw new UnderstudyError('LAB_FAILED', `could not cut ${cut.network} of ${cut.node}: network cuts need root and are shown in the netns substrate`, {
-      hint: 'Run the lab as root on Linux: sudo understudy lab up --substrate netns',
-    });
+    throw new UnderstudyError(
+      'LAB_FAILED',
+      `could not cut ${cut.network} of ${cut.node}: network cuts need root and are shown in the netns substrate`,
+      {
+        hint: 'Run the lab as root on Linux: sudo understudy lab up --substrate netns',
+      },
+    );
   }
 
   /** Nothing is ever cut here. */
@@ -114,7 +125,8 @@ export class LoopbackSubstrate implements Substrate {
   async deleteAddress(node: NodeId, address: string): Promise<void> {
     const lines = this.#table(node);
     const kept = lines.filter((line) => line.split(' ')[1] !== address);
-    if (kept.length === lines.length) throw new UnderstudyError('NOT_FOUND', `host ${node} has no address ${address}`, { hint: 'See understudy lab status.' });
+    if (kept.length === lines.length)
+      throw new UnderstudyError('NOT_FOUND', `host ${node} has no address ${address}`, { hint: 'See understudy lab status.' });
     writeAtomicSync(addressTable(this.topology, node), kept.map((line) => `${line}\n`).join(''), { fsync: false, mode: 0o644 });
   }
 
@@ -137,7 +149,12 @@ export class LoopbackSubstrate implements Substrate {
       const message = received as FromRouter;
       if (message.t === 'ready') ready.resolve();
       else if (message.t === 'done') this.#waiting.get(message.id)?.resolve();
-      else ready.reject(new UnderstudyError('LAB_FAILED', `the router of the lab could not listen: ${message.why}`, { hint: 'Another lab may use the address: choose another --number.' }));
+      else
+        ready.reject(
+          new UnderstudyError('LAB_FAILED', `the router of the lab could not listen: ${message.why}`, {
+            hint: 'Another lab may use the address: choose another --number.',
+          }),
+        );
     };
     const script = fileURLToPath(new URL('./router-process.js', import.meta.url));
     const router = startProcess(this.inRouter([process.execPath, script, JSON.stringify(plan)]), { logFile, ipc: true, onMessage });

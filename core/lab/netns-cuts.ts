@@ -28,16 +28,23 @@ const nft = (namespace: string, script: string): void => {
     tool(['nsenter', `--net=/run/netns/${namespace}`, '--', 'nft', '-f', '-'], script);
   } catch (thrown) {
     if (!/(^|\W)nft\W.*(not found|No such file)/s.test(reasonOf(thrown))) throw thrown;
-    throw new UnderstudyError('LAB_FAILED', 'could not cut a network: the program nft is missing', { cause: thrown, hint: 'Install it: apt-get install nftables' });
+    throw new UnderstudyError('LAB_FAILED', 'could not cut a network: the program nft is missing', {
+      cause: thrown,
+      hint: 'Install it: apt-get install nftables',
+    });
   }
 };
 
 /** A chain whose interface went with its host stays behind without it: so it is made where missing, emptied and removed. */
-const removal = (device: string): string => `table netdev lab {\n chain cut-${device} {\n }\n}\nflush chain netdev lab cut-${device}\ndelete chain netdev lab cut-${device}\n`;
+const removal = (device: string): string =>
+  `table netdev lab {\n chain cut-${device} {\n }\n}\nflush chain netdev lab cut-${device}\ndelete chain netdev lab cut-${device}\n`;
 
 /** Every packet that would arrive at the interface is dropped. Twice is once. */
 export const addDrop = ({ namespace, device }: Drop): void =>
-  nft(namespace, `${removal(device)}table netdev lab {\n chain cut-${device} {\n  type filter hook ingress device "${device}" priority 0;\n  drop\n }\n}\n`);
+  nft(
+    namespace,
+    `${removal(device)}table netdev lab {\n chain cut-${device} {\n  type filter hook ingress device "${device}" priority 0;\n  drop\n }\n}\n`,
+  );
 
 /** Packets arrive again. */
 export const removeDrop = ({ namespace, device }: Drop): void => nft(namespace, removal(device));

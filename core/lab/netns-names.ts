@@ -11,7 +11,12 @@ export const namespaceOf = (labId: string, place: string): string => `us-${labId
 export const cgroupName = (labId: string): string => `understudy-lab-${labId}`;
 
 /** The host's own interface on each network, and the far end of its cable. */
-export const INTERFACE: Readonly<Record<LabNetwork, string>> = { service: 'eth0', 'heartbeat-1': 'hb1', 'heartbeat-2': 'hb2', mirror: 'mirror' };
+export const INTERFACE: Readonly<Record<LabNetwork, string>> = {
+  service: 'eth0',
+  'heartbeat-1': 'hb1',
+  'heartbeat-2': 'hb2',
+  mirror: 'mirror',
+};
 const BRIDGE: Readonly<Partial<Record<LabNetwork, string>>> = { 'heartbeat-1': 'br-hb1', 'heartbeat-2': 'br-hb2', mirror: 'br-mirror' };
 
 export interface FarEnd {
@@ -28,17 +33,24 @@ export const settings = (place: Place | 'host'): readonly string[] => [
   'ipv4/conf/all/rp_filter=0',
   'ipv4/conf/default/rp_filter=0',
   // No address or advertisement that nobody asked for.
-  ...['all', 'default'].flatMap((scope) => [`ipv6/conf/${scope}/accept_ra=0`, `ipv6/conf/${scope}/autoconf=0`, `ipv6/conf/${scope}/accept_dad=0`]),
+  ...['all', 'default'].flatMap((scope) => [
+    `ipv6/conf/${scope}/accept_ra=0`,
+    `ipv6/conf/${scope}/autoconf=0`,
+    `ipv6/conf/${scope}/accept_dad=0`,
+  ]),
   'ipv6/conf/default/addr_gen_mode=1',
   ...(place === 'router' ? ['ipv4/ip_forward=1', 'ipv6/conf/all/forwarding=1'] : []),
   ...(place === 'host' ? ['ipv4/ip_nonlocal_bind=1', 'ipv6/ip_nonlocal_bind=1'] : []),
 ];
 
 /** `ip` lines for the root namespace: the cable between client and router. */
-export const clientCable = (labId: string): string[] => [`link add eth0 netns ${namespaceOf(labId, 'client')} type veth peer name client netns ${namespaceOf(labId, 'router')}`];
+export const clientCable = (labId: string): string[] => [
+  `link add eth0 netns ${namespaceOf(labId, 'client')} type veth peer name client netns ${namespaceOf(labId, 'router')}`,
+];
 
 export const placeLines = (place: Place, serviceAddress: string): string[] => {
-  if (place === 'switch') return ['link set lo up', ...Object.values(BRIDGE).flatMap((bridge) => [`link add ${bridge} type bridge`, `link set ${bridge} up`])];
+  if (place === 'switch')
+    return ['link set lo up', ...Object.values(BRIDGE).flatMap((bridge) => [`link add ${bridge} type bridge`, `link set ${bridge} up`])];
   if (place === 'client')
     return [
       'link set lo up',
@@ -78,7 +90,12 @@ export const hostLines = ({ index, addresses }: LabHostPlan): string[] => [
 
 export const farLines = (place: 'router' | 'switch', { index }: LabHostPlan): string[] =>
   place === 'router'
-    ? [`addr add 10.0.${index}.1/24 dev svc${index}`, `addr add fd00:a:${index}::1/64 dev svc${index} nodad`, `addr add fe80::1/64 dev svc${index} nodad`, `link set svc${index} up`]
+    ? [
+        `addr add 10.0.${index}.1/24 dev svc${index}`,
+        `addr add fd00:a:${index}::1/64 dev svc${index} nodad`,
+        `addr add fe80::1/64 dev svc${index} nodad`,
+        `link set svc${index} up`,
+      ]
     : NETWORKS.filter((network) => network !== 'service').flatMap((network) => {
         const { name } = farEnd(network, index);
         return [`link set ${name} master ${BRIDGE[network]}`, `link set ${name} up`];
@@ -100,4 +117,5 @@ export const routeLine = (address: string, host: LabHostPlan | null): string => 
 };
 
 /** Packets that claim to come from an address which is nowhere are dropped as well: the source half of the check. */
-export const sourceRule = (op: 'add' | 'del', address: string): string => `rule ${op} from ${address}/${lengthOf(address)} prio 100 blackhole`;
+export const sourceRule = (op: 'add' | 'del', address: string): string =>
+  `rule ${op} from ${address}/${lengthOf(address)} prio 100 blackhole`;

@@ -10,7 +10,21 @@ import { blackout, type CgroupHandle, HOST_MARK, LAB_MARK, pidsOf, removeCgroup,
 import { type LabProcess, startProcess, tool } from './lab-process.js';
 import { addDrop, dropsOf, removeDrop } from './netns-cuts.js';
 import { cgroupRoot, removeNetns } from './netns-cleanup.js';
-import { cgroupName, clientCable, farLines, farRemoval, hostCables, hostLines, INTERFACE, namespaceOf, type Place, placeLines, routeLine, settings, sourceRule } from './netns-names.js';
+import {
+  cgroupName,
+  clientCable,
+  farLines,
+  farRemoval,
+  hostCables,
+  hostLines,
+  INTERFACE,
+  namespaceOf,
+  type Place,
+  placeLines,
+  routeLine,
+  settings,
+  sourceRule,
+} from './netns-names.js';
 import type { AddressSource, Command, Cut, HostFacts, Substrate } from './substrate.js';
 import { hostOf, type LabHostPlan, type LabNetwork, type LabTopology } from './topology.js';
 
@@ -29,7 +43,10 @@ export class NetnsSubstrate implements Substrate {
 
   constructor(readonly topology: LabTopology) {
     const root = cgroupRoot();
-    if (root === null) throw new UnderstudyError('LAB_FAILED', 'could not make the lab: no cgroup v2 is mounted', { hint: 'mount -t cgroup2 none /sys/fs/cgroup/unified' });
+    if (root === null)
+      throw new UnderstudyError('LAB_FAILED', 'could not make the lab: no cgroup v2 is mounted', {
+        hint: 'mount -t cgroup2 none /sys/fs/cgroup/unified',
+      });
     this.#cgroup = join(root, cgroupName(topology.id));
   }
 
@@ -62,7 +79,13 @@ export class NetnsSubstrate implements Substrate {
     this.#ip(null, hostCables(this.topology.id, host));
     this.#ip(node, hostLines(host));
     for (const place of ['router', 'switch'] as const) this.#ip(place, farLines(place, host));
-    this.#anchors.set(node, startProcess({ ...this.#enter(node, ['sleep', 'infinity']), env: { [LAB_MARK]: this.topology.id } }, { logFile: join(host.logDir, 'host.log') }));
+    this.#anchors.set(
+      node,
+      startProcess(
+        { ...this.#enter(node, ['sleep', 'infinity']), env: { [LAB_MARK]: this.topology.id } },
+        { logFile: join(host.logDir, 'host.log') },
+      ),
+    );
     for (const cut of this.#cuts.filter((each) => each.node === node)) this.#drop(host, cut);
     await this.#reroute(node);
   }
@@ -88,7 +111,13 @@ export class NetnsSubstrate implements Substrate {
 
   handle(node: NodeId): CgroupHandle {
     const { runDir } = hostOf(this.topology, node);
-    return { kind: 'cgroup', cgroup: join(this.#cgroup, node), namespace: namespaceOf(this.topology.id, node), interfaces: Object.values(INTERFACE), volatile: [runDir] };
+    return {
+      kind: 'cgroup',
+      cgroup: join(this.#cgroup, node),
+      namespace: namespaceOf(this.topology.id, node),
+      interfaces: Object.values(INTERFACE),
+      volatile: [runDir],
+    };
   }
 
   addressSource(node: NodeId): AddressSource | null {
@@ -97,12 +126,19 @@ export class NetnsSubstrate implements Substrate {
   }
 
   inHost(node: NodeId, argv: readonly string[]): Command {
-    if (!this.isOn(node)) throw new UnderstudyError('LAB_FAILED', `could not run ${argv[0]} on ${node}: the host is off`, { hint: `understudy lab fault power-on ${node}` });
+    if (!this.isOn(node))
+      throw new UnderstudyError('LAB_FAILED', `could not run ${argv[0]} on ${node}: the host is off`, {
+        hint: `understudy lab fault power-on ${node}`,
+      });
     const enter = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"';
     return {
       argv: ['/bin/sh', '-c', enter, 'sh', this.handle(node).cgroup, ...this.#enter(node, argv).argv],
       // Applications live below the host's own cgroup, so that its power ends them too.
-      env: { [LAB_MARK]: this.topology.id, [HOST_MARK]: `${this.topology.id}/${node}`, UNDERSTUDY_CGROUP: join(this.handle(node).cgroup, APPLICATIONS) },
+      env: {
+        [LAB_MARK]: this.topology.id,
+        [HOST_MARK]: `${this.topology.id}/${node}`,
+        UNDERSTUDY_CGROUP: join(this.handle(node).cgroup, APPLICATIONS),
+      },
     };
   }
 
@@ -120,10 +156,13 @@ export class NetnsSubstrate implements Substrate {
   }
 
   async heal(node?: NodeId, network?: LabNetwork | 'all'): Promise<void> {
-    const healed = (cut: Cut) => (node === undefined || cut.node === node) && (network === undefined || network === 'all' || cut.network === network);
+    const healed = (cut: Cut) =>
+      (node === undefined || cut.node === node) && (network === undefined || network === 'all' || cut.network === network);
     const gone = this.#cuts.filter(healed);
     this.#cuts = this.#cuts.filter((cut) => !healed(cut));
-    for (const cut of gone) for (const drop of dropsOf(this.topology.id, hostOf(this.topology, cut.node), cut)) if (existsSync(`/run/netns/${drop.namespace}`)) removeDrop(drop);
+    for (const cut of gone)
+      for (const drop of dropsOf(this.topology.id, hostOf(this.topology, cut.node), cut))
+        if (existsSync(`/run/netns/${drop.namespace}`)) removeDrop(drop);
     // Another cut may hold the same interface.
     for (const cut of this.#cuts) this.#drop(hostOf(this.topology, cut.node), cut);
   }
@@ -149,8 +188,14 @@ export class NetnsSubstrate implements Substrate {
   async facts(node: NodeId): Promise<HostFacts> {
     if (!this.isOn(node)) return { node, power: false, pids: [], addresses: [] };
     const own = new Set(Object.values(hostOf(this.topology, node).addresses));
-    const listed = JSON.parse(tool(['ip', '-n', namespaceOf(this.topology.id, node), '-j', 'addr', 'show'])) as { addr_info: { local: string; scope: string }[] }[];
-    const addresses = listed.flatMap(({ addr_info }) => addr_info.filter(({ local, scope }) => scope === 'global' && !own.has(local) && !local.startsWith('fd00:a:')).map(({ local }) => local));
+    const listed = JSON.parse(tool(['ip', '-n', namespaceOf(this.topology.id, node), '-j', 'addr', 'show'])) as {
+      addr_info: { local: string; scope: string }[];
+    }[];
+    const addresses = listed.flatMap(({ addr_info }) =>
+      addr_info
+        .filter(({ local, scope }) => scope === 'global' && !own.has(local) && !local.startsWith('fd00:a:'))
+        .map(({ local }) => local),
+    );
     return { node, power: true, pids: pidsOf(this.handle(node)), addresses };
   }
 
@@ -158,27 +203,37 @@ export class NetnsSubstrate implements Substrate {
     const listed = tool(['ip', '-n', namespaceOf(this.topology.id, node), '-o', 'addr', 'show']);
     const found = listed.split('\n').find((line) => line.includes(` ${address}/`));
     const [, device, , prefixed] = found?.split(/\s+/) ?? [];
-    if (device === undefined || prefixed === undefined) throw new UnderstudyError('NOT_FOUND', `host ${node} has no address ${address}`, { hint: 'See understudy lab status.' });
+    if (device === undefined || prefixed === undefined)
+      throw new UnderstudyError('NOT_FOUND', `host ${node} has no address ${address}`, { hint: 'See understudy lab status.' });
     this.#ip(node, [`addr del ${prefixed} dev ${device}`]);
   }
 
   #enter(place: string, argv: readonly string[]): Command {
-    return { argv: ['nsenter', `--net=/run/netns/${namespaceOf(this.topology.id, place)}`, '--', ...argv], env: { [LAB_MARK]: this.topology.id } };
+    return {
+      argv: ['nsenter', `--net=/run/netns/${namespaceOf(this.topology.id, place)}`, '--', ...argv],
+      env: { [LAB_MARK]: this.topology.id },
+    };
   }
 
   #ip(place: string | null, batch: readonly string[], family: readonly string[] = []): void {
-    tool(['ip', ...family, ...(place === null ? [] : ['-n', namespaceOf(this.topology.id, place)]), '-batch', '-'], lines(batch.filter((line) => IPV6 || !/\b(fd00|fe80):/.test(line))));
+    tool(
+      ['ip', ...family, ...(place === null ? [] : ['-n', namespaceOf(this.topology.id, place)]), '-batch', '-'],
+      lines(batch.filter((line) => IPV6 || !/\b(fd00|fe80):/.test(line))),
+    );
   }
 
   #makeNamespace(name: string, kind: Place | 'host' = name as Place): void {
     tool(['ip', 'netns', 'add', namespaceOf(this.topology.id, name)]);
     // A kernel without IPv6 has none of its settings, and needs none.
-    const script = settings(kind).map((line) => line.split('=')).map(([file, value]) => `f=/proc/sys/net/${file}; [ ! -e $f ] || echo ${value} >$f`);
+    const script = settings(kind)
+      .map((line) => line.split('='))
+      .map(([file, value]) => `f=/proc/sys/net/${file}; [ ! -e $f ] || echo ${value} >$f`);
     tool([...this.#enter(name, ['/bin/sh', '-ec', script.join('\n')]).argv]);
   }
 
   #drop(host: LabHostPlan, cut: Cut): void {
-    for (const drop of dropsOf(this.topology.id, host, cut)) if (existsSync(`/run/netns/${drop.namespace}`) && this.isOn(host.node)) addDrop(drop);
+    for (const drop of dropsOf(this.topology.id, host, cut))
+      if (existsSync(`/run/netns/${drop.namespace}`) && this.isOn(host.node)) addDrop(drop);
   }
 
   /** Routes to a host go nowhere while it is off, and back to it when it is on: its interface was another one. */

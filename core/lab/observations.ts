@@ -56,7 +56,8 @@ export class Observations {
       this.#lasting.delete(thing);
       return;
     }
-    if (lasting !== undefined && last) this.#overlaps[lasting] = { ...last, nodes: [...new Set([...last.nodes, ...holders])].toSorted(), toMs: atMs };
+    if (lasting !== undefined && last)
+      this.#overlaps[lasting] = { ...last, nodes: [...new Set([...last.nodes, ...holders])].toSorted(), toMs: atMs };
     else this.#lasting.set(thing, this.#overlaps.push({ thing, nodes: holders.toSorted(), fromMs: atMs, toMs: atMs }) - 1);
   }
 
@@ -70,7 +71,9 @@ export class Observations {
 
   /** In order of their begin; at most the last 10 000 that ended. */
   get intervals(): readonly Interval[] {
-    const lasting = [...this.#open].flatMap(([thing, nodes]) => [...nodes].map(([node, fromMs]): Interval => ({ thing, node, fromMs, toMs: null })));
+    const lasting = [...this.#open].flatMap(([thing, nodes]) =>
+      [...nodes].map(([node, fromMs]): Interval => ({ thing, node, fromMs, toMs: null })),
+    );
     return [...this.#closed, ...lasting].toSorted((one, other) => one.fromMs - other.fromMs || one.node.localeCompare(other.node));
   }
 

@@ -51,14 +51,20 @@ const hexOf = (address: string): string => {
   const left = head.split(':').filter(Boolean);
   const right = (tail ?? '').split(':').filter(Boolean);
   const middle = tail === undefined ? [] : Array.from({ length: 8 - left.length - right.length }, () => '0');
-  return [...left, ...middle, ...right].map((part) => part.padStart(4, '0')).join('').toLowerCase();
+  return [...left, ...middle, ...right]
+    .map((part) => part.padStart(4, '0'))
+    .join('')
+    .toLowerCase();
 };
 
 /** Interfaces' own addresses are the `host LOCAL` leaves of the trie; reading it costs a few microseconds, `ip -j` milliseconds. */
 const hasAddress = (node: NodeId, address: string): boolean => {
   const source = sources.get(node) ?? null;
   if (source === null) return false;
-  if (source.kind === 'table') return read(source.path).split('\n').some((line) => line.split(' ')[1] === address);
+  if (source.kind === 'table')
+    return read(source.path)
+      .split('\n')
+      .some((line) => line.split(' ')[1] === address);
   if (address.includes(':')) return read(`/proc/${source.pid}/net/if_inet6`).includes(hexOf(address));
   return new RegExp(`\\|-- ${address.replaceAll('.', '\\.')}\\n\\s+/32 host LOCAL`).test(read(`/proc/${source.pid}/net/fib_trie`));
 };
@@ -93,7 +99,12 @@ const inspect = (pid: number): Known => {
 
 /** The applications that run on a host; `living` is every process of the machine, asked for only without cgroups. */
 const applicationsOf = ({ handle }: PlannedHost, living: () => readonly number[]): ReadonlySet<string> => {
-  const mine = handle.kind === 'cgroup' ? pidsOf(handle).map(inspect) : living().map(inspect).filter(({ mark }) => mark === handle.mark);
+  const mine =
+    handle.kind === 'cgroup'
+      ? pidsOf(handle).map(inspect)
+      : living()
+          .map(inspect)
+          .filter(({ mark }) => mark === handle.mark);
   return new Set(mine.flatMap(({ resource }) => resource ?? []));
 };
 
@@ -122,7 +133,11 @@ const sweep = (): void => {
   for (const found of running.values()) for (const resource of found) applications.add(resource);
   for (const resource of applications) {
     const first = plan.hosts.filter(({ node }) => running.get(node)?.has(resource));
-    report(`application ${resource}`, confirmed(first, (host) => applicationsOf(host, allPids).has(resource)), atMs);
+    report(
+      `application ${resource}`,
+      confirmed(first, (host) => applicationsOf(host, allPids).has(resource)),
+      atMs,
+    );
   }
   // Pids come back with other processes behind them: what is gone is forgotten.
   const alive = new Set(living);

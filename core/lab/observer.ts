@@ -34,7 +34,10 @@ export class Observer {
       this.#longestPauseMs = Math.max(this.#longestPauseMs, message.longestPauseMs);
     };
     const script = fileURLToPath(new URL('./observer-process.js', import.meta.url));
-    this.#process = startProcess({ argv: [process.execPath, script, JSON.stringify(plan)], env: { [LAB_MARK]: labId, [HOST_MARK]: '' } }, { logFile, ipc: true, onMessage });
+    this.#process = startProcess(
+      { argv: [process.execPath, script, JSON.stringify(plan)], env: { [LAB_MARK]: labId, [HOST_MARK]: '' } },
+      { logFile, ipc: true, onMessage },
+    );
   }
 
   /** Told at each power-on and power-off: where the host's addresses can be read now. */
@@ -44,7 +47,13 @@ export class Observer {
 
   get report(): ObserverReport {
     const holders = Object.fromEntries(this.#observations.things.map((thing) => [thing, this.#observations.holders(thing)]));
-    return { holders, overlaps: this.#observations.overlaps, intervals: this.#observations.intervals, sweeps: this.#sweeps, longestPauseMs: this.#longestPauseMs };
+    return {
+      holders,
+      overlaps: this.#observations.overlaps,
+      intervals: this.#observations.intervals,
+      sweeps: this.#sweeps,
+      longestPauseMs: this.#longestPauseMs,
+    };
   }
 
   async stop(): Promise<void> {

@@ -19,7 +19,12 @@ export interface Probe {
   readonly ended: Promise<ProbeReport>;
 }
 
-export const startProbe = (substrate: Substrate, plan: ProbePlan, logFile: string, onMessage: (message: FromProbe) => void = () => undefined): Probe => {
+export const startProbe = (
+  substrate: Substrate,
+  plan: ProbePlan,
+  logFile: string,
+  onMessage: (message: FromProbe) => void = () => undefined,
+): Probe => {
   const ended = readyWithin<ProbeReport>(plan.forMs + 30_000, 'the end of the probe');
   const firstNode = readyWithin<string>(plan.forMs + 30_000, 'a first answer');
   let report: ProbeReport | null = null;

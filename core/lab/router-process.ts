@@ -18,7 +18,10 @@ export interface RouterPlan {
 export type ToRouter =
   | { readonly t: 'route'; readonly id: number; readonly address: string; readonly node: NodeId | null }
   | { readonly t: 'power'; readonly id: number; readonly node: NodeId; readonly on: boolean };
-export type FromRouter = { readonly t: 'ready' } | { readonly t: 'done'; readonly id: number } | { readonly t: 'failed'; readonly why: string };
+export type FromRouter =
+  | { readonly t: 'ready' }
+  | { readonly t: 'done'; readonly id: number }
+  | { readonly t: 'failed'; readonly why: string };
 
 const MAX_CONNECTIONS = 4000;
 const LOST_AFTER_MS = 10_000;
@@ -40,7 +43,11 @@ const tableOf = (file: string): string => {
   }
 };
 const target = (floating: string): ForwardingHost | null =>
-  forwardTo(floating, routes.get(floating) ?? null, plan.hosts.map(({ node, address, table }) => ({ node, address, table: tableOf(table), power: powered.has(node) })));
+  forwardTo(
+    floating,
+    routes.get(floating) ?? null,
+    plan.hosts.map(({ node, address, table }) => ({ node, address, table: tableOf(table), power: powered.has(node) })),
+  );
 
 interface Flow {
   readonly floating: string;
@@ -65,21 +72,23 @@ const silence = (flow: Flow): void => {
   systemClock.after(LOST_AFTER_MS, () => drop(flow), { idle: true });
 };
 
-const accept = (floating: string, port: number) => (client: Socket): void => {
-  client.on('error', () => client.destroy());
-  const host = target(floating);
-  const upstream = host === null ? null : connect({ host: host.address, port, allowHalfOpen: true });
-  const flow: Flow = { floating, node: host?.node ?? null, client, upstream };
-  flows.add(flow);
-  client.on('close', () => drop(flow));
-  if (upstream === null) return silence(flow);
-  client.setNoDelay(true);
-  upstream.setNoDelay(true);
-  // Refused by the host: the client hears it too. Without power nothing is heard.
-  upstream.on('error', () => (powered.has(flow.node ?? '') ? client.resetAndDestroy() : silence(flow)));
-  upstream.on('close', () => client.destroy());
-  client.pipe(upstream).pipe(client);
-};
+const accept =
+  (floating: string, port: number) =>
+  (client: Socket): void => {
+    client.on('error', () => client.destroy());
+    const host = target(floating);
+    const upstream = host === null ? null : connect({ host: host.address, port, allowHalfOpen: true });
+    const flow: Flow = { floating, node: host?.node ?? null, client, upstream };
+    flows.add(flow);
+    client.on('close', () => drop(flow));
+    if (upstream === null) return silence(flow);
+    client.setNoDelay(true);
+    upstream.setNoDelay(true);
+    // Refused by the host: the client hears it too. Without power nothing is heard.
+    upstream.on('error', () => (powered.has(flow.node ?? '') ? client.resetAndDestroy() : silence(flow)));
+    upstream.on('close', () => client.destroy());
+    client.pipe(upstream).pipe(client);
+  };
 
 /** Datagrams: one socket towards the host for each client, so that the answer finds its way back. */
 const datagrams = (floating: string, port: number, listen: string): Promise<void> => {

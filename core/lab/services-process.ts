@@ -29,7 +29,12 @@ export type FromServices =
   | { readonly t: 'failed'; readonly why: string }
   | { readonly t: 'route'; readonly id: number; readonly address: string; readonly node: NodeId | null }
   | { readonly t: 'power'; readonly id: number; readonly node: NodeId; readonly on: boolean }
-  | { readonly t: 'answer'; readonly id: number; readonly value: unknown; readonly error: { readonly code: string; readonly message: string; readonly hint: string } | null };
+  | {
+      readonly t: 'answer';
+      readonly id: number;
+      readonly value: unknown;
+      readonly error: { readonly code: string; readonly message: string; readonly hint: string } | null;
+    };
 
 const ASK_LIMIT_MS = 20_000;
 const tell = (message: FromServices): void => {
@@ -38,8 +43,10 @@ const tell = (message: FromServices): void => {
 
 /** Lines for the services' log file, with the monotonic time that all processes of the lab share. */
 const logFor = (name: string): Log => {
-  const line = (level: string) => (message: string, data: Record<string, unknown> = {}) =>
-    process.stdout.write(`${systemClock.nowMs().toFixed(1)} ${level} ${name}: ${message} ${JSON.stringify(data)}\n`);
+  const line =
+    (level: string) =>
+    (message: string, data: Record<string, unknown> = {}) =>
+      process.stdout.write(`${systemClock.nowMs().toFixed(1)} ${level} ${name}: ${message} ${JSON.stringify(data)}\n`);
   return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
 };
 
@@ -70,7 +77,9 @@ const startService = async (name: string, definition: LabServiceDefinition): Pro
   };
   const service = await definition.start(context);
   running.set(name, service);
-  const resources = plan.floating.flatMap((address) => (service.addressResource ? [[address, service.addressResource(address)] as const] : []));
+  const resources = plan.floating.flatMap((address) =>
+    service.addressResource ? [[address, service.addressResource(address)] as const] : [],
+  );
   return { name, config: service.config, resources: Object.fromEntries(resources) };
 };
 
@@ -85,14 +94,20 @@ const answer = async (id: number, work: () => unknown): Promise<void> => {
     tell({ t: 'answer', id, value: await work(), error: null });
   } catch (thrown) {
     const known = thrown instanceof UnderstudyError;
-    tell({ t: 'answer', id, value: null, error: { code: known ? thrown.code : 'LAB_FAILED', message: reasonOf(thrown), hint: known ? thrown.hint : '' } });
+    tell({
+      t: 'answer',
+      id,
+      value: null,
+      error: { code: known ? thrown.code : 'LAB_FAILED', message: reasonOf(thrown), hint: known ? thrown.hint : '' },
+    });
   }
 };
 
 process.on('message', (message: ToServices) => {
   if (message.t === 'powered') for (const service of running.values()) service.powered?.(message.node, message.on);
   else if (message.t === 'fault') void answer(message.id, () => faultOf(message.service, message.words));
-  else if (message.t === 'state') void answer(message.id, () => Object.fromEntries([...running].map(([name, service]) => [name, service.state?.() ?? null])));
+  else if (message.t === 'state')
+    void answer(message.id, () => Object.fromEntries([...running].map(([name, service]) => [name, service.state?.() ?? null])));
   else if (message.error === null) waiting.get(message.id)?.resolve();
   else waiting.get(message.id)?.reject(new UnderstudyError('LAB_FAILED', message.error));
 });

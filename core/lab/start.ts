@@ -48,14 +48,19 @@ const loopbackNumber = async (id: string, base: string): Promise<number> => {
     const number = ((first + step) % 253) + 2;
     if (!taken.has(number) && (await freePort(`127.${number}.0.10`, DEFAULT_PORT))) return number;
   }
-  throw new UnderstudyError('LAB_FAILED', 'could not make the lab: the loopback addresses of all labs are taken', { hint: 'understudy lab down ends a lab.' });
+  throw new UnderstudyError('LAB_FAILED', 'could not make the lab: the loopback addresses of all labs are taken', {
+    hint: 'understudy lab down ends a lab.',
+  });
 };
 
 const chooseSubstrate = (wanted: SubstrateKind | 'auto'): { kind: SubstrateKind; because: string } => {
   if (wanted === 'loopback') return { kind: 'loopback', because: 'asked for' };
   const obstacle = netnsObstacle();
   if (obstacle === null) return { kind: 'netns', because: wanted === 'netns' ? 'asked for' : 'root, with network namespaces' };
-  if (wanted === 'netns') throw new UnderstudyError('LAB_FAILED', `could not make network namespaces: ${obstacle}`, { hint: 'Run it as root, or with --substrate loopback.' });
+  if (wanted === 'netns')
+    throw new UnderstudyError('LAB_FAILED', `could not make network namespaces: ${obstacle}`, {
+      hint: 'Run it as root, or with --substrate loopback.',
+    });
   return { kind: 'loopback', because: obstacle };
 };
 
@@ -65,11 +70,17 @@ const freeId = async (id: string, base: string, onStep: (text: string) => void):
     (await LabClient.connect(id, base)).close();
   } catch (thrown) {
     if (!(thrown instanceof UnderstudyError)) throw thrown;
-    if (isHeld(id)) throw new UnderstudyError('USAGE', `lab ${id} is up already, with its directory elsewhere`, { hint: 'Choose another --id.', cause: thrown });
+    if (isHeld(id))
+      throw new UnderstudyError('USAGE', `lab ${id} is up already, with its directory elsewhere`, {
+        hint: 'Choose another --id.',
+        cause: thrown,
+      });
     if (thrown.code !== 'NOT_FOUND') onStep(`cleaning up what was left of lab ${id}`);
     return cleanLab(id, base);
   }
-  throw new UnderstudyError('USAGE', `lab ${id} is up already`, { hint: `Use it (understudy lab status --id ${id}), end it (understudy lab down --id ${id}), or choose another --id.` });
+  throw new UnderstudyError('USAGE', `lab ${id} is up already`, {
+    hint: `Use it (understudy lab status --id ${id}), end it (understudy lab down --id ${id}), or choose another --id.`,
+  });
 };
 
 /** Temporary directories are everybody's: what is there already must be ours alone, or root would follow somebody's links. */
@@ -77,7 +88,9 @@ const claimDirectory = (directory: string): void => {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const found = lstatSync(directory);
   if (found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0) return;
-  throw new UnderstudyError('LAB_FAILED', `could not use ${directory}: it belongs to somebody else or is open to others`, { hint: 'Choose another --id, or another directory with TMPDIR.' });
+  throw new UnderstudyError('LAB_FAILED', `could not use ${directory}: it belongs to somebody else or is open to others`, {
+    hint: 'Choose another --id, or another directory with TMPDIR.',
+  });
 };
 
 /** Rejects when the lab did not come up; nothing is left of it then. */
@@ -88,12 +101,19 @@ export const startLab = async (options: StartLabOptions): Promise<LabClient> => 
   const planned = { id, kind, nodes: options.nodes, base, ...(options.floating ? { floating: options.floating } : {}) };
   planTopology({ ...planned, number: 1 });
   await freeId(id, base, onStep);
-  const plan: DaemonPlan = { topology: planTopology({ ...planned, number: kind === 'loopback' ? await loopbackNumber(id, base) : 0 }), options: options.options, base };
+  const plan: DaemonPlan = {
+    topology: planTopology({ ...planned, number: kind === 'loopback' ? await loopbackNumber(id, base) : 0 }),
+    options: options.options,
+    base,
+  };
   claimDirectory(labDirectory(id, base));
   const logFile = join(labDirectory(id, base), 'daemon.log');
   const up = readyWithin(UP_LIMIT_MS, `lab ${id}`);
   const daemon = startProcess(
-    { argv: [process.execPath, fileURLToPath(new URL('./daemon-process.js', import.meta.url)), JSON.stringify(plan)], env: { [LAB_MARK]: id } },
+    {
+      argv: [process.execPath, fileURLToPath(new URL('./daemon-process.js', import.meta.url)), JSON.stringify(plan)],
+      env: { [LAB_MARK]: id },
+    },
     {
       logFile,
       ipc: true,
@@ -107,7 +127,9 @@ export const startLab = async (options: StartLabOptions): Promise<LabClient> => 
   );
   const abort = (): void => up.reject(new UnderstudyError('LAB_FAILED', `lab ${id} was interrupted while it came up`));
   options.signal?.addEventListener('abort', abort, { once: true });
-  void daemon.exited.then(() => up.reject(new UnderstudyError('LAB_FAILED', `the daemon of lab ${id} ended before the lab was up: ${lastWords(logFile)}`)));
+  void daemon.exited.then(() =>
+    up.reject(new UnderstudyError('LAB_FAILED', `the daemon of lab ${id} ended before the lab was up: ${lastWords(logFile)}`)),
+  );
   try {
     if (options.signal?.aborted) abort();
     await up.promise;

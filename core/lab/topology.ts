@@ -119,5 +119,7 @@ export const planTopology = (options: TopologyOptions): LabTopology => {
 export const hostOf = (topology: LabTopology, node: string): LabHostPlan =>
   topology.hosts.find((host) => host.node === node) ??
   (() => {
-    throw new UnderstudyError('NOT_FOUND', `no host "${node}" in lab ${topology.id}`, { hint: `Hosts: ${topology.hosts.map((host) => host.node).join(', ')}` });
+    throw new UnderstudyError('NOT_FOUND', `no host "${node}" in lab ${topology.id}`, {
+      hint: `Hosts: ${topology.hosts.map((host) => host.node).join(', ')}`,
+    });
   })();

@@ -72,11 +72,13 @@ class HostDog {
 
   /** Timers run before sockets are read: a pet that arrived while this process waited for the CPU is read first. */
   #look(dueMs: number): void {
-    setImmediate(() => setImmediate(() => {
-      if (bitesAtMs(this.#dog) !== dueMs) return;
-      if (systemClock.nowMs() < dueMs) return this.#set(this.#dog);
-      this.#bite(dueMs);
-    }));
+    setImmediate(() =>
+      setImmediate(() => {
+        if (bitesAtMs(this.#dog) !== dueMs) return;
+        if (systemClock.nowMs() < dueMs) return this.#set(this.#dog);
+        this.#bite(dueMs);
+      }),
+    );
   }
 
   #bite(dueMs: number): void {

@@ -22,7 +22,8 @@ export type DogAnswer =
 export const bitesAtMs = (dog: Dog): number | null => (dog.armed ? dog.pettedAtMs + dog.timeoutMs : null);
 
 const MAX_TIMEOUT_MS = 3_600_000;
-const isTimeout = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 1 && (value as number) <= MAX_TIMEOUT_MS;
+const isTimeout = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= 1 && (value as number) <= MAX_TIMEOUT_MS;
 
 /** Parses one line: `{"arm":2000}`, `{"pet":17}` or `{"disarm":true}`. */
 export const dogStep = (dog: Dog, line: string, nowMs: number): { readonly dog: Dog; readonly answer: DogAnswer } => {

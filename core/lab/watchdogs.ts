@@ -18,10 +18,19 @@ export interface Watchdogs {
 }
 
 /** Starts the process; resolves when every socket listens. `onBite` is called when a host's power is already cut. */
-export const startWatchdogs = async (labId: string, hosts: readonly WatchdogHost[], logFile: string, onBite: (bite: Bite) => void, onFailure: (why: string) => void): Promise<Watchdogs> => {
+export const startWatchdogs = async (
+  labId: string,
+  hosts: readonly WatchdogHost[],
+  logFile: string,
+  onBite: (bite: Bite) => void,
+  onFailure: (why: string) => void,
+): Promise<Watchdogs> => {
   const ready = readyWithin(10_000, 'the watchdog process');
   const watchdog: LabProcess = startProcess(
-    { argv: [process.execPath, fileURLToPath(new URL('./watchdog-process.js', import.meta.url)), JSON.stringify(hosts)], env: { [LAB_MARK]: labId } },
+    {
+      argv: [process.execPath, fileURLToPath(new URL('./watchdog-process.js', import.meta.url)), JSON.stringify(hosts)],
+      env: { [LAB_MARK]: labId },
+    },
     {
       logFile,
       ipc: true,
@@ -33,7 +42,9 @@ export const startWatchdogs = async (labId: string, hosts: readonly WatchdogHost
       },
     },
   );
-  void watchdog.exited.then(() => ready.reject(new UnderstudyError('LAB_FAILED', `the watchdog process ended at its start: ${lastWords(logFile)}`)));
+  void watchdog.exited.then(() =>
+    ready.reject(new UnderstudyError('LAB_FAILED', `the watchdog process ended at its start: ${lastWords(logFile)}`)),
+  );
   await ready.promise;
   return {
     pid: watchdog.pid,

@@ -64,10 +64,31 @@ export interface DesiredResource {
 }
 
 export const HOOK_POINTS = [
-  'beforeStart', 'afterStart', 'beforeStop', 'afterStop', 'beforePromote', 'afterPromote', 'beforeDemote', 'afterDemote',
-  'beforeFailover', 'afterFailover', 'beforeSwitchover', 'afterSwitchover',
-  'onMonitor', 'onFault', 'onUnknown', 'onRestart', 'onFence', 'onSelfFence',
-  'onPeerLost', 'onPeerJoined', 'onArbiterLost', 'onSplitBrain', 'onResyncStart', 'onResyncEnd', 'onMaintenance',
+  'beforeStart',
+  'afterStart',
+  'beforeStop',
+  'afterStop',
+  'beforePromote',
+  'afterPromote',
+  'beforeDemote',
+  'afterDemote',
+  'beforeFailover',
+  'afterFailover',
+  'beforeSwitchover',
+  'afterSwitchover',
+  'onMonitor',
+  'onFault',
+  'onUnknown',
+  'onRestart',
+  'onFence',
+  'onSelfFence',
+  'onPeerLost',
+  'onPeerJoined',
+  'onArbiterLost',
+  'onSplitBrain',
+  'onResyncStart',
+  'onResyncEnd',
+  'onMaintenance',
 ] as const;
 export type HookPoint = (typeof HOOK_POINTS)[number];
 

@@ -188,7 +188,8 @@ export const beatOf = (state: OwnershipState): BeatGroup => {
   const { tenure, known, stoppedEpoch, phase } = state;
   const record = known.kind === 'record' ? known : null;
   const said = { group: state.policy.group, phase };
-  if (tenure !== null) return { ...said, epoch: tenure.epoch, seq: tenure.current?.record.seq ?? 0, version: tenure.current?.version ?? '', stopped: false };
+  if (tenure !== null)
+    return { ...said, epoch: tenure.epoch, seq: tenure.current?.record.seq ?? 0, version: tenure.current?.version ?? '', stopped: false };
   if (stoppedEpoch > 0 && (record === null || record.record.epoch <= stoppedEpoch)) {
     return { ...said, epoch: stoppedEpoch, seq: record?.record.seq ?? 0, version: record?.version ?? '', stopped: true };
   }

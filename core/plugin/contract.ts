@@ -31,7 +31,11 @@ export interface MonitorContext<Options> {
   /** Until the deadline, at the time of the call. */
   readonly limitMs: number;
   /** Runs a command bounded by the deadline; throws on an exit status that is not in `okExit` (default [0]). */
-  readonly run: (file: string, args: readonly string[], options?: Partial<RunOptions> & { readonly okExit?: readonly number[] }) => Promise<RunResult>;
+  readonly run: (
+    file: string,
+    args: readonly string[],
+    options?: Partial<RunOptions> & { readonly okExit?: readonly number[] },
+  ) => Promise<RunResult>;
   readonly log: Log;
   /** Directory of the cgroup for this resource's processes; null where there are no cgroups. */
   readonly cgroup: string | null;

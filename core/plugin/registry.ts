@@ -1,5 +1,13 @@
 // What was found at the door: every contribution of every plugin, frozen after start. Interface only; core/plugin/load makes it.
-import type { Agent, AgentDefinition, ArbiterDefinition, CommandDefinition, HookDefinition, LabServiceDefinition, Plugin } from './contract.js';
+import type {
+  Agent,
+  AgentDefinition,
+  ArbiterDefinition,
+  CommandDefinition,
+  HookDefinition,
+  LabServiceDefinition,
+  Plugin,
+} from './contract.js';
 import type { HookPoint } from '../model/desired.js';
 
 /** One plugin as it was found, usable or not. */

@@ -69,7 +69,8 @@ export class Executor {
       this.run(action, group);
       if (action.kind !== 'probe') begun += 1;
     }
-    if (begun > 0 && plan.actions.some(({ kind, after }) => kind === 'start' && after.some((id) => left.has(id)))) this.cgroups.keepReady(NEXT_START_MS);
+    if (begun > 0 && plan.actions.some(({ kind, after }) => kind === 'start' && after.some((id) => left.has(id))))
+      this.cgroups.keepReady(NEXT_START_MS);
     return begun;
   }
 

@@ -43,15 +43,13 @@ export class HardStopLists {
     for (const resource of group.resources) {
       const options = resource.options;
       const own =
-        this.agents
-          .definition(resource.type)
-          ?.hardStop?.({
-            options,
-            group: group.id,
-            resource: resource.id,
-            ...this.contexts.places(group, resource),
-            addressLine: (name, address, prefix) => this.addresses.hardStopLine(name, address, prefix),
-          }) ?? [];
+        this.agents.definition(resource.type)?.hardStop?.({
+          options,
+          group: group.id,
+          resource: resource.id,
+          ...this.contexts.places(group, resource),
+          addressLine: (name, address, prefix) => this.addresses.hardStopLine(name, address, prefix),
+        }) ?? [];
       for (const line of own) lines.add(line);
     }
     return [...lines]

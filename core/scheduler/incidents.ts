@@ -195,7 +195,12 @@ export class Incidents {
     const left = view.groupOrders[group]?.failovers.find((noted) => noted.epoch === epoch && noted.to === this.self.node) ?? null;
     const kind = left === null ? this.kindOf(last.view, move?.to === this.self.node) : 'failover';
     const from = kind === 'start' ? null : (left?.from ?? last.holder);
-    const incident = this.begin(group, { id: kind === 'switchover' && move !== null ? move.id : `${group}.e${epoch}`, kind, from, to: this.self.node, epoch }, lease.because, {});
+    const incident = this.begin(
+      group,
+      { id: kind === 'switchover' && move !== null ? move.id : `${group}.e${epoch}`, kind, from, to: this.self.node, epoch },
+      lease.because,
+      {},
+    );
     // With `fencing: required` the guard acquires only with proof that the old holder is down; its sentence says which.
     memory.transition = { ...NO_TRANSITION, kind, from, fenced: lease.because, epoch, incident: incident.id };
     this.failures.save();

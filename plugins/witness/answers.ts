@@ -6,7 +6,13 @@ import { MAX_KEY_LENGTH, NONCE_BYTES, WireError } from './wire.js';
 /** Witness → client, sealed. */
 export type Answer =
   /** Some of the values of a read; `last` ends it. Keys that are absent are not named. */
-  | { readonly t: 'values'; readonly id: number; readonly values: readonly Versioned[]; readonly last: boolean; readonly generation: number }
+  | {
+      readonly t: 'values';
+      readonly id: number;
+      readonly values: readonly Versioned[];
+      readonly last: boolean;
+      readonly generation: number;
+    }
   | { readonly t: 'done'; readonly id: number; readonly version: string; readonly generation: number }
   | { readonly t: 'conflict'; readonly id: number; readonly current: Versioned | null; readonly generation: number }
   | { readonly t: 'refused'; readonly id: number; readonly why: string }

@@ -18,11 +18,19 @@ interface Said {
   readonly stderr: string;
 }
 
-const understudy = (args: readonly string[], { nodeOptions = [], cwd }: { nodeOptions?: readonly string[]; cwd?: string } = {}): Promise<Said> =>
+const understudy = (
+  args: readonly string[],
+  { nodeOptions = [], cwd }: { nodeOptions?: readonly string[]; cwd?: string } = {},
+): Promise<Said> =>
   new Promise((resolve) => {
-    execFile(process.execPath, [...nodeOptions, BIN, ...args], { cwd, timeout: 30_000, env: { ...process.env, NO_COLOR: '1' } }, (error, stdout, stderr) => {
-      resolve({ status: error === null ? 0 : typeof error.code === 'number' ? error.code : -1, stdout, stderr });
-    });
+    execFile(
+      process.execPath,
+      [...nodeOptions, BIN, ...args],
+      { cwd, timeout: 30_000, env: { ...process.env, NO_COLOR: '1' } },
+      (error, stdout, stderr) => {
+        resolve({ status: error === null ? 0 : typeof error.code === 'number' ? error.code : -1, stdout, stderr });
+      },
+    );
   });
 
 const directory = mkdtempSync(join(tmpdir(), 'understudy-cli-'));
@@ -39,7 +47,14 @@ const STATUS: StatusView = {
   arbiter: { state: 'ok', ageMs: 120, because: '' },
   groups: [
     {
-      id: 'orders-db', state: 'faulted', active: null, epoch: 7, leaseRemainingMs: 0, because: '2 failovers within an hour: gave up', frozen: false, maintenance: false,
+      id: 'orders-db',
+      state: 'faulted',
+      active: null,
+      epoch: 7,
+      leaseRemainingMs: 0,
+      because: '2 failovers within an hour: gave up',
+      frozen: false,
+      maintenance: false,
       resources: [{ id: 'pg', type: 'systemd-unit', node: 'b', state: 'faulted', since: null, reason: 'exit status 1' }],
       standbys: [{ node: 'a', ready: false, blockers: ['the node is lost'] }],
       nextCommand: 'understudy clear orders-db',
@@ -61,7 +76,15 @@ const fakeApi = async (runDir: string): Promise<{ server: Server; asked: string[
       const [status, answer] =
         request.url === '/v1/status'
           ? [200, STATUS]
-          : [409, { code: 'REFUSED', message: 'a is not ready to take orders-db: the node is lost', hint: 'Wait until understudy status shows it ready.', exit: 4 }];
+          : [
+              409,
+              {
+                code: 'REFUSED',
+                message: 'a is not ready to take orders-db: the node is lost',
+                hint: 'Wait until understudy status shows it ready.',
+                exit: 4,
+              },
+            ];
       response.writeHead(status as number, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
     });
   });
@@ -124,7 +147,10 @@ test('keygen: a private key file, never overwritten', async (t) => {
 
 test('check: a broken file exits 2 with file:line:column for every problem', async (t) => {
   const file = join(directory, 'broken.yaml');
-  writeFileSync(file, 'cluster: orders\nkey: file:cluster.key\ntiming: standrad\nnodes: {}\narbiter: { use: witness, address: "127.0.0.1:4472" }\ngropus: {}\n');
+  writeFileSync(
+    file,
+    'cluster: orders\nkey: file:cluster.key\ntiming: standrad\nnodes: {}\narbiter: { use: witness, address: "127.0.0.1:4472" }\ngropus: {}\n',
+  );
   const { status, stderr } = await understudy(['check', '--config', file]);
   t.is(status, 2);
   t.regex(stderr, /broken\.yaml:3:9: timing: .*standard/);
@@ -141,8 +167,15 @@ test('plugins list: the built-in plugins with what they contribute', async (t) =
   const { status, stdout } = await understudy(['plugins', 'list', '--json'], { cwd: mkdtempSync(join(directory, 'plugins-')) });
   t.is(status, 0);
   const found = JSON.parse(stdout) as { name: string; origin: string; contributions: string[]; problems: string[] }[];
-  t.deepEqual(found.flatMap((plugin) => plugin.problems), []);
-  for (const agent of ['overlay-ip', 'secondary-ip', 'ip-address', 'app-script']) t.true(found.some((plugin) => plugin.contributions.includes(`agent ${agent}`)), agent);
+  t.deepEqual(
+    found.flatMap((plugin) => plugin.problems),
+    [],
+  );
+  for (const agent of ['overlay-ip', 'secondary-ip', 'ip-address', 'app-script'])
+    t.true(
+      found.some((plugin) => plugin.contributions.includes(`agent ${agent}`)),
+      agent,
+    );
 });
 
 test('status: a bad state comes with its cause and the next command; --json is the API’s view', async (t) => {

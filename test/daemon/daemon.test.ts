@@ -251,7 +251,13 @@ test('after an orderly shutdown: its own standby is lifted, trying until the arb
 test('the units: what systemd-analyze can check is right, and the reason of the shutdown is the one that is lifted', (t) => {
   const directory = new URL('../../../templates/systemd/', import.meta.url).pathname;
   const units = readdirSync(directory);
-  t.deepEqual(units.sort(), ['understudy-apps.service', 'understudy-controller.service', 'understudy-guard.service', 'understudy-witness.service', 'understudy.service']);
+  t.deepEqual(units.sort(), [
+    'understudy-apps.service',
+    'understudy-controller.service',
+    'understudy-guard.service',
+    'understudy-witness.service',
+    'understudy.service',
+  ]);
   for (const unit of ['understudy-guard.service', 'understudy-controller.service', 'understudy-apps.service'])
     t.regex(readFileSync(join(directory, unit), 'utf8'), /KillMode=process\n/);
   t.true(readFileSync(join(directory, 'understudy.service'), 'utf8').includes(`--why "${SHUTDOWN}"`));

@@ -42,7 +42,18 @@ groups: { g: { prefer: [a, b], resources: { x: { use: ip-address } } } }
 `,
     { mode: 0o600 },
   );
-  const words = ['--node', 'a', '--config', config, '--run-dir', join(directory, 'run'), '--state-dir', join(directory, 'state'), '--log-dir', join(directory, 'log')];
+  const words = [
+    '--node',
+    'a',
+    '--config',
+    config,
+    '--run-dir',
+    join(directory, 'run'),
+    '--state-dir',
+    join(directory, 'state'),
+    '--log-dir',
+    join(directory, 'log'),
+  ];
   /** Starts an entry and resolves with what it loaded until it was ready, after ending it. */
   const loadedBy = async (entry: string, first: readonly string[], ready: (said: string) => boolean): Promise<readonly string[]> => {
     const file = fileURLToPath(new URL(`../../core/${entry}`, import.meta.url));
@@ -74,15 +85,28 @@ test.serial('the guard: no schema, container, logger, YAML or cloud library is i
   const { loadedBy } = world(t);
   for (const start of ['first', 'second']) {
     const loaded = await loadedBy('daemon/guard-process.js', [], (said) => said.includes('guard ready'));
-    t.true(loaded.some((url) => url.endsWith('/plugins/witness/witness-arbiter.js')), 'the arbiter is loaded');
-    t.deepEqual(loaded.filter((url) => HEAVY.test(url)), [], `loaded at the ${start} start`);
+    t.true(
+      loaded.some((url) => url.endsWith('/plugins/witness/witness-arbiter.js')),
+      'the arbiter is loaded',
+    );
+    t.deepEqual(
+      loaded.filter((url) => HEAVY.test(url)),
+      [],
+      `loaded at the ${start} start`,
+    );
   }
 });
 
 test.serial('understudy guard, understudy run: the same, without the libraries of the command line', async (t) => {
   const { directory, loadedBy } = world(t);
   const guard = await loadedBy('cli/bin.js', ['guard'], (said) => said.includes('guard ready'));
-  t.deepEqual(guard.filter((url) => HEAVY.test(url) && !url.endsWith('/core/cli/bin.js')), []);
+  t.deepEqual(
+    guard.filter((url) => HEAVY.test(url) && !url.endsWith('/core/cli/bin.js')),
+    [],
+  );
   const run = await loadedBy('cli/bin.js', ['run'], () => existsSync(join(directory, 'run', 'supervised.json')));
-  t.deepEqual(run.filter((url) => HEAVY.test(url) && !url.endsWith('/core/cli/bin.js')), []);
+  t.deepEqual(
+    run.filter((url) => HEAVY.test(url) && !url.endsWith('/core/cli/bin.js')),
+    [],
+  );
 });

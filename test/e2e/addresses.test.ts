@@ -19,7 +19,14 @@ const PERIOD_MS = 3000;
 const on = { a: { eni: 'eni-lab-a' }, b: { eni: 'eni-lab-b' } };
 const eniOf = (node: string): string => `eni-lab-${node}`;
 const overlay = (address: string, routeTables: readonly string[], sourceDestCheck: string) => ({
-  use: 'overlay-ip', address, routeTables, sourceDestCheck, interface: 'lo', on, every: '1s', routeCheckEvery: `${PERIOD_MS}ms`,
+  use: 'overlay-ip',
+  address,
+  routeTables,
+  sourceDestCheck,
+  interface: 'lo',
+  on,
+  every: '1s',
+  routeCheckEvery: `${PERIOD_MS}ms`,
 });
 const often = { failover: { max: 1000, within: '1h' } };
 const GROUPS = {
@@ -33,7 +40,11 @@ const GROUPS = {
     },
   },
   // One table, both families; it only says what it finds.
-  single: { ...often, prefer: ['b', 'a'], resources: { vip: overlay(SINGLE, [TABLES[0]], 'verify'), vip6: { ...overlay(SIX, [TABLES[0]], 'verify'), after: [] } } },
+  single: {
+    ...often,
+    prefer: ['b', 'a'],
+    resources: { vip: overlay(SINGLE, [TABLES[0]], 'verify'), vip6: { ...overlay(SIX, [TABLES[0]], 'verify'), after: [] } },
+  },
 };
 
 let lab: DrillLab;
@@ -58,15 +69,23 @@ const move = async (group: string): Promise<string> => {
   });
   return standby;
 };
-const resource = async (node: string, group: string, id: string) => (await lab.group(node, group))?.resources.find((each) => each.id === id);
+const resource = async (node: string, group: string, id: string) =>
+  (await lab.group(node, group))?.resources.find((each) => each.id === id);
 test('somebody deletes the address: it is back within a second, the application and the lease untouched', async (t) => {
-  for (const [group, address] of [['web', WEB], ['single', SIX]] as const) {
+  for (const [group, address] of [
+    ['web', WEB],
+    ['single', SIX],
+  ] as const) {
     const before = await lab.settled(20_000, group);
     const app = await lab.pids(before.active, 'app');
     const beganMs = systemClock.nowMs();
     await lab.fault('delete-address', before.active, address);
     // From the journal: it comes back between two looks of the observer.
-    const back = await lab.until(`${address} back`, 5000, async () => (await lab.events(before.active, 'resource.reasserted', beganMs)).find((event) => event.group === group && event.because?.includes('missing')));
+    const back = await lab.until(`${address} back`, 5000, async () =>
+      (await lab.events(before.active, 'resource.reasserted', beganMs)).find(
+        (event) => event.group === group && event.because?.includes('missing'),
+      ),
+    );
     const awayMs = back.monoMs - beganMs;
     t.true(awayMs <= 1000, `${address} was back ${awayMs.toFixed(0)} ms after the order to delete it`);
     t.true((await lab.status()).hosts.find(({ node }) => node === before.active)?.addresses.includes(address));
@@ -77,14 +96,23 @@ test('somebody deletes the address: it is back within a second, the application 
 });
 
 test('somebody edits the routes: back within one period', async (t) => {
-  for (const [group, table, address, destination] of [['web', TABLES[0], WEB, `${WEB}/32`], ['web', TABLES[2], WEB, `${WEB}/32`], ['single', TABLES[0], SIX, `${SIX}/128`]] as const) {
+  for (const [group, table, address, destination] of [
+    ['web', TABLES[0], WEB, `${WEB}/32`],
+    ['web', TABLES[2], WEB, `${WEB}/32`],
+    ['single', TABLES[0], SIX, `${SIX}/128`],
+  ] as const) {
     const { active, standby } = await lab.settled(20_000, group);
     const beganMs = systemClock.nowMs();
     await lab.editRoute(table, address, eniOf(standby));
     const [edit, put] = await lab.until(`${table} put right`, PERIOD_MS + 5000, async (last) => {
-      const replaced = (await lab.calls(beganMs)).filter(({ action, parameters }) => action === 'ReplaceRoute' && parameters['RouteTableId'] === table);
+      const replaced = (await lab.calls(beganMs)).filter(
+        ({ action, parameters }) => action === 'ReplaceRoute' && parameters['RouteTableId'] === table,
+      );
       last(JSON.stringify(replaced));
-      const found = [replaced.find(({ principal }) => principal === 'drill'), replaced.find(({ principal }) => principal?.includes(`lab-${active}`))] as const;
+      const found = [
+        replaced.find(({ principal }) => principal === 'drill'),
+        replaced.find(({ principal }) => principal?.includes(`lab-${active}`)),
+      ] as const;
       return found[0] !== undefined && found[1] !== undefined && ([found[0], found[1]] as const);
     });
     // The period, and the monitor that it waits for.
@@ -108,7 +136,8 @@ test('the second table is denied: the others move, the group is online and names
   t.notRegex(view.degraded ?? '', /rtb-lab-[13]/);
   const shown = JSON.parse(await lab.done(to, 'status', '--json')) as { groups: { id: string; because: string }[] };
   t.regex(shown.groups.find(({ id }) => id === 'web')?.because ?? '', /degraded.*rtb-lab-2/);
-  const leads = async () => Object.fromEntries(await Promise.all(TABLES.map(async (table) => [table, (await lab.routes(table))[`${WEB}/32`]] as const)));
+  const leads = async () =>
+    Object.fromEntries(await Promise.all(TABLES.map(async (table) => [table, (await lab.routes(table))[`${WEB}/32`]] as const)));
   t.deepEqual(await leads(), { 'rtb-lab-1': eniOf(to), 'rtb-lab-2': eniOf(active), 'rtb-lab-3': eniOf(to) });
   await lab.fault('ec2', 'clear');
   await lab.until('all three, and no longer degraded', 15_000, async (last) => {
@@ -124,16 +153,23 @@ const moveMs = async (group: string): Promise<number> => {
   const beganMs = systemClock.nowMs();
   const to = await move(group);
   const [begin, done] = await lab.until(`${group}.vip started in the journal of ${to}`, 5000, async () => {
-    const events = (await lab.events(to, 'action', beganMs)).filter(({ group: of, resource: id, data }) => of === group && id === 'vip' && data?.['kind'] === 'start');
+    const events = (await lab.events(to, 'action', beganMs)).filter(
+      ({ group: of, resource: id, data }) => of === group && id === 'vip' && data?.['kind'] === 'start',
+    );
     const found = [events.find(({ kind }) => kind === 'action.begin'), events.find(({ kind }) => kind === 'action.done')] as const;
     return found[0] !== undefined && found[1] !== undefined && ([found[0], found[1]] as const);
   });
   const address = group === 'web' ? WEB : SINGLE;
   const calls = (await lab.calls(begin.monoMs)).filter(({ fromMs, principal }) => fromMs < done.monoMs && principal?.includes(`lab-${to}`));
   const first = calls.find(({ action, parameters }) => action === 'ReplaceRoute' && parameters['DestinationCidrBlock'] === `${address}/32`);
-  const tables = new Set(calls.filter(({ action, parameters }) => action === 'ReplaceRoute' && parameters['DestinationCidrBlock'] === `${address}/32`).map(({ parameters }) => parameters['RouteTableId']));
+  const tables = new Set(
+    calls
+      .filter(({ action, parameters }) => action === 'ReplaceRoute' && parameters['DestinationCidrBlock'] === `${address}/32`)
+      .map(({ parameters }) => parameters['RouteTableId']),
+  );
   const last = calls.filter(({ action, untilMs }) => action === 'DescribeRouteTables' && untilMs !== null && untilMs <= done.monoMs).at(-1);
-  if (first === undefined || last?.untilMs == null || tables.size !== (group === 'web' ? 3 : 1)) throw new Error(`unexpected calls: ${JSON.stringify(calls)}`);
+  if (first === undefined || last?.untilMs == null || tables.size !== (group === 'web' ? 3 : 1))
+    throw new Error(`unexpected calls: ${JSON.stringify(calls)}`);
   return last.untilMs - first.fromMs;
 };
 

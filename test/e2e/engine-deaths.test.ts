@@ -50,21 +50,29 @@ const unnoticed = async (t: ExecutionContext, what: string, act: (active: string
   t.is(await probe.lost(), 0, `${what}: lost requests`);
   const { longestGapMs, sent } = await probe.stop();
   for (const [role, pids] of Object.entries(await engine())) t.is(pids.length, 1, `${what}: one ${role}`);
-  const done = (await lab.events(before.active, 'action', beganMs)).filter(({ kind, data }) => kind === 'action.begin' && ['start', 'stop'].includes(String(data?.['kind'])));
-  t.deepEqual(done.map(({ resource, because }) => `${resource}: ${because}`), [], `${what}: nothing is started or stopped`);
+  const done = (await lab.events(before.active, 'action', beganMs)).filter(
+    ({ kind, data }) => kind === 'action.begin' && ['start', 'stop'].includes(String(data?.['kind'])),
+  );
+  t.deepEqual(
+    done.map(({ resource, because }) => `${resource}: ${because}`),
+    [],
+    `${what}: nothing is started or stopped`,
+  );
   t.deepEqual(await lab.overlaps(), []);
   t.log(`${what}: ${sent} requests, longest gap ${longestGapMs.toFixed(0)} ms`);
 };
 
 /** Kills processes of roles at one moment, and waits until others have their place. */
-const killed = (...roles: readonly Engine[]) => async (active: string): Promise<void> => {
-  const old = await Promise.all(roles.map((role) => lab.pid(active, role)));
-  await lab.fault('kill', active, ...roles);
-  await lab.until(`another ${roles.join(' and ')}`, 10_000, async () => {
-    const now = await Promise.all(roles.map((role) => lab.pids(active, role)));
-    return now.every((pids, at) => pids.length === 1 && pids[0] !== old[at]);
-  });
-};
+const killed =
+  (...roles: readonly Engine[]) =>
+  async (active: string): Promise<void> => {
+    const old = await Promise.all(roles.map((role) => lab.pid(active, role)));
+    await lab.fault('kill', active, ...roles);
+    await lab.until(`another ${roles.join(' and ')}`, 10_000, async () => {
+      const now = await Promise.all(roles.map((role) => lab.pids(active, role)));
+      return now.every((pids, at) => pids.length === 1 && pids[0] !== old[at]);
+    });
+  };
 
 test('kill -9 of the controller: adopted, nobody notices', async (t) => {
   await unnoticed(t, 'controller', killed('controller'));
@@ -83,7 +91,8 @@ test('kill -9 of guard, controller and leash at one moment, restarted by run: no
 });
 
 /** `understudy run` as a host begins it. */
-const startRun = (on: DrillLab, node: string) => on.exec(node, 'sh', '-c', 'setsid understudy run >>"$UNDERSTUDY_LOG_DIR/run.log" 2>&1 </dev/null &');
+const startRun = (on: DrillLab, node: string) =>
+  on.exec(node, 'sh', '-c', 'setsid understudy run >>"$UNDERSTUDY_LOG_DIR/run.log" 2>&1 </dev/null &');
 
 test('kill -9 of run, and another run: it replaces the three, nobody notices', async (t) => {
   await unnoticed(t, 'run', async (active) => {
@@ -160,7 +169,10 @@ test('without a watchdog, kill -9 of all but the leash: the leash stops the grou
   const endedMs = await appEndedAfter(lab, before.active, beganMs);
   // D, the leash's margin, and S as the bound of the stop itself.
   t.true(endedMs <= D_MS + 100 + S_MS, `the application ended after ${endedMs} ms`);
-  t.regex(readFileSync(join(lab.paths(before.active).log, 'leash.out'), 'utf8'), new RegExp(`everything of epoch ${before.epoch} is verified gone`));
+  t.regex(
+    readFileSync(join(lab.paths(before.active).log, 'leash.out'), 'utf8'),
+    new RegExp(`everything of epoch ${before.epoch} is verified gone`),
+  );
   const facts = (await lab.status()).hosts.find(({ node }) => node === before.active);
   t.true(facts?.power, 'nothing resets this host');
   t.deepEqual(facts?.addresses, []);

@@ -99,7 +99,10 @@ const takenOver = async ({ lab, leases, before }: Step, beganMs: number): Promis
   // Both ends to the disadvantage of understudy's claim: not after the last renewal, not before the order to take over.
   const waitedMs = (acquiring?.monoMs ?? 0) - (leases.lastOf(before.epoch)?.notBeforeMs ?? Infinity);
   expect(waitedMs < W_MS + 1500, `the last renewal of epoch ${before.epoch} was not seen, or ${survivor} waited ${waitedMs} ms`);
-  safe(waitedMs >= W_MS, `${survivor} took over ${waitedMs.toFixed(1)} ms after the last write of the lease, before W = ${W_MS} ms: ${acquiring?.because}`);
+  safe(
+    waitedMs >= W_MS,
+    `${survivor} took over ${waitedMs.toFixed(1)} ms after the last write of the lease, before W = ${W_MS} ms: ${acquiring?.because}`,
+  );
   const begunMs = (acquiring?.monoMs ?? 0) - beganMs;
   expect(begunMs < W_MS + 3000, `${survivor} needed ${begunMs.toFixed(0)} ms to begin: ${acquiring?.because}`);
   return `W + ${(waitedMs - W_MS).toFixed(0)} ms`;
@@ -112,15 +115,23 @@ const unmoved = async ({ lab, before }: Step, beganMs: number): Promise<void> =>
     expect(moved.length === 0, `${node}: ${moved.map(({ kind, because }) => `${kind} (${because})`).join('; ')}`);
   }
   const view = await lab.group(before.active, GROUP);
-  expect(view?.active === before.active && view.epoch === before.epoch && view.state === 'online', `no longer as before: ${JSON.stringify(view)}`);
+  expect(
+    view?.active === before.active && view.epoch === before.epoch && view.state === 'online',
+    `no longer as before: ${JSON.stringify(view)}`,
+  );
 };
 
 const linkStates = async (lab: DrillLab): Promise<readonly string[]> => {
   const views = await Promise.all(lab.nodes.map((node) => lab.view(node)));
-  return views.flatMap((view) => (view?.nodes ?? []).filter(({ id }) => id !== view?.node).map(({ state, links }) => `${view?.node}: ${state} ${links.map(({ network, state: link }) => `${network}=${link}`).join(' ')}`));
+  return views.flatMap((view) =>
+    (view?.nodes ?? [])
+      .filter(({ id }) => id !== view?.node)
+      .map(({ state, links }) => `${view?.node}: ${state} ${links.map(({ network, state: link }) => `${network}=${link}`).join(' ')}`),
+  );
 };
 
-const offIsFact = (lab: DrillLab, node: string): Promise<boolean> => lab.until(`${node} off`, 10_000, async () => !(await lab.status()).hosts.find((host) => host.node === node)?.power);
+const offIsFact = (lab: DrillLab, node: string): Promise<boolean> =>
+  lab.until(`${node} off`, 10_000, async () => !(await lab.status()).hosts.find((host) => host.node === node)?.power);
 
 const KINDS = {
   'power loss': async (step) => {
@@ -131,7 +142,9 @@ const KINDS = {
     return told;
   },
   switchover: async ({ lab, before }) => {
-    const answer = await lab.api(oneOf(lab.nodes)).order({ verb: 'switchover', group: GROUP, to: before.standby, wait: true, timeoutMs: 20_000, why: 'a drill' });
+    const answer = await lab
+      .api(oneOf(lab.nodes))
+      .order({ verb: 'switchover', group: GROUP, to: before.standby, wait: true, timeoutMs: 20_000, why: 'a drill' });
     const view = await lab.group(before.standby, GROUP);
     expect(view?.active === before.standby && view.epoch === before.epoch + 1, `not moved: ${JSON.stringify(view)}`);
     return `${Math.round(answer.elapsedMs ?? 0)} ms`;
@@ -141,8 +154,13 @@ const KINDS = {
     const beganMs = systemClock.nowMs();
     await lab.fault('kill', before.active, 'run', 'guard', 'controller');
     const told = await takenOver(step, beganMs);
-    expect(readFileSync(join(lab.paths(before.active).log, 'leash.out'), 'utf8').includes(`the lease of epoch ${before.epoch} has run out`), 'the leash did not fire');
-    const ended = (await lab.status()).observer?.intervals.findLast(({ thing, node }) => thing.startsWith('application') && node === before.active)?.toMs ?? Infinity;
+    expect(
+      readFileSync(join(lab.paths(before.active).log, 'leash.out'), 'utf8').includes(`the lease of epoch ${before.epoch} has run out`),
+      'the leash did not fire',
+    );
+    const ended =
+      (await lab.status()).observer?.intervals.findLast(({ thing, node }) => thing.startsWith('application') && node === before.active)
+        ?.toMs ?? Infinity;
     expect(ended - beganMs <= D_MS + S_MS + 100, `the application lived ${(ended - beganMs).toFixed(0)} ms after the guard`);
     // Nobody disarmed the watchdog: it resets the host, which the leash has made harmless before.
     await offIsFact(lab, before.active);
@@ -159,7 +177,10 @@ const KINDS = {
       last(seen.join('; '));
       return seen.some((each) => each.includes(`${cut[1]}=down`)) && seen;
     });
-    expect(states.every((each) => / member /.test(each)), `a peer is no member: ${states.join('; ')}`);
+    expect(
+      states.every((each) => / member /.test(each)),
+      `a peer is no member: ${states.join('; ')}`,
+    );
     await systemClock.sleep(500);
     await unmoved(step, beganMs);
     await lab.fault('heal');
@@ -211,7 +232,10 @@ const BAG: readonly KindName[] = [
   'switchover',
   'active node isolated from everything',
 ];
-const shuffled = (): KindName[] => BAG.map((kind) => [draw(), kind] as const).toSorted(([one], [other]) => one - other).map(([, kind]) => kind);
+const shuffled = (): KindName[] =>
+  BAG.map((kind) => [draw(), kind] as const)
+    .toSorted(([one], [other]) => one - other)
+    .map(([, kind]) => kind);
 
 const median = (numbers: readonly number[]): number => numbers.toSorted((one, other) => one - other)[Math.floor(numbers.length / 2)] ?? 0;
 
@@ -219,7 +243,12 @@ const median = (numbers: readonly number[]): number => numbers.toSorted((one, ot
 const census = (): readonly string[] =>
   pidsWithMark(`UNDERSTUDY_LAB=${ID}`)
     .filter((pid) => !['Z', 'X', null].includes(processState(pid)))
-    .map((pid) => (commandLineOf(pid) ?? []).filter((word) => !/^[[{]/.test(word)).slice(0, 3).join(' '))
+    .map((pid) =>
+      (commandLineOf(pid) ?? [])
+        .filter((word) => !/^[[{]/.test(word))
+        .slice(0, 3)
+        .join(' '),
+    )
     .filter((words) => words !== '' && !/^(sleep|\/usr\/bin\/sleep|cksum|cat|mv) ?/.test(words))
     .toSorted();
 
@@ -231,7 +260,10 @@ test(`${FAILOVERS} steps of mixed kinds: never two nodes, never before W, whole 
   t.timeout(60_000 + FAILOVERS * 60_000);
   t.log(`seed ${SEED}`);
   const lab = await DrillLab.start(ID);
-  const memory: Record<'guard' | 'controller', { rssKib: number[]; files: number[] }> = { guard: { rssKib: [], files: [] }, controller: { rssKib: [], files: [] } };
+  const memory: Record<'guard' | 'controller', { rssKib: number[]; files: number[] }> = {
+    guard: { rssKib: [], files: [] },
+    controller: { rssKib: [], files: [] },
+  };
   const leases = await lab.settled().then(() => new LeaseWatch(lab, GROUP));
   let before = await renewed(lab, leases);
   const [programs, namespaces] = [census(), namespacesOf(ID)];
@@ -281,9 +313,15 @@ test(`${FAILOVERS} steps of mixed kinds: never two nodes, never before W, whole 
     stalls.stop();
   }
   const { observer, hosts } = await lab.status();
-  t.log(`${FAILOVERS} steps in ${((systemClock.nowMs() - beganMs) / 1000).toFixed(0)} s: ${JSON.stringify(counted)}, ${voided} void; ${observer?.sweeps} looks, the longest pause between two ${observer?.longestPauseMs.toFixed(0)} ms`);
+  t.log(
+    `${FAILOVERS} steps in ${((systemClock.nowMs() - beganMs) / 1000).toFixed(0)} s: ${JSON.stringify(counted)}, ${voided} void; ${observer?.sweeps} looks, the longest pause between two ${observer?.longestPauseMs.toFixed(0)} ms`,
+  );
   t.deepEqual(observer?.overlaps, []);
-  t.deepEqual(hosts.map(({ node, addresses }) => `${node} ${addresses.join()}`).toSorted(), lab.nodes.map((node) => `${node} ${node === before.active ? lab.topology.floating.join() : ''}`), 'addresses');
+  t.deepEqual(
+    hosts.map(({ node, addresses }) => `${node} ${addresses.join()}`).toSorted(),
+    lab.nodes.map((node) => `${node} ${node === before.active ? lab.topology.floating.join() : ''}`),
+    'addresses',
+  );
   t.deepEqual(namespacesOf(ID), namespaces, 'namespaces');
   await lab.until('the same programs as at the beginning', 5000, (last) => {
     const now = census();
@@ -293,7 +331,9 @@ test(`${FAILOVERS} steps of mixed kinds: never two nodes, never before W, whole 
   for (const [role, { rssKib, files }] of Object.entries(memory)) {
     const quarter = Math.floor(rssKib.length / 4);
     const [first, last] = [median(rssKib.slice(0, quarter)), median(rssKib.slice(-quarter))];
-    t.log(`${role}: RSS ${(first / 1024).toFixed(1)} → ${(last / 1024).toFixed(1)} MiB, open files ${median(files.slice(0, quarter))} → ${median(files.slice(-quarter))}`);
+    t.log(
+      `${role}: RSS ${(first / 1024).toFixed(1)} → ${(last / 1024).toFixed(1)} MiB, open files ${median(files.slice(0, quarter))} → ${median(files.slice(-quarter))}`,
+    );
     // A tenth: V8 gives pages back when it likes; samples of one role differ by that much in an idle cluster.
     t.true(last <= first * 1.1, `${role}: median RSS of the first quarter ${first} KiB, of the last ${last} KiB`);
     t.true(median(files.slice(-quarter)) <= median(files.slice(0, quarter)) + 2, `${role}: open files`);

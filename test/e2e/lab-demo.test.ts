@@ -18,7 +18,10 @@ if (obstacle !== null) test(`skipped in netns: needs root (${obstacle})`, (t) =>
 /** Plays the demo with a directory of its own for labs; `interruptMs`: Ctrl-C after so long. */
 const play = async (substrate: string, interruptMs?: number) => {
   const base = mkdtempSync(join(tmpdir(), 'understudy-demo-'));
-  const child = spawn(process.execPath, [UNDERSTUDY, 'demo', '--substrate', substrate], { env: { ...process.env, TMPDIR: base }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [UNDERSTUDY, 'demo', '--substrate', substrate], {
+    env: { ...process.env, TMPDIR: base },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
@@ -39,7 +42,16 @@ for (const substrate of substrates) {
   test.serial(`${substrate}: a failover, its explanation, a planned move back, both gaps, and nothing left`, async (t) => {
     const { exitCode, output, left } = await play(substrate);
     t.is(exitCode, 0, output);
-    for (const line of [/substrate \w+ \(asked for\)/, /failover of web from (a to b|b to a)/, /detect .*wait .*arbitrate .*address .*start/, /first good answer of [ab]/, /power loss: +(\d+) ms/, /planned switchover: +\d+ ms/, /two nodes active at once: never/, /cleaned up/])
+    for (const line of [
+      /substrate \w+ \(asked for\)/,
+      /failover of web from (a to b|b to a)/,
+      /detect .*wait .*arbitrate .*address .*start/,
+      /first good answer of [ab]/,
+      /power loss: +(\d+) ms/,
+      /planned switchover: +\d+ ms/,
+      /two nodes active at once: never/,
+      /cleaned up/,
+    ])
       t.regex(output, line);
     // takeover: lease waits W after the last change of the record, and that is at most one renewal before the power loss.
     t.true(Number(/power loss: +(\d+) ms/.exec(output)?.[1]) > 2700, output);

@@ -70,7 +70,9 @@ test('hosts reach each other on every network', async (t) => {
 
 test('cuts: one network one way, the others untouched; heal brings it back', async (t) => {
   const target = topology.hosts[1]?.addresses;
-  const echoes = [target?.['heartbeat-1'] ?? '', target?.['heartbeat-2'] ?? ''].map((address) => startProcess(lab.inHost('b', [process.execPath, '-e', UDP_ECHO, address]), { logFile: log }));
+  const echoes = [target?.['heartbeat-1'] ?? '', target?.['heartbeat-2'] ?? ''].map((address) =>
+    startProcess(lab.inHost('b', [process.execPath, '-e', UDP_ECHO, address]), { logFile: log }),
+  );
   await delay(150);
   for (const cut of [
     { node: 'a', network: 'heartbeat-1', direction: 'in' },
@@ -155,10 +157,17 @@ test('power-off ends everything at one moment, without a farewell; power-on is a
   const before = salt();
   const stubborn = startProcess(lab.inHost('a', ['/bin/sh', '-c', 'trap "" TERM; (setsid sleep 1000 &); sleep 1000']), { logFile: log });
   // A peer that holds a connection must hear nothing: neither FIN nor RST.
-  const server = startProcess(lab.inHost('a', [process.execPath, '-e', `require('net').createServer(s=>s.on('error',()=>0)).listen(7000,'10.10.1.1')`]), { logFile: log });
+  const server = startProcess(
+    lab.inHost('a', [process.execPath, '-e', `require('net').createServer(s=>s.on('error',()=>0)).listen(7000,'10.10.1.1')`]),
+    { logFile: log },
+  );
   await delay(500);
   const listener = runProcess(
-    lab.inHost('b', [process.execPath, '-e', `let r='never';const s=require('net').connect(7000,'10.10.1.1',()=>{r='silent'});s.on('close',()=>r+=' closed');s.on('error',e=>r+=' '+e.code);setTimeout(()=>{console.log(r);process.exit()},1500)`]),
+    lab.inHost('b', [
+      process.execPath,
+      '-e',
+      `let r='never';const s=require('net').connect(7000,'10.10.1.1',()=>{r='silent'});s.on('close',()=>r+=' closed');s.on('error',e=>r+=' '+e.code);setTimeout(()=>{console.log(r);process.exit()},1500)`,
+    ]),
     10_000,
   );
   await delay(600);
@@ -176,8 +185,11 @@ test('power-off ends everything at one moment, without a farewell; power-on is a
 });
 
 test('pause and resume: SIGSTOP reaches every process of the host and no other', async (t) => {
-  const states = (node: string) => lab.facts(node).then(({ pids }) => pids.map((pid) => readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.[0]));
-  const processes = ['a', 'b'].map((node) => startProcess(lab.inHost(node, ['/bin/sh', '-c', 'sleep 1000 & sleep 1000']), { logFile: log }));
+  const states = (node: string) =>
+    lab.facts(node).then(({ pids }) => pids.map((pid) => readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.[0]));
+  const processes = ['a', 'b'].map((node) =>
+    startProcess(lab.inHost(node, ['/bin/sh', '-c', 'sleep 1000 & sleep 1000']), { logFile: log }),
+  );
   await delay(200);
   await lab.pause('a');
   await delay(50);
@@ -194,7 +206,13 @@ test('the watchdog bites a host that no longer pets it, punctually, though the c
   const bites: Bite[] = [];
   const socket = (node: string) => join(topology.directory, 'dog', `${node}.sock`);
   const hosts = topology.hosts.map(({ node }) => ({ node, socket: socket(node), handle: lab.handle(node) }));
-  const dogs = await startWatchdogs(id, hosts, log, (bite) => bites.push(bite), (why) => t.fail(why));
+  const dogs = await startWatchdogs(
+    id,
+    hosts,
+    log,
+    (bite) => bites.push(bite),
+    (why) => t.fail(why),
+  );
   const talk = async (node: string, ...lines: object[]): Promise<unknown[]> => {
     const connection = createConnection(socket(node));
     const answers: unknown[] = [];
@@ -225,7 +243,16 @@ test('the watchdog bites a host that no longer pets it, punctually, though the c
 });
 
 test('the observer sees who has what, and two at once', async (t) => {
-  const observer = new Observer(id, { hosts: topology.hosts.map(({ node }) => ({ node, handle: lab.handle(node) })), floating: [VIP], everyMs: 20, application: 'lab/app/' }, log);
+  const observer = new Observer(
+    id,
+    {
+      hosts: topology.hosts.map(({ node }) => ({ node, handle: lab.handle(node) })),
+      floating: [VIP],
+      everyMs: 20,
+      application: 'lab/app/',
+    },
+    log,
+  );
   for (const { node } of topology.hosts) observer.addresses(node, lab.addressSource(node));
   const start = (node: string) => {
     tool(['ip', '-n', `us-${id}-${node}`, 'addr', 'add', `${VIP}/32`, 'dev', 'eth0']);
@@ -246,7 +273,10 @@ test('the observer sees who has what, and two at once', async (t) => {
   observer.addresses('a', lab.addressSource('a'));
   const again = start('a');
   await until('two have both', 3000, () => observer.report.overlaps.length === 2);
-  t.deepEqual(observer.report.overlaps.map(({ thing, nodes }) => `${thing}: ${nodes.join(' ')}`).toSorted(), [`address ${VIP}: a b`, 'application web/app: a b']);
+  t.deepEqual(observer.report.overlaps.map(({ thing, nodes }) => `${thing}: ${nodes.join(' ')}`).toSorted(), [
+    `address ${VIP}: a b`,
+    'application web/app: a b',
+  ]);
   for (const each of [inB, again]) each.kill('SIGKILL');
   await until('sweeps are told', 3000, () => observer.report.sweeps > 20);
   await observer.stop();
@@ -259,7 +289,10 @@ test('down leaves nothing: no process, namespace, cable, cgroup; twice is once',
   t.deepEqual(namespacesOf(id), []);
   t.deepEqual(pidsWithMark(`UNDERSTUDY_LAB=${id}`), []);
   t.false(existsSync(join(cgroupRoot() ?? '', `understudy-lab-${id}`)));
-  t.deepEqual(readdirSync('/sys/class/net').filter((name) => name.startsWith('svc')), []);
+  t.deepEqual(
+    readdirSync('/sys/class/net').filter((name) => name.startsWith('svc')),
+    [],
+  );
   t.false(existsSync(topology.directory));
 });
 
@@ -270,7 +303,12 @@ const ec2 = new EC2Client({ region: 'ap-northeast-2', endpoint, credentials: { a
 await ec2.send(new ReplaceRouteCommand({ RouteTableId: table, DestinationCidrBlock: '${VIP}/32', NetworkInterfaceId: eni }));`;
 
 test('the whole lab: a route replaced by the cloud’s real client re-routes real packets, and the source/destination check drops them', async (t) => {
-  const client = await startLab({ id: ID, substrate: 'netns', nodes: ['a', 'b'], options: { takeover: 'lease', confirm: 'none', timing: 'lan', bare: true } });
+  const client = await startLab({
+    id: ID,
+    substrate: 'netns',
+    nodes: ['a', 'b'],
+    options: { takeover: 'lease', confirm: 'none', timing: 'lan', bare: true },
+  });
   const on = (node: string, ...argv: string[]) => client.ask({ op: 'exec', node, argv, timeoutMs: 15_000 });
   const { config } = await client.ask({ op: 'status' });
   const endpoint = /endpoint: (http\S+)/.exec(readFileSync(config, 'utf8'))?.[1] ?? '';
@@ -279,9 +317,13 @@ test('the whole lab: a route replaced by the cloud’s real client re-routes rea
     await on(node, 'sh', '-c', `UNDERSTUDY_NODE=${node} setsid ${process.execPath} ${COUNTER} ${VIP}:8080 >/dev/null 2>&1 &`);
   }
   const seen = { node: '', answered: 0 };
-  const probing = client.ask({ op: 'probe', plan: { kind: 'udp', port: 8080, everyMs: 5, forMs: 60_000, noteGapMs: 10_000 } }, 90_000, (message) => {
-    if (message.t === 'tally') Object.assign(seen, { node: message.report.lastNode ?? '', answered: message.report.answered });
-  });
+  const probing = client.ask(
+    { op: 'probe', plan: { kind: 'udp', port: 8080, everyMs: 5, forMs: 60_000, noteGapMs: 10_000 } },
+    90_000,
+    (message) => {
+      if (message.t === 'tally') Object.assign(seen, { node: message.report.lastNode ?? '', answered: message.report.answered });
+    },
+  );
   const silent = async (): Promise<boolean> => {
     const before = seen.answered;
     await delay(700);

@@ -23,13 +23,33 @@ const [VIP, FRAIL_VIP] = ['192.168.0.10', '192.168.0.11'] as const;
 const READS = /^Describe|^IMDS$|^AssumeRole$/;
 
 const overlay = (address: string) => ({
-  use: 'overlay-ip', address, routeTables: ['rtb-lab-1'], interface: 'lo', on: { a: { eni: 'eni-lab-a' }, b: { eni: 'eni-lab-b' } }, every: '1s', routeCheckEvery: '2s',
+  use: 'overlay-ip',
+  address,
+  routeTables: ['rtb-lab-1'],
+  interface: 'lo',
+  on: { a: { eni: 'eni-lab-a' }, b: { eni: 'eni-lab-b' } },
+  every: '1s',
+  routeCheckEvery: '2s',
 });
-const app = (address: string, restart: object) => ({ use: 'app-script', mode: 'foreground', start: [process.execPath, COUNTER, `${address}:8080`], every: '1s', restart });
+const app = (address: string, restart: object) => ({
+  use: 'app-script',
+  mode: 'foreground',
+  start: [process.execPath, COUNTER, `${address}:8080`],
+  every: '1s',
+  restart,
+});
 const GROUPS = {
-  web: { prefer: ['a', 'b'], failover: { max: 1000, within: '1h' }, resources: { vip: overlay(VIP), app: app(VIP, { max: 1000, within: '1h' }) } },
+  web: {
+    prefer: ['a', 'b'],
+    failover: { max: 1000, within: '1h' },
+    resources: { vip: overlay(VIP), app: app(VIP, { max: 1000, within: '1h' }) },
+  },
   // One restart in three seconds, one failover in an hour, then it is given up.
-  frail: { prefer: ['b', 'a'], failover: { max: 1, within: '1h' }, resources: { vip: overlay(FRAIL_VIP), app: app(FRAIL_VIP, { max: 1, within: '3s' }) } },
+  frail: {
+    prefer: ['b', 'a'],
+    failover: { max: 1, within: '1h' },
+    resources: { vip: overlay(FRAIL_VIP), app: app(FRAIL_VIP, { max: 1, within: '3s' }) },
+  },
 };
 
 let lab: DrillLab;
@@ -47,15 +67,27 @@ const view = async (node: string, group: string) => {
   if (found === null) throw new Error(`${node} does not answer`);
   return found;
 };
-const shows = (node: string, group: string, what: string, is: (seen: NonNullable<Awaited<ReturnType<DrillLab['group']>>>) => boolean, limitMs = 20_000) =>
+const shows = (
+  node: string,
+  group: string,
+  what: string,
+  is: (seen: NonNullable<Awaited<ReturnType<DrillLab['group']>>>) => boolean,
+  limitMs = 20_000,
+) =>
   lab.until(`${group} on ${node}: ${what}`, limitMs, async (last) => {
     const seen = await lab.group(node, group);
     last(JSON.stringify(seen));
     return seen !== null && is(seen);
   });
-const writesSince = async (ms: number) => (await lab.calls(ms)).filter(({ action, principal }) => !READS.test(action) && principal !== 'drill').map(({ action }) => action);
+const writesSince = async (ms: number) =>
+  (await lab.calls(ms)).filter(({ action, principal }) => !READS.test(action) && principal !== 'drill').map(({ action }) => action);
 const appPid = async (node: string, address: string): Promise<number | undefined> => {
-  const listed = await lab.exec(node, 'sh', '-c', `for pid in $(grep -lz '^${address}:8080$' /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3); do [ "$(readlink /proc/$pid/ns/net)" = "$(readlink /proc/self/ns/net)" ] && echo $pid; done`);
+  const listed = await lab.exec(
+    node,
+    'sh',
+    '-c',
+    `for pid in $(grep -lz '^${address}:8080$' /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3); do [ "$(readlink /proc/$pid/ns/net)" = "$(readlink /proc/self/ns/net)" ] && echo $pid; done`,
+  );
   const [pid] = listed.stdout.split('\n').filter(Boolean).map(Number);
   return pid;
 };
@@ -65,7 +97,10 @@ test('plan touches nothing: every step with its calls, and the emulator hears no
   const beganMs = systemClock.nowMs();
   const plan = JSON.parse(await lab.done(active, 'plan', 'switchover', 'web', '--to', standby, '--json')) as PlanView;
   const effects = plan.steps.flatMap((step) => step.effects.map(({ what, on }) => `${step.node}: ${what} ${on ?? ''}`));
-  t.true(effects.some((each) => each.startsWith(`${standby}: `) && /ReplaceRoute|replace-route/.test(each)), JSON.stringify(plan));
+  t.true(
+    effects.some((each) => each.startsWith(`${standby}: `) && /ReplaceRoute|replace-route/.test(each)),
+    JSON.stringify(plan),
+  );
   t.true(plan.steps.some(({ node, what }) => node === active && /stop app/.test(what)));
   for (const operation of ['failover', 'stop']) await lab.done(active, 'plan', operation, 'web');
   t.deepEqual(await writesSince(beganMs), []);
@@ -84,7 +119,10 @@ test('freeze: what ends is not restarted, a move is refused; unfreeze goes on', 
   await systemClock.sleep(2500);
   t.is(await appPid(active, VIP), undefined, 'not restarted');
   const began = (await lab.events(active, 'action.begin', beganMs)).filter(({ group }) => group === 'web');
-  t.deepEqual(began.map(({ because }) => because), []);
+  t.deepEqual(
+    began.map(({ because }) => because),
+    [],
+  );
   const refused = await lab.understudy(active, 'switchover', 'web');
   t.is(refused.exitCode, 4);
   t.regex(refused.stderr, /frozen[\s\S]*understudy unfreeze web/);
@@ -110,7 +148,13 @@ test('maintenance: no agent writes, not even to put its address back; the lease 
   t.like(await view(active, 'web'), { active, epoch });
   t.true((await view(active, 'web')).leaseRemainingMs > 0);
   await lab.done(active, 'maintenance', 'off', 'web');
-  await lab.until('address and route back', 10_000, async () => (await lab.status()).hosts.find(({ node }) => node === active)?.addresses.includes(VIP) && (await lab.routes('rtb-lab-1'))[`${VIP}/32`] === `eni-lab-${active}`);
+  await lab.until(
+    'address and route back',
+    10_000,
+    async () =>
+      (await lab.status()).hosts.find(({ node }) => node === active)?.addresses.includes(VIP) &&
+      (await lab.routes('rtb-lab-1'))[`${VIP}/32`] === `eni-lab-${active}`,
+  );
   t.deepEqual(await lab.settled(20_000, 'web'), before);
 });
 
@@ -118,7 +162,10 @@ test('stop and start: offline everywhere by order, nobody takes it over; start b
   const { active, standby, epoch } = await lab.settled(20_000, 'web');
   await lab.done(standby, 'stop', 'web', '--why', 'a drill');
   for (const node of lab.nodes) await shows(node, 'web', 'offline', (seen) => seen.state === 'offline' && seen.active === null);
-  t.deepEqual((await lab.status()).hosts.filter(({ addresses }) => addresses.includes(VIP)), []);
+  t.deepEqual(
+    (await lab.status()).hosts.filter(({ addresses }) => addresses.includes(VIP)),
+    [],
+  );
   t.is(await appPid(active, VIP), undefined);
   await lab.done(standby, 'start', 'web');
   const after = await lab.settled(20_000, 'web');
@@ -128,7 +175,8 @@ test('stop and start: offline everywhere by order, nobody takes it over; start b
 test('standby moves everything off a node and keeps it off; unstandby makes it a candidate again', async (t) => {
   const { active, standby } = await lab.settled(20_000, 'web');
   await lab.done(active, 'standby', active, '--why', 'a drill');
-  for (const group of ['web', 'frail']) await shows(standby, group, `online on ${standby}`, (seen) => seen.active === standby && seen.state === 'online');
+  for (const group of ['web', 'frail'])
+    await shows(standby, group, `online on ${standby}`, (seen) => seen.active === standby && seen.state === 'online');
   const refused = await lab.understudy(standby, 'switchover', 'web', '--to', active);
   t.is(refused.exitCode, 4);
   t.regex(refused.stderr, /standby/);
@@ -145,7 +193,11 @@ test('the ladder: restart, failover, give up; clear begins anew', async (t) => {
   };
   const beganMs = systemClock.nowMs();
   await kill(before.active);
-  await lab.until('restarted', 10_000, async () => (await lab.events(before.active, 'action.done', beganMs)).some(({ group, resource, data }) => group === 'frail' && resource === 'app' && data?.['kind'] === 'start'));
+  await lab.until('restarted', 10_000, async () =>
+    (await lab.events(before.active, 'action.done', beganMs)).some(
+      ({ group, resource, data }) => group === 'frail' && resource === 'app' && data?.['kind'] === 'start',
+    ),
+  );
   t.is((await lab.settled(20_000, 'frail')).active, before.active, 'first: restarted in place');
   await kill(before.active);
   await shows(before.standby, 'frail', 'second: failed over', (seen) => seen.active === before.standby && seen.state === 'online');
@@ -177,15 +229,26 @@ test('after a power loss: events, explain and replay tell it on the survivor', a
   const { active, standby, epoch } = await lab.settled(20_000, 'web');
   await lab.fault('power-off', active);
   await shows(standby, 'web', 'taken over', (seen) => seen.active === standby && seen.state === 'online');
-  const incident = await lab.until('the end of the story in the journal', 10_000, async () => (await lab.events(standby, 'incident.end')).findLast((event) => event.group === 'web' && (event.epoch ?? 0) > epoch)?.incident);
+  const incident = await lab.until(
+    'the end of the story in the journal',
+    10_000,
+    async () =>
+      (await lab.events(standby, 'incident.end')).findLast((event) => event.group === 'web' && (event.epoch ?? 0) > epoch)?.incident,
+  );
   const told = await lab.done(standby, 'explain', incident);
   for (const word of [active, standby, 'W = 8000 ms', 'vip', 'app']) t.true(told.includes(word), `${word} in:\n${told}`);
   t.truthy(JSON.parse(await lab.done(standby, 'explain', incident, '--json')));
-  const events = (await lab.done(standby, 'events', '--group', 'web', '--kind', 'lease', '--json')).trim().split('\n').map((line) => JSON.parse(line) as JournalEvent);
+  const events = (await lab.done(standby, 'events', '--group', 'web', '--kind', 'lease', '--json'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as JournalEvent);
   t.true(events.some(({ kind, epoch: at }) => kind === 'lease.held' && (at ?? 0) > epoch));
-  const captures = readdirSync(captureDir(lab.paths(standby))).filter((name) => name.endsWith('.json')).toSorted();
+  const captures = readdirSync(captureDir(lab.paths(standby)))
+    .filter((name) => name.endsWith('.json'))
+    .toSorted();
   t.true(captures.length > 0);
-  for (const name of captures.slice(-3)) t.regex(await lab.done(standby, 'replay', join(captureDir(lab.paths(standby)), name)), /the same plan as when it was captured/);
+  for (const name of captures.slice(-3))
+    t.regex(await lab.done(standby, 'replay', join(captureDir(lab.paths(standby)), name)), /the same plan as when it was captured/);
   const probe = await lab.probe();
   await probe.stop();
   await lab.fault('power-on', active);

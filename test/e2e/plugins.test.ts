@@ -34,7 +34,10 @@ anyTest.serial.before(async () => {
   writeFileSync(join(directory, 'odd.ts'), ODD_PLUGIN);
   writeFileSync(hookLog, '');
   copyFileSync(MOVE_ROUTE, script('move-route.sh'));
-  writeFileSync(script('note.sh'), `#!/bin/sh\necho "$UNDERSTUDY_POINT $1 $UNDERSTUDY_NODE $UNDERSTUDY_GROUP $UNDERSTUDY_FROM $UNDERSTUDY_TO" >>${hookLog}\n`);
+  writeFileSync(
+    script('note.sh'),
+    `#!/bin/sh\necho "$UNDERSTUDY_POINT $1 $UNDERSTUDY_NODE $UNDERSTUDY_GROUP $UNDERSTUDY_FROM $UNDERSTUDY_TO" >>${hookLog}\n`,
+  );
   for (const name of ['move-route.sh', 'note.sh']) chmodSync(script(name), 0o755);
   const note = (word: string, more: object = {}) => ({ run: [script('note.sh'), word], ...more });
   const move = (more: object = {}) => ({ run: [script('move-route.sh')], timeout: '30s', ...more });
@@ -61,7 +64,10 @@ anyTest.serial.before(async () => {
   const client = createRequire(import.meta.url).resolve('@aws-sdk/client-ec2');
   writeFileSync(script('aws'), TINY_AWS(process.execPath, client, lab.endpoint));
   chmodSync(script('aws'), 0o755);
-  writeFileSync(script('move-route.conf'), `PATH=${join(directory, 'scripts')}:$PATH\nROUTE_TABLES='${TABLES.join(' ')}'\nADDRESS=${VIP}\nENI=eni-lab-$UNDERSTUDY_NODE\n`);
+  writeFileSync(
+    script('move-route.conf'),
+    `PATH=${join(directory, 'scripts')}:$PATH\nROUTE_TABLES='${TABLES.join(' ')}'\nADDRESS=${VIP}\nENI=eni-lab-$UNDERSTUDY_NODE\n`,
+  );
   await lab.settled(40_000, 'odd');
   const { active } = await lab.settled(40_000, 'web');
   for (const table of TABLES) await lab.editRoute(table, VIP, `eni-lab-${active}`);
@@ -76,7 +82,13 @@ const resource = async (node: string, id: string) => (await lab.group(node, 'odd
 const quarantined = async (node: string): Promise<readonly string[]> => (await lab.api(node).plugins()).quarantined.map(({ type }) => type);
 
 /** Lets one monitor misbehave until `seen`, and for a while more; nobody but its own resource may notice. */
-const contained = async (t: ExecutionContext, type: string, how: string, seen: (active: string) => Promise<unknown>, moreMs: number): Promise<void> => {
+const contained = async (
+  t: ExecutionContext,
+  type: string,
+  how: string,
+  seen: (active: string) => Promise<unknown>,
+  moreMs: number,
+): Promise<void> => {
   const [web, odd] = [await lab.settled(30_000, 'web'), await lab.settled(30_000, 'odd')];
   const app = await lab.pid(web.active, 'app');
   const watches = ['web', 'odd'].map((group) => new LeaseWatch(lab, group));
@@ -93,12 +105,18 @@ const contained = async (t: ExecutionContext, type: string, how: string, seen: (
     const times = watch.writes.filter(({ notBeforeMs }) => notBeforeMs >= beganMs).map(({ seenMs }) => seenMs);
     const longestMs = Math.max(...times.map((time, index) => time - (times[index - 1] ?? beganMs)));
     // R is 1 s and D is 4 s: renewals come although the controller is busy or gone.
-    t.true(times.length >= (systemClock.nowMs() - beganMs) / 2000 && longestMs < 3000, `renewals of ${['web', 'odd'][at]}: ${times.length}, the longest pause ${longestMs.toFixed(0)} ms`);
+    t.true(
+      times.length >= (systemClock.nowMs() - beganMs) / 2000 && longestMs < 3000,
+      `renewals of ${['web', 'odd'][at]}: ${times.length}, the longest pause ${longestMs.toFixed(0)} ms`,
+    );
   }
   t.deepEqual(await lab.events(web.standby, 'peer.suspect', beganMs), []);
   t.deepEqual(await lab.events(web.standby, 'lease.acquiring', beganMs), []);
   const others = (await lab.group(odd.active, 'odd'))?.resources.filter(({ id }) => id !== type).map(({ id, state }) => `${id} ${state}`);
-  t.deepEqual(others, ['thrower', 'hanger', 'blocker'].filter((id) => id !== type).map((id) => `${id} online`));
+  t.deepEqual(
+    others,
+    ['thrower', 'hanger', 'blocker'].filter((id) => id !== type).map((id) => `${id} online`),
+  );
   rmSync(trigger);
   await lab.done(odd.active, 'clear', 'odd');
   await lab.until(`${type} online again`, 15_000, async (last) => {
@@ -120,7 +138,10 @@ const unknown = (type: string, reason: RegExp) => (active: string) =>
 
 test('the plugin is one .ts file without a build; plugins list names it, its origin and version', async (t) => {
   const plugins = JSON.parse(await lab.done('a', 'plugins', 'list', '--json')) as { name: string; version: string; origin: string }[];
-  t.like(plugins.find(({ name }) => name === 'odd'), { version: '1.2.3', origin: `config: ${join(directory, 'odd.ts')}` });
+  t.like(
+    plugins.find(({ name }) => name === 'odd'),
+    { version: '1.2.3', origin: `config: ${join(directory, 'odd.ts')}` },
+  );
 });
 
 test('a monitor that throws: its own resource is unknown, nobody else notices', async (t) => {
@@ -128,31 +149,46 @@ test('a monitor that throws: its own resource is unknown, nobody else notices', 
 });
 
 test('a monitor that never settles: unknown, quarantined after three, nobody else notices', async (t) => {
-  await contained(t, 'hanger', 'hang', async (active) => {
-    await unknown('hanger', /3 calls were given up/)(active);
-    t.deepEqual(await quarantined(active), ['hanger']);
-  }, 1000);
+  await contained(
+    t,
+    'hanger',
+    'hang',
+    async (active) => {
+      await unknown('hanger', /3 calls were given up/)(active);
+      t.deepEqual(await quarantined(active), ['hanger']);
+    },
+    1000,
+  );
 });
 
 test('a monitor that holds the event loop for 30 s: the guard ends the controller, which comes back without that agent', async (t) => {
   const { active } = await lab.settled(30_000, 'odd');
   const before = await lab.pid(active, 'controller');
-  await contained(t, 'blocker', 'block', async (node) => {
-    await lab.until('another controller', 15_000, async () => {
-      const now = await lab.pids(node, 'controller');
-      return now.length === 1 && now[0] !== before;
-    });
-    await unknown('blocker', /held the controller's loop/)(node);
-    t.deepEqual(await quarantined(node), ['blocker']);
-  }, 3000);
+  await contained(
+    t,
+    'blocker',
+    'block',
+    async (node) => {
+      await lab.until('another controller', 15_000, async () => {
+        const now = await lab.pids(node, 'controller');
+        return now.length === 1 && now[0] !== before;
+      });
+      await unknown('blocker', /held the controller's loop/)(node);
+      t.deepEqual(await quarantined(node), ['blocker']);
+    },
+    3000,
+  );
 });
 
 const hookLines = (): readonly string[] => readFileSync(hookLog, 'utf8').trim().split('\n').filter(Boolean);
-const leads = async (): Promise<readonly string[]> => Promise.all(TABLES.map(async (table) => (await lab.routes(table))[`${VIP}/32`] ?? ''));
+const leads = async (): Promise<readonly string[]> =>
+  Promise.all(TABLES.map(async (table) => (await lab.routes(table))[`${VIP}/32`] ?? ''));
 
 test('hooks run in the order that hooks list tells; the route script moves every table before the service starts', async (t) => {
   const { active, standby } = await lab.settled(30_000, 'web');
-  const listed = (JSON.parse(await lab.done(standby, 'hooks', 'list', 'web', '--json')) as { point: string; name: string; on: string }[]).filter(({ point }) => point === 'beforeFailover' || point === 'afterFailover');
+  const listed = (
+    JSON.parse(await lab.done(standby, 'hooks', 'list', 'web', '--json')) as { point: string; name: string; on: string }[]
+  ).filter(({ point }) => point === 'beforeFailover' || point === 'afterFailover');
   t.is(listed.length, 7, JSON.stringify(listed));
   writeFileSync(hookLog, '');
   const beganMs = systemClock.nowMs();
@@ -162,16 +198,27 @@ test('hooks run in the order that hooks list tells; the route script moves every
     last(JSON.stringify(view));
     return view?.active === standby && view.state === 'online';
   });
-  t.deepEqual(await leads(), TABLES.map(() => `eni-lab-${standby}`));
+  t.deepEqual(
+    await leads(),
+    TABLES.map(() => `eni-lab-${standby}`),
+  );
   await lab.until('the hooks after', 5000, () => hookLines().some((line) => line.includes(' after ')));
   const words = `${standby} web ${active} ${standby}`;
-  t.deepEqual(hookLines(), [`beforeFailover first ${words}`, `beforeFailover second ${words}`, `beforeFailover last ${words}`, `afterFailover after ${words}`]);
+  t.deepEqual(hookLines(), [
+    `beforeFailover first ${words}`,
+    `beforeFailover second ${words}`,
+    `beforeFailover last ${words}`,
+    `afterFailover after ${words}`,
+  ]);
   const story = await lab.until('the hooks in the journal', 5000, async () => {
     const events = (await lab.events(standby, '', beganMs)).filter(({ group }) => group === 'web');
     return events.some(({ kind, data }) => kind === 'hook.done' && data?.['hook'] === 'plugin:odd') && events;
   });
   const hooks = story.filter(({ kind }) => kind === 'hook.done');
-  t.deepEqual(hooks.map(({ data }) => `${String(data?.['point'])} ${String(data?.['hook'])}`), listed.filter(({ on }) => on !== 'standby').map(({ point, name }) => `${point} ${name}`));
+  t.deepEqual(
+    hooks.map(({ data }) => `${String(data?.['point'])} ${String(data?.['hook'])}`),
+    listed.filter(({ on }) => on !== 'standby').map(({ point, name }) => `${point} ${name}`),
+  );
   const started = story.find(({ kind, data }) => kind === 'action.begin' && data?.['kind'] === 'start')?.monoMs ?? 0;
   const moved = story.find(({ kind, data }) => kind === 'hook.done' && JSON.stringify(data).includes('move-route'))?.monoMs ?? Infinity;
   t.true(moved <= started, 'routes first, then the service');

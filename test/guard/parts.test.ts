@@ -247,7 +247,16 @@ test('hard stop by the real script: nothing listed is verified, a held page with
   const run = mkdtempSync(join(directory, 'run-'));
   const stop = scriptHardStop(systemExec(), run);
   t.like(await stop.verify('g', 5_000), { verified: true });
-  openPageWriter(join(run, 'lease', 'g')).write({ epoch: 1, state: 'HELD', deadlineMonoNs: 1n, deadlineBootMs: 1, bootOffsetMs: 0, bootId: 'b', nonce: 'n', inSync: [] });
+  openPageWriter(join(run, 'lease', 'g')).write({
+    epoch: 1,
+    state: 'HELD',
+    deadlineMonoNs: 1n,
+    deadlineBootMs: 1,
+    bootOffsetMs: 0,
+    bootId: 'b',
+    nonce: 'n',
+    inSync: [],
+  });
   const refused = await stop.verify('g', 5_000);
   t.false(refused.verified);
   t.regex(refused.because, /there is no list/);
@@ -297,7 +306,8 @@ const looks: [list: string, eyes: Eyes, gone: boolean][] = [
   ['nonsense /c\n', eyes({}), false],
 ];
 for (const [index, [list, with_, gone]] of looks.entries())
-  test(`look ${index}: ${JSON.stringify(list)} is ${gone ? 'seen to be gone' : 'left to the script'}`, (t) => t.is(looksGone(list, with_), gone));
+  test(`look ${index}: ${JSON.stringify(list)} is ${gone ? 'seen to be gone' : 'left to the script'}`, (t) =>
+    t.is(looksGone(list, with_), gone));
 
 test('a look that sees nothing left asks no script; any doubt does, and a stop always does', async (t) => {
   const run = mkdtempSync(join(directory, 'run-'));

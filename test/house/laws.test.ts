@@ -45,9 +45,11 @@ const sources = (pattern: string): Source[] =>
   globSync(pattern).map((found) => {
     const file = found.replaceAll('\\', '/');
     const text = readFileSync(found, 'utf8');
-    const imports = [...text.matchAll(/^\s*(?:import|export)\b[^'"`;]*?from\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)|^import\s+['"]([^'"]+)['"]/gm)].map(
-      (match) => match[1] ?? match[2] ?? match[3] ?? '',
-    );
+    const imports = [
+      ...text.matchAll(
+        /^\s*(?:import|export)\b[^'"`;]*?from\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)|^import\s+['"]([^'"]+)['"]/gm,
+      ),
+    ].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
     return { file, text, imports };
   });
 
@@ -55,12 +57,24 @@ const core = sources('core/**/*.ts');
 const plugins = sources('plugins/**/*.ts');
 const room = (file: string): string => file.split('/')[1] ?? '';
 const resolved = (from: string, specifier: string): string => posix.join(posix.dirname(from), specifier).replace(/\.js$/, '.ts');
-const withoutComments = (text: string): string => text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/^\s*\/\/.*$/gm, '').replaceAll(/\s\/\/ .*$/gm, '');
+const withoutComments = (text: string): string =>
+  text
+    .replaceAll(/\/\*[\s\S]*?\*\//g, '')
+    .replaceAll(/^\s*\/\/.*$/gm, '')
+    .replaceAll(/\s\/\/ .*$/gm, '');
 
-const none = (t: { deepEqual(a: unknown, b: unknown, message: string): unknown }, offences: string[], message: string) => t.deepEqual(offences, [], message);
+const none = (t: { deepEqual(a: unknown, b: unknown, message: string): unknown }, offences: string[], message: string) =>
+  t.deepEqual(offences, [], message);
 
 test('rooms: every one has a height, so that the law below reaches it', (t) => {
-  const unknown = [...new Set(core.map(({ file }) => file).filter((file) => file.split('/').length > 2).map(room))].filter((name) => HEIGHT[name] === undefined);
+  const unknown = [
+    ...new Set(
+      core
+        .map(({ file }) => file)
+        .filter((file) => file.split('/').length > 2)
+        .map(room),
+    ),
+  ].filter((name) => HEIGHT[name] === undefined);
   none(t, unknown, 'rooms without a height');
 });
 
@@ -76,7 +90,9 @@ test('imports go downwards only', (t) => {
 });
 
 test('core has no import of plugins, and plugins use only the public doors', (t) => {
-  const upwards = core.flatMap(({ file, imports }) => imports.filter((specifier) => /(^|\/)plugins\//.test(specifier)).map((specifier) => `${file} imports ${specifier}`));
+  const upwards = core.flatMap(({ file, imports }) =>
+    imports.filter((specifier) => /(^|\/)plugins\//.test(specifier)).map((specifier) => `${file} imports ${specifier}`),
+  );
   const backdoors = plugins.flatMap(({ file, imports }) =>
     imports
       .filter((specifier) => specifier.startsWith('.') && !resolved(file, specifier).startsWith(`plugins/${room(file)}/`))
@@ -98,7 +114,9 @@ test('rooms that decide touch no I/O, no clock and no chance', (t) => {
 test('core names no vendor', (t) => {
   none(
     t,
-    core.filter(({ text }) => VENDOR.test(withoutComments(text))).map(({ file, text }) => `${file}: ${VENDOR.exec(withoutComments(text))?.[0]}`),
+    core
+      .filter(({ text }) => VENDOR.test(withoutComments(text)))
+      .map(({ file, text }) => `${file}: ${VENDOR.exec(withoutComments(text))?.[0]}`),
     'a vendor in core',
   );
 });
@@ -122,7 +140,9 @@ test('every file says at its head what lives there', (t) => {
 test('no file is longer than one idea', (t) => {
   none(
     t,
-    [...core, ...plugins].filter(({ text }) => text.split('\n').length > 320).map(({ file, text }) => `${file}: ${text.split('\n').length} lines`),
+    [...core, ...plugins]
+      .filter(({ text }) => text.split('\n').length > 320)
+      .map(({ file, text }) => `${file}: ${text.split('\n').length} lines`),
     'over 320 lines',
   );
 });

@@ -17,10 +17,20 @@ const numRuns = Number(process.env['FC_RUNS'] ?? 100);
 test('topology: hosts, addresses and names of both substrates', (t) => {
   const netns = planTopology({ id: 'x1', kind: 'netns', nodes: ['a', 'b'], base: '/tmp' });
   t.is(netns.directory, '/tmp/understudy-lab-x1');
-  t.deepEqual(netns.hosts[1]?.addresses, { service: '10.0.2.10', 'heartbeat-1': '10.10.1.2', 'heartbeat-2': '10.10.2.2', mirror: '10.10.3.2' });
+  t.deepEqual(netns.hosts[1]?.addresses, {
+    service: '10.0.2.10',
+    'heartbeat-1': '10.10.1.2',
+    'heartbeat-2': '10.10.2.2',
+    mirror: '10.10.3.2',
+  });
   t.is(clientAddress(netns, '192.168.0.10'), '192.168.0.10');
   const loopback = planTopology({ id: 'x1', kind: 'loopback', number: 7, nodes: ['a', 'b'] });
-  t.deepEqual(loopback.hosts[1]?.addresses, { service: '127.7.2.10', 'heartbeat-1': '127.7.101.2', 'heartbeat-2': '127.7.102.2', mirror: '127.7.103.2' });
+  t.deepEqual(loopback.hosts[1]?.addresses, {
+    service: '127.7.2.10',
+    'heartbeat-1': '127.7.101.2',
+    'heartbeat-2': '127.7.102.2',
+    mirror: '127.7.103.2',
+  });
   t.is(clientAddress(loopback, '192.168.0.10'), '127.7.0.10');
   t.is(hostOf(loopback, 'b').zone, 'zone-b');
   t.is(t.throws(() => hostOf(loopback, 'c')).message, 'no host "c" in lab x1');
@@ -43,7 +53,9 @@ test('topology: names that would clash or cannot be are refused', (t) => {
 
 test('netns lines: interface names fit the kernel, far ends are apart for every host', (t) => {
   const { hosts } = planTopology({ id: 'abcdefghijkl', kind: 'netns', nodes: Array.from({ length: 16 }, (_, at) => `host-${at}`) });
-  const names = hosts.flatMap((host) => hostCables('abcdefghijkl', host).map((line) => / name (\S+) netns (\S+)/.exec(line)?.slice(1).join('@') ?? ''));
+  const names = hosts.flatMap((host) =>
+    hostCables('abcdefghijkl', host).map((line) => / name (\S+) netns (\S+)/.exec(line)?.slice(1).join('@') ?? ''),
+  );
   t.is(new Set(names).size, names.length);
   for (const name of names) t.true((name.split('@')[0] ?? '').length <= 15, name);
   t.true(hosts.every((host) => hostLines(host).includes(`route add default via 10.0.${host.index}.1`)));
@@ -87,7 +99,12 @@ const dialogue = (...said: [atMs: number, line: string][]): unknown[] => {
 
 test('watchdog: armed, petted, disarmed', (t) => {
   t.deepEqual(dialogue([100, '{"arm":2000}']), [{ armed: 2000 }, 2100]);
-  t.deepEqual(dialogue([100, '{"arm":2000}'], [600, '{"pet":1}'], [1000, '{"pet":2}']), [{ armed: 2000 }, { petted: 1, ageMs: 500 }, { petted: 2, ageMs: 400 }, 3000]);
+  t.deepEqual(dialogue([100, '{"arm":2000}'], [600, '{"pet":1}'], [1000, '{"pet":2}']), [
+    { armed: 2000 },
+    { petted: 1, ageMs: 500 },
+    { petted: 2, ageMs: 400 },
+    3000,
+  ]);
   t.deepEqual(dialogue([100, '{"arm":2000}'], [600, '{"disarm":true}']), [{ armed: 2000 }, { disarmed: true }, null]);
   t.deepEqual(dialogue([100, '{"arm":2000}'], [600, '{"arm":1000}']), [{ armed: 2000 }, { armed: 1000 }, 1600]);
 });
@@ -96,7 +113,18 @@ test('watchdog: nothing but disarm keeps it from biting; a pet that came too lat
   t.deepEqual(dialogue([0, '{"arm":1000}'], [1000, '{"pet":1}'])[1], { error: 'too late: the timeout has passed' });
   t.deepEqual(dialogue([0, '{"arm":1000}'], [1000, '{"disarm":true}'])[2], 1000);
   t.deepEqual(dialogue([0, '{"pet":1}'])[0], { error: 'not armed' });
-  const nonsense = ['', '{', 'null', '[]', '{"arm":0}', '{"arm":1.5}', '{"arm":"2000"}', '{"pet":"x"}', '{"disarm":false}', '{"arm":99999999}'];
+  const nonsense = [
+    '',
+    '{',
+    'null',
+    '[]',
+    '{"arm":0}',
+    '{"arm":1.5}',
+    '{"arm":"2000"}',
+    '{"pet":"x"}',
+    '{"disarm":false}',
+    '{"arm":99999999}',
+  ];
   for (const line of nonsense) {
     const [, answer, bites] = dialogue([0, '{"arm":1000}'], [10, line]);
     t.true('error' in (answer as object), line);
@@ -106,21 +134,23 @@ test('watchdog: nothing but disarm keeps it from biting; a pet that came too lat
 
 test('watchdog property: it bites a timeout after the last accepted arm or pet, whatever else is said', (t) => {
   const line = fc.oneof(fc.constantFrom('{"pet":1}', '{"arm":500}', '{"arm":-1}', 'x', '{"pet":null}'), fc.string());
-  t.notThrows(() => fc.assert(
-    fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 400 }), line), { maxLength: 30 }), (said) => {
-      let nowMs = 0;
-      let dog = dogStep(sleepingDog, '{"arm":500}', 0).dog;
-      let lastMs = 0;
-      for (const [afterMs, text] of said) {
-        nowMs += afterMs;
-        const step = dogStep(dog, text, nowMs);
-        dog = step.dog;
-        if (!('error' in step.answer)) lastMs = nowMs;
-      }
-      return bitesAtMs(dog) === lastMs + 500;
-    }),
-    { numRuns },
-  ));
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 400 }), line), { maxLength: 30 }), (said) => {
+        let nowMs = 0;
+        let dog = dogStep(sleepingDog, '{"arm":500}', 0).dog;
+        let lastMs = 0;
+        for (const [afterMs, text] of said) {
+          nowMs += afterMs;
+          const step = dogStep(dog, text, nowMs);
+          dog = step.dog;
+          if (!('error' in step.answer)) lastMs = nowMs;
+        }
+        return bitesAtMs(dog) === lastMs + 500;
+      }),
+      { numRuns },
+    ),
+  );
 });
 
 const observed = (...looks: [atMs: number, thing: string, ...holders: string[]][]): Observations => {
@@ -132,42 +162,119 @@ const observed = (...looks: [atMs: number, thing: string, ...holders: string[]][
 test('observer: intervals and overlaps', (t) => {
   const cases: [title: string, looks: Parameters<typeof observed>, intervals: string, overlaps: string][] = [
     ['nothing', [], '', ''],
-    ['handed over in order', [[0, 'v', 'a'], [20, 'v'], [40, 'v', 'b']], 'a 0-20, b 40-', ''],
-    ['handed over between two looks', [[0, 'v', 'a'], [20, 'v', 'b']], 'a 0-20, b 20-', ''],
-    ['both for a while', [[0, 'v', 'a'], [20, 'v', 'a', 'b'], [60, 'v', 'b']], 'a 0-60, b 20-', 'v a+b 20-60'],
-    ['both in one look', [[0, 'v', 'b', 'a'], [20, 'v', 'a']], 'a 0-, b 0-20', 'v a+b 0-20'],
+    [
+      'handed over in order',
+      [
+        [0, 'v', 'a'],
+        [20, 'v'],
+        [40, 'v', 'b'],
+      ],
+      'a 0-20, b 40-',
+      '',
+    ],
+    [
+      'handed over between two looks',
+      [
+        [0, 'v', 'a'],
+        [20, 'v', 'b'],
+      ],
+      'a 0-20, b 20-',
+      '',
+    ],
+    [
+      'both for a while',
+      [
+        [0, 'v', 'a'],
+        [20, 'v', 'a', 'b'],
+        [60, 'v', 'b'],
+      ],
+      'a 0-60, b 20-',
+      'v a+b 20-60',
+    ],
+    [
+      'both in one look',
+      [
+        [0, 'v', 'b', 'a'],
+        [20, 'v', 'a'],
+      ],
+      'a 0-, b 0-20',
+      'v a+b 0-20',
+    ],
     ['both, lasting', [[0, 'v', 'a', 'b']], 'a 0-, b 0-', 'v a+b 0-0'],
-    ['two things on two hosts are no overlap', [[0, 'v', 'a'], [0, 'w', 'b']], 'a 0-, b 0-', ''],
-    ['twice', [[0, 'v', 'a', 'b'], [20, 'v', 'a'], [40, 'v', 'a', 'b'], [60, 'v', 'b']], 'a 0-60, b 0-20, b 40-', 'v a+b 0-20, v a+b 40-60'],
-    ['three', [[0, 'v', 'a', 'b'], [20, 'v', 'b', 'c'], [40, 'v']], 'a 0-20, b 0-40, c 20-40', 'v a+b+c 0-40'],
+    [
+      'two things on two hosts are no overlap',
+      [
+        [0, 'v', 'a'],
+        [0, 'w', 'b'],
+      ],
+      'a 0-, b 0-',
+      '',
+    ],
+    [
+      'twice',
+      [
+        [0, 'v', 'a', 'b'],
+        [20, 'v', 'a'],
+        [40, 'v', 'a', 'b'],
+        [60, 'v', 'b'],
+      ],
+      'a 0-60, b 0-20, b 40-',
+      'v a+b 0-20, v a+b 40-60',
+    ],
+    [
+      'three',
+      [
+        [0, 'v', 'a', 'b'],
+        [20, 'v', 'b', 'c'],
+        [40, 'v'],
+      ],
+      'a 0-20, b 0-40, c 20-40',
+      'v a+b+c 0-40',
+    ],
   ];
   for (const [title, looks, intervals, overlaps] of cases) {
     const seen = observed(...looks);
     t.is(seen.intervals.map(({ node, fromMs, toMs }) => `${node} ${fromMs}-${toMs ?? ''}`).join(', '), intervals, title);
-    t.is(seen.overlaps.map(({ thing, nodes, fromMs, toMs }) => `${thing} ${nodes.join('+')} ${fromMs}-${toMs}`).join(', '), overlaps, title);
+    t.is(
+      seen.overlaps.map(({ thing, nodes, fromMs, toMs }) => `${thing} ${nodes.join('+')} ${fromMs}-${toMs}`).join(', '),
+      overlaps,
+      title,
+    );
   }
 });
 
 test('observer property: an overlap is reported exactly when some look had two holders', (t) => {
   const look = fc.tuple(fc.constantFrom('v', 'w'), fc.subarray(['a', 'b', 'c']));
-  t.notThrows(() => fc.assert(
-    fc.property(fc.array(look, { maxLength: 40 }), (looks) => {
-      const seen = observed(...looks.map(([thing, holders], at): [number, string, ...string[]] => [at * 20, thing, ...holders]));
-      const shared = new Set(looks.filter(([, holders]) => holders.length > 1).map(([thing]) => thing));
-      const open = seen.intervals.filter(({ toMs }) => toMs === null).map(({ thing, node }) => `${thing}${node}`);
-      const last = (thing: string) => looks.findLast(([name]) => name === thing)?.[1] ?? [];
-      return (
-        [...shared].toSorted().join() === [...new Set(seen.overlaps.map(({ thing }) => thing))].toSorted().join() &&
-        open.toSorted().join() === ['v', 'w'].flatMap((thing) => last(thing).map((node) => `${thing}${node}`)).toSorted().join()
-      );
-    }),
-    { numRuns },
-  ));
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(fc.array(look, { maxLength: 40 }), (looks) => {
+        const seen = observed(...looks.map(([thing, holders], at): [number, string, ...string[]] => [at * 20, thing, ...holders]));
+        const shared = new Set(looks.filter(([, holders]) => holders.length > 1).map(([thing]) => thing));
+        const open = seen.intervals.filter(({ toMs }) => toMs === null).map(({ thing, node }) => `${thing}${node}`);
+        const last = (thing: string) => looks.findLast(([name]) => name === thing)?.[1] ?? [];
+        return (
+          [...shared].toSorted().join() === [...new Set(seen.overlaps.map(({ thing }) => thing))].toSorted().join() &&
+          open.toSorted().join() ===
+            ['v', 'w']
+              .flatMap((thing) => last(thing).map((node) => `${thing}${node}`))
+              .toSorted()
+              .join()
+        );
+      }),
+      { numRuns },
+    ),
+  );
 });
 
 test('gap: from one good answer to the next, over nodes, noted from its length on', (t) => {
   const meter = new GapMeter(50);
-  for (const [atMs, node] of [[0, 'a'], [5, 'a'], [10, 'a'], [310, 'b'], [315, 'b']] as const) {
+  for (const [atMs, node] of [
+    [0, 'a'],
+    [5, 'a'],
+    [10, 'a'],
+    [310, 'b'],
+    [315, 'b'],
+  ] as const) {
     meter.sent();
     meter.answered(atMs, node);
   }
@@ -215,7 +322,8 @@ test('fault words: understood, or refused with what would have been', (t) => {
     ['kill a', 'a process is missing', /guard, controller/],
     ['kill a everything', '"everything" is not a process', /app/],
   ];
-  for (const [words, message, hint] of refused) t.regex((t.throws(() => parse(words), { message }) as { hint?: string }).hint ?? '', hint, words);
+  for (const [words, message, hint] of refused)
+    t.regex((t.throws(() => parse(words), { message }) as { hint?: string }).hint ?? '', hint, words);
 });
 
 test('kill: which process is what', (t) => {
@@ -233,14 +341,20 @@ test('kill: which process is what', (t) => {
     ['app', 'node /opt/core/cli/bin.js guard', engine, false],
     ['guard', 'node /opt/core/cli/bin.js guard', `${engine}UNDERSTUDY_RESOURCE=web/app\0`, false],
   ];
-  for (const [what, commandLine, environment, is] of cases) t.is(isKillable(what, commandLine.split(' '), environment), is, `${what}: ${commandLine}`);
+  for (const [what, commandLine, environment, is] of cases)
+    t.is(isKillable(what, commandLine.split(' '), environment), is, `${what}: ${commandLine}`);
 });
 
 test('config: the topology, what services want, one group that floats the address', (t) => {
   const options = { takeover: 'preempt', confirm: 'none', timing: 'lan' } as const;
-  const cloud = { name: 'cloud', config: { cloud: { endpoint: 'http://x' } }, resources: { '192.168.0.10': { use: 'overlay', address: '192.168.0.10' } } };
+  const cloud = {
+    name: 'cloud',
+    config: { cloud: { endpoint: 'http://x' } },
+    resources: { '192.168.0.10': { use: 'overlay', address: '192.168.0.10' } },
+  };
   const arbiter = { name: 'arbiter', config: { arbiter: { use: 'witness' } }, resources: {} };
-  const of = (kind: 'netns' | 'loopback', services = [cloud, arbiter]) => labConfig(planTopology({ id: 'x', kind, number: 9, nodes: ['a', 'b'], base: '/tmp' }), services, options, ['node', 'app.js']);
+  const of = (kind: 'netns' | 'loopback', services = [cloud, arbiter]) =>
+    labConfig(planTopology({ id: 'x', kind, number: 9, nodes: ['a', 'b'], base: '/tmp' }), services, options, ['node', 'app.js']);
   const netns = configText(of('netns'));
   for (const line of [
     'cluster: lab-x',

@@ -70,7 +70,11 @@ for (const kind of ['http', 'udp'] as const)
     const apps = topology.hosts.map(({ node }) => startApp(node));
     for (const { node } of topology.hosts) addressOn(node);
     await lab.route(VIP, null);
-    const probe = startProbe(lab, { kind, address: clientAddress(topology, VIP), port: 8080, everyMs: 5, forMs: 20_000, noteGapMs: 100 }, log);
+    const probe = startProbe(
+      lab,
+      { kind, address: clientAddress(topology, VIP), port: 8080, everyMs: 5, forMs: 20_000, noteGapMs: 100 },
+      log,
+    );
     await delay(200);
     t.is(probe.report?.answered ?? 0, 0, 'no route yet');
     await lab.route(VIP, 'a');
@@ -116,8 +120,23 @@ test('cuts are refused with the way to have them', async (t) => {
 test('the watchdog bites by mark, and the observer sees it', async (t) => {
   await lab.powerOn('a');
   const bites: Bite[] = [];
-  const dogs = await startWatchdogs(id, topology.hosts.map(({ node }) => ({ node, socket: dogSocket(topology, node), handle: lab.handle(node) })), log, (bite) => bites.push(bite), (why) => t.fail(why));
-  const observer = new Observer(id, { hosts: topology.hosts.map(({ node }) => ({ node, handle: lab.handle(node) })), floating: [VIP], everyMs: 20, application: 'lab/app/' }, log);
+  const dogs = await startWatchdogs(
+    id,
+    topology.hosts.map(({ node }) => ({ node, socket: dogSocket(topology, node), handle: lab.handle(node) })),
+    log,
+    (bite) => bites.push(bite),
+    (why) => t.fail(why),
+  );
+  const observer = new Observer(
+    id,
+    {
+      hosts: topology.hosts.map(({ node }) => ({ node, handle: lab.handle(node) })),
+      floating: [VIP],
+      everyMs: 20,
+      application: 'lab/app/',
+    },
+    log,
+  );
   for (const { node } of topology.hosts) observer.addresses(node, lab.addressSource(node));
   const app = startApp('a');
   addressOn('a');
@@ -152,7 +171,15 @@ test('down leaves no process and no file', async (t) => {
 });
 
 const start = (steps: string[] = [], signal?: AbortSignal): Promise<LabClient> =>
-  startLab({ id: ID, substrate: 'loopback', nodes: ['a', 'b'], options: { takeover: 'lease', confirm: 'none', timing: 'lan', bare: true }, base, onStep: (text) => steps.push(text), ...(signal ? { signal } : {}) });
+  startLab({
+    id: ID,
+    substrate: 'loopback',
+    nodes: ['a', 'b'],
+    options: { takeover: 'lease', confirm: 'none', timing: 'lan', bare: true },
+    base,
+    onStep: (text) => steps.push(text),
+    ...(signal ? { signal } : {}),
+  });
 const leftovers = () => ({ pids: pidsWithMark(`UNDERSTUDY_LAB=${ID}`), labs: findLabs(base).filter((found) => found.id === ID) });
 
 test('a lab as a daemon: up, orders, refusals, down', async (t) => {
@@ -160,11 +187,16 @@ test('a lab as a daemon: up, orders, refusals, down', async (t) => {
   const client = await start(steps);
   t.is(steps[0], 'substrate loopback (asked for)');
   const status = await client.ask({ op: 'status' });
-  t.deepEqual(status.hosts.map(({ node, power }) => `${node} ${power}`), ['a true', 'b true']);
+  t.deepEqual(
+    status.hosts.map(({ node, power }) => `${node} ${power}`),
+    ['a true', 'b true'],
+  );
   t.true(existsSync(status.config));
   await t.throwsAsync(() => start(), { message: `lab ${ID} is up already` });
   t.is(await client.ask({ op: 'fault', words: ['power-off', 'a'] }), 'a is off');
-  await t.throwsAsync(() => client.ask({ op: 'exec', node: 'a', argv: ['true'], timeoutMs: 5000 }), { message: 'could not run true on a: the host is off' });
+  await t.throwsAsync(() => client.ask({ op: 'exec', node: 'a', argv: ['true'], timeoutMs: 5000 }), {
+    message: 'could not run true on a: the host is off',
+  });
   const hello = await client.ask({ op: 'exec', node: 'b', argv: ['sh', '-c', 'echo $UNDERSTUDY_LAB_HOST; exit 3'], timeoutMs: 5000 });
   t.deepEqual(hello, { exitCode: 3, stdout: `${ID}/b\n`, stderr: '' });
   const second = await LabClient.connect(ID, base);
@@ -183,7 +215,11 @@ test('a lab whose daemon was killed is stale: known as such, and cleaned up by d
     client.close();
     process.kill(pid, 'SIGKILL');
     // A zombie's threads may hold its socket for a moment more.
-    await until('the end of all its threads', 5000, () => processState(pid) === null || (processState(pid) === 'Z' && readdirSync(`/proc/${pid}/task`).length <= 1));
+    await until(
+      'the end of all its threads',
+      5000,
+      () => processState(pid) === null || (processState(pid) === 'Z' && readdirSync(`/proc/${pid}/task`).length <= 1),
+    );
   };
   await kill(await start());
   await t.throwsAsync(() => LabClient.connect(ID, base), { message: /is stale/ });

@@ -14,9 +14,19 @@ test('the small log: JSON lines with component and error; below the level nothin
   const log = stderrLog({ component: 'guard', wallIso, env: {}, out: (line) => lines.push(line) });
   log.debug('not shown');
   log.warn('renew failed', { group: 'g', error: new UnderstudyError('ARBITER_UNREACHABLE', 'no answer') });
-  t.deepEqual(lines.map((line) => JSON.parse(line)), [
-    { at: wallIso(), level: 'warn', component: 'guard', message: 'renew failed', group: 'g', error: { message: 'no answer', code: 'ARBITER_UNREACHABLE' } },
-  ]);
+  t.deepEqual(
+    lines.map((line) => JSON.parse(line)),
+    [
+      {
+        at: wallIso(),
+        level: 'warn',
+        component: 'guard',
+        message: 'renew failed',
+        group: 'g',
+        error: { message: 'no answer', code: 'ARBITER_UNREACHABLE' },
+      },
+    ],
+  );
 });
 
 test('under systemd: the priority stands before the line', (t) => {

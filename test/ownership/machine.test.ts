@@ -238,7 +238,11 @@ test('released: at once in rank 0, after its rank delay in rank 1', (t) => {
 });
 
 test('released long ago, the last obstacle falls now: rank 1 waits its delay from now', (t) => {
-  const bench = new Bench().start().will({ rank: 1, blockers: ['ordered offline'] }).read(released()).pass(5000);
+  const bench = new Bench()
+    .start()
+    .will({ rank: 1, blockers: ['ordered offline'] })
+    .read(released())
+    .pass(5000);
   t.is(bench.state.writing, null);
   bench.will({ rank: 1 }).read(released());
   t.is(bench.state.writing, null);

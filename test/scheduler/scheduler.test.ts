@@ -104,8 +104,14 @@ test('the old holder left because of a fault: a failover with its hooks, not a p
   await say(guard.setOrders('g', { failovers: [{ epoch: 5, from: 'b', to: 'a', because: 'app faulted on b too often' }] }));
   await say(guard.setLease('g', { epoch: 4, holder: null, record: 'released', successor: 'a' }));
   await say(guard.setLease('g', { phase: 'held', epoch: 5, holder: 'a', record: 'held', successor: null }));
-  t.like(events.find(({ kind }) => kind === 'incident.begin'), { incident: 'g.e5', data: { kind: 'failover', from: 'b', to: 'a' } });
-  t.deepEqual(events.filter(({ kind, data }) => kind === 'action.begin' && data?.['kind'] === 'hook').map(({ data }) => data?.['point']), ['beforeFailover']);
+  t.like(
+    events.find(({ kind }) => kind === 'incident.begin'),
+    { incident: 'g.e5', data: { kind: 'failover', from: 'b', to: 'a' } },
+  );
+  t.deepEqual(
+    events.filter(({ kind, data }) => kind === 'action.begin' && data?.['kind'] === 'hook').map(({ data }) => data?.['point']),
+    ['beforeFailover'],
+  );
 });
 
 test('a controller that comes back: looks at everything first, starts nothing that runs, and its failures still count', async (t) => {
@@ -186,8 +192,14 @@ test('what the guard stopped when the lease was lost is no failure: with the nex
   await hold(7);
   await clock.advanceAsync(100);
   t.deepEqual(agent.calls, ['start vip', 'start app']);
-  t.deepEqual(events.filter(({ kind, because }) => kind === 'action.begin' && /restart/.test(because ?? '')), []);
-  t.deepEqual(events.filter(({ kind, data }) => kind === 'incident.begin' && data?.['kind'] === 'fault'), []);
+  t.deepEqual(
+    events.filter(({ kind, because }) => kind === 'action.begin' && /restart/.test(because ?? '')),
+    [],
+  );
+  t.deepEqual(
+    events.filter(({ kind, data }) => kind === 'incident.begin' && data?.['kind'] === 'fault'),
+    [],
+  );
 });
 
 test('a start that fails: counted as failed here until a clear, with what the agent said', async (t) => {

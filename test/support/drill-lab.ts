@@ -64,8 +64,18 @@ export class DrillLab {
     readonly config: string,
   ) {}
 
-  static async start(id: string, options: Partial<LabOptions> = {}, more: { readonly nodes?: readonly string[]; readonly floating?: readonly string[] } = {}): Promise<DrillLab> {
-    const client = await startLab({ id, substrate: 'netns', nodes: more.nodes ?? ['a', 'b'], ...(more.floating ? { floating: more.floating } : {}), options: { ...OPTIONS, ...options } });
+  static async start(
+    id: string,
+    options: Partial<LabOptions> = {},
+    more: { readonly nodes?: readonly string[]; readonly floating?: readonly string[] } = {},
+  ): Promise<DrillLab> {
+    const client = await startLab({
+      id,
+      substrate: 'netns',
+      nodes: more.nodes ?? ['a', 'b'],
+      ...(more.floating ? { floating: more.floating } : {}),
+      options: { ...OPTIONS, ...options },
+    });
     const { topology, config } = await client.ask({ op: 'status' });
     return new DrillLab(client, topology, config);
   }
@@ -87,7 +97,8 @@ export class DrillLab {
   /** For `after.always`: removes what a failed drill left. With $DRILL_KEEP its journals and logs go to that directory first. */
   static sweep(id: string): void {
     const { DRILL_KEEP: keep } = process.env;
-    if (keep !== undefined && existsSync(labDirectory(id))) cpSync(labDirectory(id), join(keep, id), { recursive: true, filter: (path) => !path.endsWith('.sock') });
+    if (keep !== undefined && existsSync(labDirectory(id)))
+      cpSync(labDirectory(id), join(keep, id), { recursive: true, filter: (path) => !path.endsWith('.sock') });
     cleanLab(id);
   }
 
@@ -151,17 +162,36 @@ export class DrillLab {
   settled(limitMs = SETTLE_MS, group?: string): Promise<Settled> {
     return this.until('one node online and the others ready', limitMs, async (last) => {
       const views = await Promise.all(this.nodes.map(async (node) => [node, await this.group(node, group)] as const));
-      last(views.map(([node, view]) => `${node}: ${view === null ? 'no answer' : `${view.state}, active ${view.active}, ${view.because}, standbys ${JSON.stringify(view.standbys)}`}`).join('\n  '));
+      last(
+        views
+          .map(
+            ([node, view]) =>
+              `${node}: ${view === null ? 'no answer' : `${view.state}, active ${view.active}, ${view.because}, standbys ${JSON.stringify(view.standbys)}`}`,
+          )
+          .join('\n  '),
+      );
       const online = views.filter(([node, view]) => view?.state === 'online' && view.active === node);
       const [active, view] = online[0] ?? [];
-      if (online.length !== 1 || active === undefined || view == null || views.some(([, each]) => each?.active !== active || each.epoch !== view.epoch)) return null;
-      const own = views.flatMap(([node, each]) => (node === active ? view.standbys : (each?.standbys.filter((standby) => standby.node === node) ?? [])));
+      if (
+        online.length !== 1 ||
+        active === undefined ||
+        view == null ||
+        views.some(([, each]) => each?.active !== active || each.epoch !== view.epoch)
+      )
+        return null;
+      const own = views.flatMap(([node, each]) =>
+        node === active ? view.standbys : (each?.standbys.filter((standby) => standby.node === node) ?? []),
+      );
       return own.every(({ ready }) => ready) ? { active, standby: this.other(active), epoch: view.epoch } : null;
     });
   }
 
   /** Looks every 50 ms until `look` answers with something; `last` is told what is seen meanwhile, for the failure. */
-  async until<T>(what: string, limitMs: number, look: (last: (seen: string) => void) => T | null | undefined | false | Promise<T | null | undefined | false>): Promise<T> {
+  async until<T>(
+    what: string,
+    limitMs: number,
+    look: (last: (seen: string) => void) => T | null | undefined | false | Promise<T | null | undefined | false>,
+  ): Promise<T> {
     const endMs = systemClock.nowMs() + limitMs;
     let seen = 'nothing';
     for (;;) {
@@ -175,7 +205,9 @@ export class DrillLab {
   /** Living processes of a role on a host. */
   async pids(node: string, role: Killable): Promise<readonly number[]> {
     const facts = (await this.status()).hosts.find((host) => host.node === node);
-    const found = (facts?.pids ?? []).filter((pid) => isKillable(role, commandLineOf(pid) ?? [], environmentOf(pid) ?? '') && !['Z', 'X', null].includes(processState(pid)));
+    const found = (facts?.pids ?? []).filter(
+      (pid) => isKillable(role, commandLineOf(pid) ?? [], environmentOf(pid) ?? '') && !['Z', 'X', null].includes(processState(pid)),
+    );
     // A shell that has just forked is seen twice.
     return found.filter((pid) => !found.includes(parentOf(pid)));
   }
@@ -183,18 +215,26 @@ export class DrillLab {
   /** The one process of a role; throws when there are more or none. */
   async pid(node: string, role: Killable): Promise<number> {
     const found = await this.pids(node, role);
-    if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} processes are ${role} on ${node}: ${found.map((pid) => `${pid} ${commandLineOf(pid)?.join(' ')}`).join('; ')}`);
+    if (found.length !== 1 || found[0] === undefined)
+      throw new Error(
+        `${found.length} processes are ${role} on ${node}: ${found.map((pid) => `${pid} ${commandLineOf(pid)?.join(' ')}`).join('; ')}`,
+      );
     return found[0];
   }
 
   /** A host's journal, of all its boots; with `afterMs` only what happened later (CLOCK_MONOTONIC, which all hosts share). */
   async events(node: string, kind = '', afterMs = 0): Promise<readonly JournalEvent[]> {
-    return (await readJournal(journalDir(this.paths(node)))).filter((event) => event.monoMs >= afterMs && (event.kind === kind || event.kind.startsWith(kind === '' ? '' : `${kind}.`)));
+    return (await readJournal(journalDir(this.paths(node)))).filter(
+      (event) => event.monoMs >= afterMs && (event.kind === kind || event.kind.startsWith(kind === '' ? '' : `${kind}.`)),
+    );
   }
 
   /** Everything the emulator was asked, the last 10 000 calls. */
   async calls(afterMs = 0): Promise<readonly CloudCall[]> {
-    const done = await this.inRouter('-e', `fetch('${this.endpoint}/_control/calls').then((answer) => answer.text()).then((text) => process.stdout.write(text))`);
+    const done = await this.inRouter(
+      '-e',
+      `fetch('${this.endpoint}/_control/calls').then((answer) => answer.text()).then((text) => process.stdout.write(text))`,
+    );
     return (JSON.parse(done) as CloudCall[]).filter(({ fromMs }) => fromMs >= afterMs);
   }
 
@@ -205,8 +245,14 @@ export class DrillLab {
       const ec2 = new EC2Client({ region: 'ap-northeast-2', endpoint: '${this.endpoint}', credentials: { accessKeyId: 'drill', secretAccessKey: 'drill' } });
       const { RouteTables } = await ec2.send(new DescribeRouteTablesCommand({ RouteTableIds: ['${table}'] }));
       process.stdout.write(JSON.stringify(RouteTables[0].Routes));`;
-    const found = JSON.parse(await this.inRouter('--input-type=module', '-e', script)) as { DestinationCidrBlock?: string; DestinationIpv6CidrBlock?: string; NetworkInterfaceId?: string }[];
-    return Object.fromEntries(found.map((route) => [route.DestinationCidrBlock ?? route.DestinationIpv6CidrBlock ?? '', route.NetworkInterfaceId ?? '']));
+    const found = JSON.parse(await this.inRouter('--input-type=module', '-e', script)) as {
+      DestinationCidrBlock?: string;
+      DestinationIpv6CidrBlock?: string;
+      NetworkInterfaceId?: string;
+    }[];
+    return Object.fromEntries(
+      found.map((route) => [route.DestinationCidrBlock ?? route.DestinationIpv6CidrBlock ?? '', route.NetworkInterfaceId ?? '']),
+    );
   }
 
   /** Somebody edits a route behind understudy's back, with the cloud's own client. */
@@ -221,7 +267,10 @@ export class DrillLab {
 
   /** Runs Node beside the router, where the lab's services are. */
   async inRouter(...args: readonly string[]): Promise<string> {
-    const { exitCode, stdout, stderr } = await runProcess({ argv: ['ip', 'netns', 'exec', `us-${this.topology.id}-router`, process.execPath, ...args], env: {} }, 30_000);
+    const { exitCode, stdout, stderr } = await runProcess(
+      { argv: ['ip', 'netns', 'exec', `us-${this.topology.id}-router`, process.execPath, ...args], env: {} },
+      30_000,
+    );
     if (exitCode !== 0) throw new Error(`beside the router: ${stderr}`);
     return stdout;
   }
@@ -233,13 +282,22 @@ export class DrillLab {
   /** A client of the first floating address; one at a time. Resolves two seconds after its first answer. */
   async probe(plan: Partial<Omit<ProbePlan, 'address'>> = {}): Promise<DrillProbe> {
     const forMs = plan.forMs ?? 300_000;
-    const seen: { report: ProbeReport | null; failed: string | null; tallies: number; open: number[] } = { report: null, failed: null, tallies: 0, open: [] };
-    const ended = this.client.ask({ op: 'probe', plan: { kind: 'udp', port: this.topology.ports[0] ?? 0, everyMs: 5, noteGapMs: 100, ...plan, forMs } }, forMs + 40_000, (message) => {
-      if (message.t !== 'tally') return;
-      seen.report = message.report;
-      seen.tallies += 1;
-      seen.open = [...seen.open.slice(-7), message.report.sent - message.report.answered];
-    });
+    const seen: { report: ProbeReport | null; failed: string | null; tallies: number; open: number[] } = {
+      report: null,
+      failed: null,
+      tallies: 0,
+      open: [],
+    };
+    const ended = this.client.ask(
+      { op: 'probe', plan: { kind: 'udp', port: this.topology.ports[0] ?? 0, everyMs: 5, noteGapMs: 100, ...plan, forMs } },
+      forMs + 40_000,
+      (message) => {
+        if (message.t !== 'tally') return;
+        seen.report = message.report;
+        seen.tallies += 1;
+        seen.open = [...seen.open.slice(-7), message.report.sent - message.report.answered];
+      },
+    );
     ended.catch((thrown: unknown) => (seen.failed = reasonOf(thrown)));
     await this.until('a first answer to the probe', 15_000, (last) => {
       last(seen.failed ?? 'no answer');
@@ -271,7 +329,9 @@ export class DrillLab {
   async overlaps(): Promise<readonly string[]> {
     const { observer } = await this.status();
     if (observer === null || observer.sweeps === 0) throw new Error('the observer did not look');
-    return observer.overlaps.map(({ thing, nodes, fromMs, toMs }) => `${thing} on ${nodes.join(' and ')} for ${Math.round(toMs - fromMs)} ms`);
+    return observer.overlaps.map(
+      ({ thing, nodes, fromMs, toMs }) => `${thing} on ${nodes.join(' and ')} for ${Math.round(toMs - fromMs)} ms`,
+    );
   }
 }
 

@@ -42,11 +42,20 @@ const showProof = (proof: TimingProof, config: ClusterConfig): void => {
   const preempting = config.groups.filter((group) => group.takeover === 'preempt');
   for (const confirm of ['renewal', 'none'] as const) {
     if (!preempting.some((group) => group.confirm === confirm)) continue;
-    showTerms(`Power loss until the record is taken, at worst (takeover: preempt, confirm: ${confirm})`, proof.preemptWorstMs[confirm], proof.preemptTerms[confirm]);
+    showTerms(
+      `Power loss until the record is taken, at worst (takeover: preempt, confirm: ${confirm})`,
+      proof.preemptWorstMs[confirm],
+      proof.preemptTerms[confirm],
+    );
   }
   showTerms('Planned move, from "all is stopped" until the record is taken, at worst', proof.plannedWorstMs, proof.plannedTerms);
   for (const group of preempting) {
-    print(styled('yellow', `${group.id}: takeover: preempt does not promise one application at a time. Until it has stopped, the old node may answer stale reads to whoever still reaches it (docs/adr/0007).`));
+    print(
+      styled(
+        'yellow',
+        `${group.id}: takeover: preempt does not promise one application at a time. Until it has stopped, the old node may answer stale reads to whoever still reaches it (docs/adr/0007).`,
+      ),
+    );
   }
 };
 
@@ -56,7 +65,10 @@ export const define = (command: Command): void => {
     .option('--print <file>', 'run a TypeScript or JavaScript config and print it as YAML')
     .option('--schema', 'print the JSON Schema for editors')
     .option('--json', 'as JSON')
-    .addHelpText('after', '\nExample: understudy check --config understudy.config.yaml\n         understudy check --print understudy.config.ts > understudy.config.yaml')
+    .addHelpText(
+      'after',
+      '\nExample: understudy check --config understudy.config.yaml\n         understudy check --print understudy.config.ts > understudy.config.yaml',
+    )
     .action(async (options: CheckOptions) => {
       if (options.print !== undefined) {
         const exec = systemExec();
@@ -74,7 +86,9 @@ export const define = (command: Command): void => {
       });
       if (options.json) return printJson({ file: config.file, cfgHash: config.cfgHash, warnings, timing: config.timing, proof });
       const resources = config.groups.reduce((sum, group) => sum + group.resources.length, 0);
-      print(`${config.file}: good. Cluster ${config.cluster}, ${count(config.nodes.length, 'node')}, ${count(config.groups.length, 'group')}, ${count(resources, 'resource')}, timing ${config.timing.profile}, config hash ${config.cfgHash.slice(0, 12)}`);
+      print(
+        `${config.file}: good. Cluster ${config.cluster}, ${count(config.nodes.length, 'node')}, ${count(config.groups.length, 'group')}, ${count(resources, 'resource')}, timing ${config.timing.profile}, config hash ${config.cfgHash.slice(0, 12)}`,
+      );
       for (const warning of warnings) print(`${styled('yellow', 'warning:')} ${formatProblem(warning)}`);
       print();
       showProof(proof, config);

@@ -34,7 +34,11 @@ const powerLoss = async (client: DemoClient, options: DemoOptions): Promise<{ ga
   const active = await client.activeNode(READY_LIMIT_MS);
   const survivor = client.other(active);
   title(`3. ${active} loses its power`);
-  step(options.takeover === 'lease' ? `${survivor} may take over only when ${active} is certainly stopped: it waits the takeover wait of the lease` : `${survivor} was steady for ${PREEMPT_STEADY_MS / 1000} s and need not wait: the epoch fences whatever ${active} might still write`);
+  step(
+    options.takeover === 'lease'
+      ? `${survivor} may take over only when ${active} is certainly stopped: it waits the takeover wait of the lease`
+      : `${survivor} was steady for ${PREEMPT_STEADY_MS / 1000} s and need not wait: the epoch fences whatever ${active} might still write`,
+  );
   await client.fault('power-off', active);
   const gap = await client.gapTo(survivor, TAKEOVER_LIMIT_MS);
   step(`${survivor} answers; the client saw nothing for ${ms(gap)}`);
@@ -48,7 +52,12 @@ const backAgain = async (client: DemoClient, survivor: string): Promise<Gap> => 
   await client.standbyReady(survivor, home, READY_LIMIT_MS);
   step(`${home} is back as the standby; nothing moved by itself`);
   step(`understudy switchover ${LAB_GROUP} --to ${home}`);
-  await client.switchover(survivor, home, ['switchover', LAB_GROUP, '--to', home, '--why', 'the demo shows a planned move'], READY_LIMIT_MS);
+  await client.switchover(
+    survivor,
+    home,
+    ['switchover', LAB_GROUP, '--to', home, '--why', 'the demo shows a planned move'],
+    READY_LIMIT_MS,
+  );
   const gap = await client.gapTo(home, TAKEOVER_LIMIT_MS);
   step(`${home} answers; the client saw nothing for ${ms(gap)}`);
   return gap;
@@ -77,8 +86,14 @@ const play = async (client: DemoClient, options: DemoOptions): Promise<void> => 
   title('Result');
   step(`power loss:         ${ms(failover)} without an answer`);
   step(`planned switchover: ${ms(switchover)} without an answer`);
-  step(`answers: ${answered} (${Object.entries(byNode).map(([node, count]) => `${node} ${count}`).join(', ')})`);
-  step(`two nodes active at once: ${overlaps === 0 ? styled('green', 'never') : styled('red', `${overlaps} times`)} (${sweeps} looks, one each 20 ms)`);
+  step(
+    `answers: ${answered} (${Object.entries(byNode)
+      .map(([node, count]) => `${node} ${count}`)
+      .join(', ')})`,
+  );
+  step(
+    `two nodes active at once: ${overlaps === 0 ? styled('green', 'never') : styled('red', `${overlaps} times`)} (${sweeps} looks, one each 20 ms)`,
+  );
   if (overlaps > 0) throw new UnderstudyError('LAB_FAILED', 'two nodes had the address or the application at the same time');
 };
 
@@ -122,7 +137,10 @@ const cleanUp = async (id: string): Promise<void> => {
     await takeDown(id);
     step('cleaned up: no process, namespace or file of the lab is left');
   } catch (thrown) {
-    throw new UnderstudyError('LAB_FAILED', `could not clean up lab ${id}: ${reasonOf(thrown)}`, { cause: thrown, hint: `understudy lab down --id ${id}` });
+    throw new UnderstudyError('LAB_FAILED', `could not clean up lab ${id}: ${reasonOf(thrown)}`, {
+      cause: thrown,
+      hint: `understudy lab down --id ${id}`,
+    });
   }
 };
 
@@ -133,10 +151,13 @@ export const define = (command: Command): void => {
     .option('--keep', 'leave the lab up at the end', false)
     .addHelpText('after', '\nExample: understudy demo --keep')
     .action(async ({ substrate, takeover, keep }: { substrate: string; takeover: string; keep: boolean }) => {
-      if (substrate !== 'auto' && substrate !== 'netns' && substrate !== 'loopback') throw new UnderstudyError('USAGE', `--substrate ${substrate} is none of netns, loopback, auto`);
-      if (takeover !== 'lease' && takeover !== 'preempt') throw new UnderstudyError('USAGE', `--takeover ${takeover} is none of lease, preempt`);
+      if (substrate !== 'auto' && substrate !== 'netns' && substrate !== 'loopback')
+        throw new UnderstudyError('USAGE', `--substrate ${substrate} is none of netns, loopback, auto`);
+      if (takeover !== 'lease' && takeover !== 'preempt')
+        throw new UnderstudyError('USAGE', `--takeover ${takeover} is none of lease, preempt`);
       const interrupt = new AbortController();
-      const stop = (): void => interrupt.abort(new UnderstudyError('LAB_FAILED', 'interrupted', { hint: 'Nothing of the demo is left running.' }));
+      const stop = (): void =>
+        interrupt.abort(new UnderstudyError('LAB_FAILED', 'interrupted', { hint: 'Nothing of the demo is left running.' }));
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
       process.exitCode = await demo({ substrate, takeover, keep, signal: interrupt.signal });
     });

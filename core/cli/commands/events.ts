@@ -30,10 +30,12 @@ export const define = (command: Command): void => {
     .addHelpText('after', '\nExample: understudy events -f --kind lease')
     .action(async (options: EventsOptions) => {
       const count = Number(options.last);
-      if (!Number.isInteger(count) || count < 1) throw new UnderstudyError('USAGE', `--last ${options.last} is not a count`, { hint: 'Write a whole number, e.g. --last 200' });
+      if (!Number.isInteger(count) || count < 1)
+        throw new UnderstudyError('USAGE', `--last ${options.last} is not a count`, { hint: 'Write a whole number, e.g. --last 200' });
       const directory = journalDir(pathsOf(options));
       const wanted = (event: JournalEvent) =>
-        (options.group === undefined || event.group === options.group) && (options.kind === undefined || event.kind === options.kind || event.kind.startsWith(`${options.kind}.`));
+        (options.group === undefined || event.group === options.group) &&
+        (options.kind === undefined || event.kind === options.kind || event.kind.startsWith(`${options.kind}.`));
       const show = (event: JournalEvent) => print(options.json ? JSON.stringify(event) : lineOf(event));
       for (const event of (await readJournal(directory)).filter(wanted).slice(-count)) show(event);
       if (!options.follow) return;

@@ -16,7 +16,11 @@ export const define = (command: Command): void => {
       const directory = journalDir(pathsOf(options));
       const timeline = explain(await readJournal(directory), incident === 'last' ? undefined : incident);
       if (timeline === null) {
-        throw new UnderstudyError('NOT_FOUND', `no incident${incident === 'last' ? '' : ` ${incident}`} in the journal of this node (${directory})`, { hint: 'See understudy events for what this node has seen; the story lies on the node that took over.' });
+        throw new UnderstudyError(
+          'NOT_FOUND',
+          `no incident${incident === 'last' ? '' : ` ${incident}`} in the journal of this node (${directory})`,
+          { hint: 'See understudy events for what this node has seen; the story lies on the node that took over.' },
+        );
       }
       if (options.json) return printJson(timeline);
       for (const line of renderTimeline(timeline)) print(line);

@@ -15,7 +15,10 @@ export const define = (command: Command): void => {
         // `wx`: a key that is in use is never overwritten by accident.
         writeFileSync(file, generateKey(systemRandom), { mode: 0o400, flag: 'wx' });
       } catch (cause) {
-        throw new UnderstudyError('COMMAND_FAILED', `cannot write the key to ${file}: ${reasonOf(cause)}`, { cause, hint: 'Name a file that does not exist yet, in a directory that you may write to.' });
+        throw new UnderstudyError('COMMAND_FAILED', `cannot write the key to ${file}: ${reasonOf(cause)}`, {
+          cause,
+          hint: 'Name a file that does not exist yet, in a directory that you may write to.',
+        });
       }
       print(`wrote ${file} (mode 0400)`);
       print('Copy it to the same path on every node, over a channel you trust.');

@@ -19,7 +19,10 @@ const ID_HELP = 'which lab (default: the only one there is, or `lab`)';
 const idOf = ({ id }: IdOption): string => {
   if (id !== undefined) return id;
   const labs = findLabs();
-  if (labs.length > 1) throw new UnderstudyError('USAGE', `there are ${labs.length} labs`, { hint: `Name one with --id: ${labs.map((lab) => lab.id).join(', ')}` });
+  if (labs.length > 1)
+    throw new UnderstudyError('USAGE', `there are ${labs.length} labs`, {
+      hint: `Name one with --id: ${labs.map((lab) => lab.id).join(', ')}`,
+    });
   return labs[0]?.id ?? 'lab';
 };
 
@@ -40,36 +43,57 @@ const oneOf = <Word extends string>(flag: string, word: string, allowed: readonl
 
 const durationOf = (flag: string, text: string): number => {
   const ms = parseDurationMs(text);
-  if (ms === null) throw new UnderstudyError('USAGE', `${flag} ${text} is not a duration`, { hint: `Write a number and a unit, e.g. ${flag} 5ms` });
+  if (ms === null)
+    throw new UnderstudyError('USAGE', `${flag} ${text} is not a duration`, { hint: `Write a number and a unit, e.g. ${flag} 5ms` });
   return ms;
 };
 
 const show = (status: LabStatus): void => {
   const { topology, observer } = status;
   print(`lab ${styled('bold', topology.id)}  ${topology.kind}  config ${status.config}`);
-  print(`services ${status.services.join(', ') || 'none'} at ${topology.serviceAddress}; clients reach ${topology.floating[0]} at ${status.clientAddress}:${topology.ports[0]}`);
+  print(
+    `services ${status.services.join(', ') || 'none'} at ${topology.serviceAddress}; clients reach ${topology.floating[0]} at ${status.clientAddress}:${topology.ports[0]}`,
+  );
   print();
   printTable(
     ['HOST', 'POWER', 'SERVICE', 'HEARTBEAT', 'ADDRESSES', 'PROCESSES'],
     topology.hosts.map(({ node, addresses }) => {
       const facts = status.hosts.find((host) => host.node === node);
-      return [node, stateText(facts?.power ? 'up' : 'down'), addresses.service, `${addresses['heartbeat-1']} ${addresses['heartbeat-2']}`, facts?.addresses.join(' ') ?? '', String(facts?.pids.length ?? 0)];
+      return [
+        node,
+        stateText(facts?.power ? 'up' : 'down'),
+        addresses.service,
+        `${addresses['heartbeat-1']} ${addresses['heartbeat-2']}`,
+        facts?.addresses.join(' ') ?? '',
+        String(facts?.pids.length ?? 0),
+      ];
     }),
   );
   print();
   for (const [address, node] of Object.entries(status.routes)) print(`route ${address} -> ${node ?? 'nowhere'}`);
   for (const cut of status.cuts) print(`${styled('yellow', 'cut')} ${cut.node} ${cut.network} ${cut.direction}`);
-  for (const { node, timeoutMs, lateMs } of status.bites) print(`${styled('yellow', 'watchdog')} of ${node} bit after ${timeoutMs} ms (${lateMs.toFixed(1)} ms late)`);
-  for (const { thing, nodes, fromMs, toMs } of observer?.overlaps ?? []) print(`${styled('red', 'overlap')} ${thing} on ${nodes.join(' and ')} for ${Math.round(toMs - fromMs)} ms`);
+  for (const { node, timeoutMs, lateMs } of status.bites)
+    print(`${styled('yellow', 'watchdog')} of ${node} bit after ${timeoutMs} ms (${lateMs.toFixed(1)} ms late)`);
+  for (const { thing, nodes, fromMs, toMs } of observer?.overlaps ?? [])
+    print(`${styled('red', 'overlap')} ${thing} on ${nodes.join(' and ')} for ${Math.round(toMs - fromMs)} ms`);
   for (const [thing, nodes] of Object.entries(observer?.holders ?? {})) print(`${thing}: ${nodes.join(', ') || 'nobody'}`);
 };
 
 const showProbe = (message: FromProbe): void => {
   if (message.t === 'first') print(`first answer from ${message.node}`);
-  else if (message.t === 'gap') print(`gap of ${styled('bold', `${message.gap.ms.toFixed(1)} ms`)}, then ${message.gap.after}${message.gap.before === message.gap.after ? '' : ` (before: ${message.gap.before})`}`);
+  else if (message.t === 'gap')
+    print(
+      `gap of ${styled('bold', `${message.gap.ms.toFixed(1)} ms`)}, then ${message.gap.after}${message.gap.before === message.gap.after ? '' : ` (before: ${message.gap.before})`}`,
+    );
   else if (message.t === 'end') {
     const { sent, answered, longestGapMs, answersByNode } = message.report;
-    print(`${answered} of ${sent} requests answered (${Object.entries(answersByNode).map(([node, count]) => `${node} ${count}`).join(', ') || 'by nobody'}); longest gap ${longestGapMs.toFixed(1)} ms`);
+    print(
+      `${answered} of ${sent} requests answered (${
+        Object.entries(answersByNode)
+          .map(([node, count]) => `${node} ${count}`)
+          .join(', ') || 'by nobody'
+      }); longest gap ${longestGapMs.toFixed(1)} ms`,
+    );
   }
 };
 
@@ -86,29 +110,42 @@ const defineUp = (lab: Command): void => {
     .option('--groups <file>', 'YAML file whose `groups:` replace the lab’s own; its other keys go into the config as they are')
     .option('--bare', 'hosts run nothing: start things with lab exec', false)
     .addHelpText('after', '\nExample: understudy lab up --nodes a,b,c')
-    .action(async (flags: { id: string; substrate: string; nodes: string; timing: string; takeover: string; confirm: string; groups?: string; bare: boolean }) => {
-      const interrupt = new AbortController();
-      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
-      const { groups, ...settings } = (flags.groups === undefined ? {} : parse(readFileSync(flags.groups, 'utf8'))) as { groups?: Record<string, unknown> };
-      const client = await startLab({
-        id: flags.id,
-        substrate: oneOf('--substrate', flags.substrate, ['auto', 'netns', 'loopback']),
-        nodes: flags.nodes.split(','),
-        options: {
-          takeover: oneOf('--takeover', flags.takeover, ['lease', 'preempt']),
-          confirm: oneOf('--confirm', flags.confirm, ['renewal', 'none']),
-          timing: flags.timing,
-          bare: flags.bare,
-          ...(groups === undefined ? {} : { groups }),
-          settings,
-        },
-        onStep: print,
-        signal: interrupt.signal,
-      });
-      show(await client.ask({ op: 'status' }));
-      client.close();
-      print(`\n${styled('yellow', 'next:')} understudy lab exec a -- understudy status`);
-    });
+    .action(
+      async (flags: {
+        id: string;
+        substrate: string;
+        nodes: string;
+        timing: string;
+        takeover: string;
+        confirm: string;
+        groups?: string;
+        bare: boolean;
+      }) => {
+        const interrupt = new AbortController();
+        for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
+        const { groups, ...settings } = (flags.groups === undefined ? {} : parse(readFileSync(flags.groups, 'utf8'))) as {
+          groups?: Record<string, unknown>;
+        };
+        const client = await startLab({
+          id: flags.id,
+          substrate: oneOf('--substrate', flags.substrate, ['auto', 'netns', 'loopback']),
+          nodes: flags.nodes.split(','),
+          options: {
+            takeover: oneOf('--takeover', flags.takeover, ['lease', 'preempt']),
+            confirm: oneOf('--confirm', flags.confirm, ['renewal', 'none']),
+            timing: flags.timing,
+            bare: flags.bare,
+            ...(groups === undefined ? {} : { groups }),
+            settings,
+          },
+          onStep: print,
+          signal: interrupt.signal,
+        });
+        show(await client.ask({ op: 'status' }));
+        client.close();
+        print(`\n${styled('yellow', 'next:')} understudy lab exec a -- understudy status`);
+      },
+    );
 };
 
 const defineOrders = (lab: Command): void => {
@@ -135,7 +172,9 @@ const defineOrders = (lab: Command): void => {
     );
   lab
     .command('fault <words...>')
-    .description('power-off a · power-on a · reset a · cut a heartbeat-1 [in|out] · heal · pause a · resume a · kill a guard|controller|leash|run|app · delete-address a · a service’s own, e.g. SERVICE latency 100ms')
+    .description(
+      'power-off a · power-on a · reset a · cut a heartbeat-1 [in|out] · heal · pause a · resume a · kill a guard|controller|leash|run|app · delete-address a · a service’s own, e.g. SERVICE latency 100ms',
+    )
     .option('--id <name>', ID_HELP)
     .addHelpText('after', '\nExample: understudy lab fault cut a heartbeat-1 in')
     .action((words: string[], options: IdOption) => withLab(options, async (client) => print(await client.ask({ op: 'fault', words }))));
@@ -173,7 +212,13 @@ const defineProbe = (lab: Command): void => {
         const forMs = durationOf('--for', options.for);
         const stop = (): void => void client.ask({ op: 'end-probe' });
         process.once('SIGINT', stop).once('SIGTERM', stop);
-        const plan = { kind: oneOf('--kind', options.kind, ['http', 'udp']), port: 8080, everyMs: durationOf('--every', options.every), forMs, noteGapMs: durationOf('--note', options.note) };
+        const plan = {
+          kind: oneOf('--kind', options.kind, ['http', 'udp']),
+          port: 8080,
+          everyMs: durationOf('--every', options.every),
+          forMs,
+          noteGapMs: durationOf('--note', options.note),
+        };
         const end = await client.ask({ op: 'probe', plan }, forMs + 30_000, (message) => (options.json ? undefined : showProbe(message)));
         if (options.json && end.t === 'end') printJson(end.report);
         else showProbe(end);

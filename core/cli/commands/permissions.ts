@@ -13,7 +13,11 @@ export const define = (command: Command): void => {
       const statements = config.nodes.flatMap(({ id: node }) =>
         desiredOf(node).groups.flatMap((group) =>
           group.resources.flatMap((resource) =>
-            (registry.agent(resource.type)?.permissions?.(resource.options) ?? []).map((statement) => ({ node, resource: `${group.id}/${resource.id}`, ...statement })),
+            (registry.agent(resource.type)?.permissions?.(resource.options) ?? []).map((statement) => ({
+              node,
+              resource: `${group.id}/${resource.id}`,
+              ...statement,
+            })),
           ),
         ),
       );

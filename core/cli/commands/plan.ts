@@ -16,7 +16,9 @@ export const define = (command: Command): void => {
       for (const [index, step] of plan.steps.entries()) {
         print(`${String(index + 1).padStart(2)}. ${step.node}: ${styled('bold', step.what)}  ${step.because}`);
         for (const effect of step.effects) {
-          print(`      ${effect.kind}: ${effect.what}${effect.on === undefined ? '' : ` on ${effect.on}`}${effect.permission === undefined ? '' : `  [${effect.permission}]`}`);
+          print(
+            `      ${effect.kind}: ${effect.what}${effect.on === undefined ? '' : ` on ${effect.on}`}${effect.permission === undefined ? '' : `  [${effect.permission}]`}`,
+          );
         }
       }
     });

@@ -27,9 +27,15 @@ export const define = (command: Command): void => {
       if (options.json) return printJson(found);
       printTable(
         ['PLUGIN', 'VERSION', 'ORIGIN', 'CONTRIBUTES'],
-        found.map((plugin) => [plugin.name, plugin.version, plugin.origin, plugin.problems.length > 0 ? styled('red', 'nothing') : plugin.contributions.join(', ')]),
+        found.map((plugin) => [
+          plugin.name,
+          plugin.version,
+          plugin.origin,
+          plugin.problems.length > 0 ? styled('red', 'nothing') : plugin.contributions.join(', '),
+        ]),
       );
-      for (const plugin of found) for (const problem of plugin.problems) print(`${styled('red', `${plugin.name} (${plugin.origin}):`)} ${problem}`);
+      for (const plugin of found)
+        for (const problem of plugin.problems) print(`${styled('red', `${plugin.name} (${plugin.origin}):`)} ${problem}`);
       if (found.some((plugin) => plugin.problems.length > 0)) process.exitCode = 1;
     });
 };

@@ -13,8 +13,10 @@ export const define = (command: Command): void => {
     .action((file: string, options: { json?: boolean }) => {
       const replayed = replay(readCapture(file), plan);
       if (options.json) return printJson(replayed);
-      for (const verdict of replayed.actual?.verdicts ?? []) print(`${styled('bold', verdict.group)}: ${verdict.state} by rule ${verdict.rule}: ${verdict.because}`);
-      for (const action of replayed.actual?.actions ?? []) print(`  ${action.id}  ${action.because}${action.after.length === 0 ? '' : `  (after ${action.after.join(', ')})`}`);
+      for (const verdict of replayed.actual?.verdicts ?? [])
+        print(`${styled('bold', verdict.group)}: ${verdict.state} by rule ${verdict.rule}: ${verdict.because}`);
+      for (const action of replayed.actual?.actions ?? [])
+        print(`  ${action.id}  ${action.because}${action.after.length === 0 ? '' : `  (after ${action.after.join(', ')})`}`);
       print(replayed.same ? 'the same plan as when it was captured' : styled('yellow', 'not the plan of when it was captured:'));
       for (const difference of replayed.differences) print(`  ${difference}`);
       if (!replayed.same) process.exitCode = 1;

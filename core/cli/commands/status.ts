@@ -11,7 +11,9 @@ const showNodes = (view: StatusView): void => {
     view.nodes.map((node) => [
       node.id === view.node ? `${node.id} (this)` : node.id,
       stateText(node.state),
-      node.links.map((link) => `${link.network} ${stateText(link.state)}${link.rttMs === null ? '' : ` ${link.rttMs.toFixed(1)} ms`}`).join('  '),
+      node.links
+        .map((link) => `${link.network} ${stateText(link.state)}${link.rttMs === null ? '' : ` ${link.rttMs.toFixed(1)} ms`}`)
+        .join('  '),
     ]),
   );
 };
@@ -26,13 +28,17 @@ const showGroup = (group: StatusView['groups'][number]): void => {
     print(`  ${resource.id} (${resource.type})  ${stateText(resource.state)}${reason}`);
   }
   for (const standby of group.standbys) {
-    print(`  standby ${standby.node}: ${standby.ready ? stateText('ready') : `${styled('yellow', 'not ready')}: ${standby.blockers.join('; ')}`}`);
+    print(
+      `  standby ${standby.node}: ${standby.ready ? stateText('ready') : `${styled('yellow', 'not ready')}: ${standby.blockers.join('; ')}`}`,
+    );
   }
   if (group.nextCommand) print(`  ${styled('yellow', 'next:')} ${group.nextCommand}`);
 };
 
 const show = (view: StatusView): void => {
-  print(`cluster ${styled('bold', view.cluster)}, seen from ${view.node}; arbiter ${stateText(view.arbiter.state)}${view.arbiter.ageMs === null ? '' : ` (${durationText(view.arbiter.ageMs)} ago)`}`);
+  print(
+    `cluster ${styled('bold', view.cluster)}, seen from ${view.node}; arbiter ${stateText(view.arbiter.state)}${view.arbiter.ageMs === null ? '' : ` (${durationText(view.arbiter.ageMs)} ago)`}`,
+  );
   for (const alarm of view.alarms ?? []) print(`${styled('red', 'alarm:')} ${alarm}`);
   print();
   showNodes(view);

@@ -6,7 +6,10 @@ export const define = (command: Command): void => {
   orderOptions(command)
     .argument('<group>', 'the group')
     .option('--to <node>', 'the node to move to (default: the first ready one of its preference)')
-    .addHelpText('after', '\nExample: understudy switchover orders-db --to b --why "kernel update of a"\nSee first what it would do: understudy plan switchover orders-db --to b')
+    .addHelpText(
+      'after',
+      '\nExample: understudy switchover orders-db --to b --why "kernel update of a"\nSee first what it would do: understudy plan switchover orders-db --to b',
+    )
     .action((group: string, flags: OrderFlags & { to?: string }) =>
       giveOrder('switchover', { group, ...(flags.to === undefined ? {} : { to: flags.to }) }, flags),
     );

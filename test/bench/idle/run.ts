@@ -74,7 +74,12 @@ const daemonsMs = (node: string): number => usedMs(cgroupOf(node)) - usedMs(join
 
 const nameOf = (pid: number): string | null => {
   const words = read(`/proc/${pid}/cmdline`);
-  return /(guard|controller)-process\.js/.exec(words)?.[1] ?? /bin\.js\0(run|guard|controller)/.exec(words)?.[1] ?? /(leash)\.sh/.exec(words)?.[1] ?? (/^ip\0/.test(words) ? 'ip monitor' : null);
+  return (
+    /(guard|controller)-process\.js/.exec(words)?.[1] ??
+    /bin\.js\0(run|guard|controller)/.exec(words)?.[1] ??
+    /(leash)\.sh/.exec(words)?.[1] ??
+    (words.startsWith('ip\0') ? 'ip monitor' : null)
+  );
 };
 
 const lookAt = (pid: number, name: string): Process => {
@@ -84,7 +89,10 @@ const lookAt = (pid: number, name: string): Process => {
     name,
     pid,
     cpuMs: threads.reduce((sum, thread) => sum + Number(read(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[0]) / 1e6, 0),
-    switches: threads.reduce((sum, thread) => sum + number(read(`/proc/${pid}/task/${thread}/status`), /^voluntary_ctxt_switches:\s+(\d+)/m), 0),
+    switches: threads.reduce(
+      (sum, thread) => sum + number(read(`/proc/${pid}/task/${thread}/status`), /^voluntary_ctxt_switches:\s+(\d+)/m),
+      0,
+    ),
     rssKb: number(memory, /^Rss:\s+(\d+)/m),
     pssKb: number(memory, /^Pss:\s+(\d+)/m),
     privateKb: number(memory, /^Private_Clean:\s+(\d+)/m) + number(memory, /^Private_Dirty:\s+(\d+)/m),
@@ -113,17 +121,23 @@ const measure = async (seconds: number): Promise<void> => {
   const tookMs = systemClock.nowMs() - began;
   const percent = (ms: number): string => ((100 * ms) / tookMs).toFixed(2);
   for (const [index, node] of NODES.entries()) {
-    const table = new Table({ head: ['process', 'CPU %', 'switches/s', 'Rss MB', 'Pss MB', 'private MB'], style: { head: [], border: [] } });
+    const table = new Table({
+      head: ['process', 'CPU %', 'switches/s', 'Rss MB', 'Pss MB', 'private MB'],
+      style: { head: [], border: [] },
+    });
     const both = { rssKb: 0, pssKb: 0, privateKb: 0 };
     for (const one of processesOf(node)) {
       const then = before[index]?.find(({ pid }) => pid === one.pid);
       const switches = (((one.switches - (then?.switches ?? 0)) * 1000) / tookMs).toFixed(0);
       table.push([one.name, percent(one.cpuMs - (then?.cpuMs ?? 0)), switches, mb(one.rssKb), mb(one.pssKb), mb(one.privateKb)]);
-      if (one.name === 'guard' || one.name === 'controller') for (const key of ['rssKb', 'pssKb', 'privateKb'] as const) both[key] += one[key];
+      if (one.name === 'guard' || one.name === 'controller')
+        for (const key of ['rssKb', 'pssKb', 'privateKb'] as const) both[key] += one[key];
     }
     table.push(['guard + controller', '', '', mb(both.rssKb), mb(both.pssKb), mb(both.privateKb)]);
     table.push(['all, with commands', percent(daemonsMs(node) - (used[index] ?? 0)), '', '', '', '']);
-    process.stdout.write(`\n${node === activeNode() ? 'active' : 'standby'} node, timing ${values.timing}, ${seconds} s\n${table.toString()}\n`);
+    process.stdout.write(
+      `\n${node === activeNode() ? 'active' : 'standby'} node, timing ${values.timing}, ${seconds} s\n${table.toString()}\n`,
+    );
   }
 };
 
@@ -155,7 +169,10 @@ const restarts = async (count: number): Promise<void> => {
     await systemClock.sleep(3000);
   }
   times.sort((one, other) => one - other);
-  if (count > 0) process.stdout.write(`\nguard killed -> renewed, ${count} times: median ${times[count >> 1]?.toFixed(0)} ms, worst ${times.at(-1)?.toFixed(0)} ms\n`);
+  if (count > 0)
+    process.stdout.write(
+      `\nguard killed -> renewed, ${count} times: median ${times[count >> 1]?.toFixed(0)} ms, worst ${times.at(-1)?.toFixed(0)} ms\n`,
+    );
 };
 
 const lab = await startLab({

@@ -92,7 +92,11 @@ test('the plugin: lists its contributions without loading the SDK', async (t) =>
 });
 
 test('the container builds both agents with what the plugin provides', async (t) => {
-  const services = new Map<symbol, unknown>([[Addresses, new MemoryAddresses()], [Clock, systemClock], [Random, middle]]);
+  const services = new Map<symbol, unknown>([
+    [Addresses, new MemoryAddresses()],
+    [Clock, systemClock],
+    [Random, middle],
+  ]);
   const registry = await loadPlugins({ directories: [], services, settings: { aws: { region: 'ap-northeast-2' } } });
   t.deepEqual(registry.found.find(({ name }) => name === 'aws')?.problems, []);
   for (const type of ['overlay-ip', 'secondary-ip']) t.is(typeof (await registry.instance(type)).monitor, 'function');
