@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { takeDown } from '../../../core/lab/client.js';
+import { cgroupRoot } from '../../../core/lab/netns-cleanup.js';
 import { startLab } from '../../../core/lab/start.js';
 import { systemClock } from '../../../core/system/clock.js';
 
@@ -19,7 +20,7 @@ const { values } = parseArgs({
   },
 });
 
-const CGROUPS = '/sys/fs/cgroup/unified';
+const CGROUPS = cgroupRoot() ?? '/sys/fs/cgroup';
 const PID_FILE = `/tmp/understudy-lab-${values.id}/job.pid`;
 const script = (word: string): readonly string[] => ['/bin/sh', '-c', word];
 /** An address of the cloud, a process watched by its cgroup, and one watched by a script: every way of looking there is. */
