@@ -59,10 +59,19 @@ export class Orders {
     return this.cycle.last;
   }
 
-  /** The report may be a second old: the target is asked once more. No link is no reason to refuse, the report said ready. */
+  /**
+   * The report may be a second old: the target is asked once more. No link, or a half-open one to a node that was just
+   * restarted, is no reason to refuse: the report said ready, and the lease decides.
+   */
   private async prepare({ verb, to, groups: [group] }: CheckedOrder): Promise<void> {
     if (verb !== 'switchover' || to === null || group === undefined || !this.link.connected(to)) return;
-    const { blockers } = await this.link.prepare(to, group.id, PREPARE_MS);
+    const blockers = await this.link.prepare(to, group.id, PREPARE_MS).then(
+      (prepared) => prepared.blockers,
+      (error: unknown) => {
+        this.logs.child('orders').warn('the target of a move could not be asked once more', { to, reason: reasonOf(error) });
+        return [];
+      },
+    );
     if (blockers.length > 0)
       throw new UnderstudyError('REFUSED', `${group.id} is not moved: ${to} is not ready: ${blockers.join(', ')}`, {
         hint: 'See understudy status.',

@@ -24,14 +24,17 @@ const served = async (t: ExecutionContext, options: WorldOptions = {}) => {
   const directory = mkdtempSync(join(tmpdir(), 'understudy-api-'));
   const paths = pathsFrom({ run: directory, state: directory, log: directory });
   const journal = new FileJournal({ directory: journalDir(paths), source: 'controller', node: 'a', bootId: 'boot-a', clock: systemClock });
-  const link = { up: false, blockers: [] as string[], forwarded: [] as unknown[] };
+  const link = { up: false, silent: false, blockers: [] as string[], forwarded: [] as unknown[] };
   const { container } = made;
   container.register(Journal, { useValue: journal });
   container.register(Random, { useValue: systemRandom });
   container.register(Link, {
     useValue: {
       connected: () => link.up,
-      prepare: async () => ({ blockers: link.blockers }),
+      prepare: async () => {
+        if (link.silent) throw new Error('b did not answer within 1000 ms');
+        return { blockers: link.blockers };
+      },
       forward: async (_node: string, forwarded: unknown) => void link.forwarded.push(forwarded),
     } as unknown as Link,
   });
@@ -139,6 +142,15 @@ test('the arbiter is out of this node’s reach: a peer records the order; witho
   link.up = true;
   t.like(await api.order({ verb: 'freeze', group: 'g' }), { message: 'recorded' });
   t.like(link.forwarded[0], { key: 'group', set: { frozen: true } });
+});
+
+test('the target does not answer when asked once more: its report said ready, the move goes on', async (t) => {
+  const { api, hold, link, guard } = await served(t);
+  await hold();
+  link.up = true;
+  link.silent = true;
+  await api.order({ verb: 'switchover', group: 'g', to: 'b' });
+  t.true(guard.ordered.some((request) => request.key === 'group' && request.set.move?.to === 'b'));
 });
 
 test('the target says no when asked: refused before anything is written', async (t) => {
