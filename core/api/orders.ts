@@ -188,7 +188,10 @@ export const outcomeOf = (checked: CheckedOrder, { observed, plan }: LastCycle, 
   const active = activeIn(group.id);
   if (verb === 'stop') return verdict?.state === 'offline' && active === null ? done(`${group.id} is offline`) : null;
   const serves = verdict?.state === 'online' || verdict?.state === 'partial';
-  if (verb === 'switchover' && active === to && serves) return done(`${group.id} is on ${to}`);
+  // Another node than the target knows of the lease before it knows of the service: the target's own report says when it serves.
+  const report = to === null || to === observed.self ? null : (observed.nodes[to]?.groups[group.id]?.resources ?? null);
+  const upThere = report === null || group.resources.every(({ id, critical }) => !critical || report[id]?.state === 'online');
+  if (verb === 'switchover' && active === to && serves && upThere) return done(`${group.id} is on ${to}`);
   if (verb === 'start' && active !== null && serves) return done(`${group.id} is ${verdict.state} on ${active}`);
   const dropped =
     verb === 'switchover' && waitedMs > SETTLE_MS && active === from && observed.groups[group.id]?.orders.move?.id !== incident;

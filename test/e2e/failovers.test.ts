@@ -145,8 +145,10 @@ const KINDS = {
     const answer = await lab
       .api(oneOf(lab.nodes))
       .order({ verb: 'switchover', group: GROUP, to: before.standby, wait: true, timeoutMs: 20_000, why: 'a drill' });
-    const view = await lab.group(before.standby, GROUP);
-    expect(view?.active === before.standby && view.epoch === before.epoch + 1, `not moved: ${JSON.stringify(view)}`);
+    await lab.until(`${GROUP} online on ${before.standby} in the next epoch`, 2000, async () => {
+      const view = await lab.group(before.standby, GROUP);
+      return view?.active === before.standby && view.epoch === before.epoch + 1;
+    });
     return `${Math.round(answer.elapsedMs ?? 0)} ms`;
   },
   'kill -9 of all but the leash': async (step) => {
