@@ -1,10 +1,9 @@
 // HTTP on <run>/api.sock, mode 0600: whoever may open the socket may give orders. Small and bounded: JSON in, JSON out, one
 // line for each value of a stream. What is answered is routes.ts.
-import { rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { connect } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { Log } from '../plugin/contract.js';
+import { listenUnix, type SocketTrouble } from '../system/unix-socket.js';
 import type { ApiAnswer, ApiRequest } from './routes.js';
 import type { ErrorView } from './views.js';
 
@@ -26,13 +25,16 @@ const STATUS: Partial<Record<ErrorView['code'], number>> = {
   ARBITER_REFUSED: 503,
 };
 
-/** Rejects with REFUSED when another controller answers there. */
-export const serveApi = async (path: string, answer: (request: ApiRequest) => Promise<ApiAnswer>, log: Log): Promise<ApiServer> => {
-  if (await answers(path)) throw new UnderstudyError('REFUSED', `cannot listen on ${path}: another controller already answers there`);
-  rmSync(path, { force: true });
+/** Rejects with REFUSED when another controller answers there; `onTrouble` hears of clients that could not be let in. */
+export const serveApi = async (
+  path: string,
+  answer: (request: ApiRequest) => Promise<ApiAnswer>,
+  log: Log,
+  onTrouble: SocketTrouble,
+): Promise<ApiServer> => {
   const server = createServer((request, response) => void respond(request, response, answer, log));
   server.maxConnections = MAX_CONNECTIONS;
-  await listen(server, path);
+  await listenUnix(server, path, onTrouble);
   return {
     close: () =>
       new Promise((resolve) => {
@@ -109,34 +111,4 @@ const drained = (response: ServerResponse, signal: AbortSignal): Promise<void> =
     response.once('drain', resolve);
     signal.addEventListener('abort', () => resolve(), { once: true });
     if (signal.aborted) resolve();
-  });
-
-const listen = (server: Server, path: string): Promise<void> =>
-  new Promise((resolve, reject) => {
-    server.once('error', (error) =>
-      reject(
-        new UnderstudyError('REFUSED', `cannot listen on ${path}: ${error.message}`, {
-          cause: error,
-          hint: 'The run directory must exist, be writable, and its path be shorter than 100 characters.',
-        }),
-      ),
-    );
-    // The socket is its owner's from its first moment.
-    const mask = process.umask(0o177);
-    try {
-      server.listen(path, resolve);
-    } finally {
-      process.umask(mask);
-    }
-  });
-
-const answers = (path: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect(path);
-    socket.setTimeout(1000, () => socket.destroy(new Error('no answer')));
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
   });

@@ -33,6 +33,7 @@ import {
   Self,
 } from '../scheduler/ports.js';
 import { Link } from '../link/link.js';
+import { Alarms } from '../system/alarms.js';
 import { systemClock } from '../system/clock.js';
 import { readBootId } from '../system/boot.js';
 import { loadKeys } from '../system/key-file.js';
@@ -56,6 +57,8 @@ export interface ComposedController {
   readonly log: RootLog;
   readonly journal: FileJournal;
   readonly guard: GuardClient;
+  /** Of this controller; shown by its status. */
+  readonly alarms: Alarms;
   /** Why the journal cannot be written now, else null. */
   readonly journalTrouble: () => string | null;
 }
@@ -77,9 +80,11 @@ export const composeController = async (options: ComposeOptions): Promise<Compos
   const bootId = readBootId(paths);
   const log = openLog({ directory: paths.log, name: 'controller', level: levelOf(options, env), env });
   for (const warning of warnings) log.warn('the config has a doubtful place', { place: formatProblem(warning) });
+  const alarms = new Alarms();
   let journalTrouble: string | null = null;
   const onTrouble = (reason: string | null) => {
     journalTrouble = reason;
+    alarms.set('journal', reason === null ? null : `the journal cannot be written: ${reason}`);
     if (reason !== null) log.error('the journal cannot be written', { reason });
   };
   const journal = new FileJournal({ directory: journalDir(paths), source: 'controller', node, bootId, clock: systemClock, onTrouble });
@@ -117,10 +122,10 @@ export const composeController = async (options: ComposeOptions): Promise<Compos
     journalDirectory: journalDir(paths),
     registry,
     explain,
-    alarms: () => (journalTrouble === null ? [] : [`the journal cannot be written: ${journalTrouble}`]),
+    alarms: () => alarms.all(),
   });
   registerScheduler(container);
-  return { container, config, registry, node, bootId, paths, log, journal, guard, journalTrouble: () => journalTrouble };
+  return { container, config, registry, node, bootId, paths, log, journal, guard, alarms, journalTrouble: () => journalTrouble };
 };
 
 const guardDoor = (guard: GuardClient): GuardDoor => ({

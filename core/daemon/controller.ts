@@ -83,7 +83,8 @@ export const startController = async (options: DaemonOptions): Promise<RunningCo
   });
   const routes = container.resolve(Routes);
   container.resolve(Orders);
-  const api = await serveApi(apiSocket(composed.paths), (request) => routes.answer(request), log.child('api'));
+  const trouble = composed.alarms.passing('socket', systemClock, (because) => log.error('the API turns clients away', { because }));
+  const api = await serveApi(apiSocket(composed.paths), (request) => routes.answer(request), log.child('api'), trouble);
   log.info('controller ready', { node, cluster: config.cluster, groups: config.groups.length });
   await notifyReady(container.resolve<Exec>(Exec), log);
 

@@ -4,6 +4,7 @@ import { UnderstudyError } from '../errors/errors.js';
 import type { GroupId } from '../model/ids.js';
 import type { GuardView, Will } from '../model/lease.js';
 import { type FramedConnection, type FramedServer, listenFramed } from '../system/framed-socket.js';
+import type { SocketTrouble } from '../system/unix-socket.js';
 import type { ControllerIdentity } from './controller-watch.js';
 import type { FromGuard, OrdersRequest, ToGuard } from './protocol.js';
 import type { OrdersAnswer } from './orders-desk.js';
@@ -18,6 +19,8 @@ export interface ControlServerOptions {
   readonly fenced: (evidence: Extract<ToGuard, { t: 'fenced' }>) => void;
   readonly orders: (request: OrdersRequest) => Promise<OrdersAnswer>;
   readonly leave: (forMs: number) => void;
+  /** A client could not be let in. */
+  readonly trouble: SocketTrouble;
 }
 
 /** Orders being written at one time; more are refused. */
@@ -35,7 +38,7 @@ export class ControlServer {
   }
 
   async listen(): Promise<void> {
-    this.#server = await listenFramed(this.#options.path, (connection) => this.#serve(connection));
+    this.#server = await listenFramed(this.#options.path, (connection) => this.#serve(connection), this.#options.trouble);
   }
 
   /** Tells everybody who said hello or asked for the view. */

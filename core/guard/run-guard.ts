@@ -9,6 +9,7 @@ import { adoptable, leftoverOf } from '../ownership/adoption.js';
 import { mayPet, needsDog } from '../ownership/machine.js';
 import { beatOf, initialState } from '../ownership/state.js';
 import { nextOnGrid } from '../ownership/timing.js';
+import { Alarms } from '../system/alarms.js';
 import type { Timer } from '../system/clock.js';
 import { guardSocket, leashBeat } from '../system/paths.js';
 import { ArbiterDesk } from './arbiter-desk.js';
@@ -26,7 +27,7 @@ import { changeOrders } from './orders-desk.js';
 import { Owner } from './owner.js';
 import { PageDesk } from './page-desk.js';
 import { type PerformOptions, perform } from './perform.js';
-import { Alarms, viewKey, viewOf } from './view.js';
+import { viewKey, viewOf } from './view.js';
 
 export type { GuardHandle, GuardOptions } from './guard-options.js';
 
@@ -129,6 +130,7 @@ class Guard implements GuardHandle {
         return answer;
       },
       leave: (forMs) => this.#controller.leave(forMs, clock.nowMs()),
+      trouble: this.#alarms.passing('socket', clock, (because) => this.#tell({ kind: 'guard.socket-trouble', because })),
     });
     const port: PerformOptions = {
       clock,

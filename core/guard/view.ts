@@ -67,17 +67,3 @@ export const viewKey = ({ peers, arbiter, leases, groupOrders, nodeOrders, watch
     watchdog,
     alarms,
   ]);
-
-/** Sentences by what they are about: each subject has one, or none. */
-export class Alarms {
-  readonly #sentences = new Map<string, string>();
-
-  set(subject: string, sentence: string | null): void {
-    if (sentence === null) this.#sentences.delete(subject);
-    else this.#sentences.set(subject, sentence);
-  }
-
-  all(): readonly string[] {
-    return [...this.#sentences.values()];
-  }
-}

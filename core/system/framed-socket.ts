@@ -1,13 +1,15 @@
 // JSON messages over a stream socket, each behind a 4-byte big-endian length (at most 1 MiB): the codec and both ends. What
 // the messages mean is not known here. Invariant: nothing is buffered without a bound, in either direction.
-import { type Server, type Socket, connect, createServer } from 'node:net';
-import { rmSync } from 'node:fs';
+import { type Socket, connect, createServer } from 'node:net';
 import { UnderstudyError, reasonOf } from '../errors/errors.js';
+import { listenUnix, type SocketTrouble } from './unix-socket.js';
 
 /** Longest message, bytes of JSON. */
 export const MAX_FRAME_BYTES = 1024 * 1024;
 /** A reader that lets so much pile up is cut off: a stopped process must not fill this one's memory. */
 const MAX_BACKLOG_BYTES = 8 * MAX_FRAME_BYTES;
+/** Clients at one time; a controller, its predecessor and some readers are an honest ten. */
+const MAX_CONNECTIONS = 64;
 
 export interface FramedConnection {
   /** Queues a message; false when the connection has ended (the message is dropped). Throws PROTOCOL when it is too long. */
@@ -24,13 +26,12 @@ export interface FramedServer {
   close(): Promise<void>;
 }
 
-/** Listens on a Unix socket that only its owner may use. Rejects with REFUSED when another process answers there. */
-export const listenFramed = async (path: string, onConnection: (connection: FramedConnection) => void): Promise<FramedServer> => {
-  if (await answers(path))
-    throw new UnderstudyError('REFUSED', `cannot listen on ${path}: another process already answers there`, {
-      hint: 'Stop the other one first: two of a kind on one run directory are never right.',
-    });
-  rmSync(path, { force: true });
+/** Listens on a Unix socket that only its owner may use; `onTrouble` hears of clients that could not be let in. Rejects with REFUSED. */
+export const listenFramed = async (
+  path: string,
+  onConnection: (connection: FramedConnection) => void,
+  onTrouble: SocketTrouble,
+): Promise<FramedServer> => {
   const connections = new Set<FramedConnection>();
   const server = createServer((socket) => {
     const connection = framed(socket);
@@ -38,7 +39,8 @@ export const listenFramed = async (path: string, onConnection: (connection: Fram
     socket.once('close', () => connections.delete(connection));
     onConnection(connection);
   });
-  await bound(server, path);
+  server.maxConnections = MAX_CONNECTIONS;
+  await listenUnix(server, path, onTrouble);
   return {
     close: () =>
       new Promise((resolve) => {
@@ -163,34 +165,3 @@ export const framed = (socket: Socket): FramedConnection => {
     close: () => end('closed by this side'),
   };
 };
-
-/** Binds with a mask that leaves the socket to its owner from its first moment. */
-const bound = (server: Server, path: string): Promise<void> =>
-  new Promise((resolve, reject) => {
-    // Stays: a later error is an accept that failed, and that client sees its connection closed.
-    server.on('error', (error) =>
-      reject(
-        new UnderstudyError('REFUSED', `cannot listen on ${path}: ${error.message}`, {
-          cause: error,
-          hint: 'The run directory must exist, be writable, and its path be shorter than 100 characters.',
-        }),
-      ),
-    );
-    const mask = process.umask(0o177);
-    try {
-      server.listen(path, resolve);
-    } finally {
-      process.umask(mask);
-    }
-  });
-
-const answers = (path: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    // Nobody there, or a socket that a killed process left behind.
-    socket.once('error', () => resolve(false));
-  });

@@ -48,6 +48,7 @@ const MAX_UNDER_WAY = 1024;
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 const ANSWER_BYTES = MAX_FRAME_BYTES / 2;
 const KEEPALIVE_MS = 10_000;
+const TROUBLE_EVERY_MS = 60_000;
 
 /** Opens the state and serves it. Rejects with REFUSED when the state is missing, damaged or served by another process. */
 export const startWitness = async ({ host, port, stateFile, keys, log }: WitnessOptions): Promise<Witness> => {
@@ -80,7 +81,7 @@ export const startWitness = async ({ host, port, stateFile, keys, log }: Witness
       const connection = new Connection(socket, opened, keys, log, () => connections.delete(connection));
       connections.add(connection);
     });
-    const address = await listen(server, host, port);
+    const address = await listen(server, host, port, log);
     return {
       address,
       stateId: opened.stateId,
@@ -101,17 +102,25 @@ export const startWitness = async ({ host, port, stateFile, keys, log }: Witness
   }
 };
 
-const listen = (server: Server, host: string, port: number): Promise<string> =>
+const listen = (server: Server, host: string, port: number, log: Log): Promise<string> =>
   new Promise((resolve, reject) => {
-    server.once('error', (error) =>
+    const failed = (error: Error) =>
       reject(
         new UnderstudyError('REFUSED', `the witness cannot listen on ${host}:${port}: ${reasonOf(error)}`, {
           cause: error,
           hint: 'Use an address of this host and a port that is free.',
         }),
-      ),
-    );
+      );
+    server.once('error', failed);
     server.listen({ host, port, exclusive: true }, () => {
+      server.off('error', failed);
+      // A later error is an accept that failed: that client tries again, the others go on.
+      let toldMs = Number.NEGATIVE_INFINITY;
+      server.on('error', (error) => {
+        if (performance.now() - toldMs < TROUBLE_EVERY_MS) return;
+        toldMs = performance.now();
+        log.error('a client could not be let in', { reason: error.message });
+      });
       const bound = server.address();
       const at = bound !== null && typeof bound === 'object' ? bound : { address: host, port };
       resolve(at.address.includes(':') ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`);

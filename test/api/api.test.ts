@@ -43,7 +43,7 @@ const served = async (t: ExecutionContext, options: WorldOptions = {}) => {
     events.some((event) => incident === undefined || event.incident === incident) ? { events: events.length } : null;
   container.register(ApiSources, { useValue: { journalDirectory: journalDir(paths), registry: { found: [] }, explain, alarms: () => [] } });
   const routes = container.resolve(Routes);
-  const server = await serveApi(apiSocket(paths), (asked) => routes.answer(asked), SILENT);
+  const server = await serveApi(apiSocket(paths), (asked) => routes.answer(asked), SILENT, () => undefined);
   t.teardown(async () => {
     await server.close();
     await journal.close();
@@ -109,6 +109,7 @@ test('the controller is away: the guard answers for ownership; nobody there: NO_
   const view = { ...new FakeGuard(['g']).current, leases: [lease('g', { phase: 'held', holder: 'a', epoch: 5, remainingMs: 900 })] };
   const guard = await listenFramed(guardSocket(paths), (connection) =>
     connection.onMessage((said) => (said as { t: string }).t === 'view?' && connection.send({ t: 'view', view })),
+    () => undefined,
   );
   t.teardown(() => guard.close());
   t.like(await api.status(), { source: 'guard', groups: [{ id: 'g', active: 'a', epoch: 5, resources: [] }] });
@@ -315,7 +316,7 @@ test('the socket is its owner’s alone, a second controller is refused, nonsens
   const { paths } = await served(t);
   t.is(statSync(apiSocket(paths)).mode & 0o777, 0o600);
   await t.throwsAsync(
-    serveApi(apiSocket(paths), async () => ({ value: 1 }), SILENT),
+    serveApi(apiSocket(paths), async () => ({ value: 1 }), SILENT, () => undefined),
     { code: 'REFUSED' },
   );
   const raw = (method: string, path: string, body = '') =>

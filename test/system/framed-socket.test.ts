@@ -1,5 +1,5 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { connect } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -12,9 +12,13 @@ import {
   encodeFrame,
   listenFramed,
 } from '../../core/system/framed-socket.js';
+import { Alarms } from '../../core/system/alarms.js';
+import { listenUnix } from '../../core/system/unix-socket.js';
+import { FakeClock } from '../support/fake-clock.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'understudy-framed-'));
 test.after.always(() => rmSync(directory, { recursive: true, force: true }));
+const calm = () => undefined;
 const numRuns = Number(process.env['FC_RUNS'] ?? 50);
 
 test('codec: whatever the cuts of the stream, the same messages come out', (t) => {
@@ -50,7 +54,7 @@ test('codec: a frame that announces too much or holds no JSON is refused before 
 test('socket: only the owner may use it, both sides talk, and each hears the end', async (t) => {
   const path = join(directory, 'talk.sock');
   const greeted = resolvers<FramedConnection>();
-  const server = await listenFramed(path, (connection) => greeted.resolve(connection));
+  const server = await listenFramed(path, (connection) => greeted.resolve(connection), calm);
   t.is(statSync(path).mode & 0o777, 0o600);
   const client = await connectFramed(path);
   client.send({ t: 'hello' });
@@ -66,13 +70,13 @@ test('socket: only the owner may use it, both sides talk, and each hears the end
 
 test('socket: a live one is not taken over, a dead one is', async (t) => {
   const path = join(directory, 'twice.sock');
-  const first = await listenFramed(path, () => {});
+  const first = await listenFramed(path, () => {}, calm);
   await t.throwsAsync(
-    listenFramed(path, () => {}),
+    listenFramed(path, () => {}, calm),
     { code: 'REFUSED' },
   );
   await first.close();
-  const second = await listenFramed(path, () => {});
+  const second = await listenFramed(path, () => {}, calm);
   await second.close();
 });
 
@@ -82,7 +86,7 @@ test('socket: rubbish ends the connection, not the process', async (t) => {
   const server = await listenFramed(path, (connection) => {
     connection.onMessage(() => t.fail('nothing of this is a message'));
     connection.onClose(ended.resolve);
-  });
+  }, calm);
   connect(path)
     .on('error', () => undefined)
     .write('GET / HTTP/1.1\r\n\r\n');
@@ -92,6 +96,47 @@ test('socket: rubbish ends the connection, not the process', async (t) => {
 
 test('socket: connecting where nobody listens says so', async (t) => {
   await t.throwsAsync(connectFramed(join(directory, 'nobody.sock')), { code: 'ENOENT' });
+});
+
+test('socket: an accept that fails later is told and ends nothing', async (t) => {
+  const server = createServer((socket) => socket.end('in'));
+  const path = join(directory, 'accept.sock');
+  const troubles: string[] = [];
+  await listenUnix(server, path, (because) => troubles.push(because));
+  // As the event loop says it when no descriptor is left; without a listener it would end the process.
+  for (let time = 0; time < 3; time += 1) server.emit('error', new Error('accept EMFILE'));
+  t.deepEqual(new Set(troubles), new Set([`a client could not be let in on ${path}: accept EMFILE`]));
+  const got = resolvers<string>();
+  connect(path).on('data', (chunk) => got.resolve(chunk.toString()));
+  t.is(await got.promise, 'in', 'the next client is served');
+  await new Promise((resolve) => server.close(resolve));
+});
+
+test('socket: what is not a dead socket of ours is left where it is', async (t) => {
+  const file = join(directory, 'file.sock');
+  writeFileSync(file, 'precious');
+  await t.throwsAsync(listenFramed(file, () => {}, calm), { code: 'REFUSED', message: /not a socket stands there/ });
+  t.is(readFileSync(file, 'utf8'), 'precious');
+  const link = join(directory, 'link.sock');
+  symlinkSync(file, link);
+  await t.throwsAsync(listenFramed(link, () => {}, calm), { code: 'REFUSED', message: /not a socket stands there/ });
+  t.is(readFileSync(file, 'utf8'), 'precious');
+});
+
+test('alarms that pass: told once while it lasts, shown until a minute after the last', (t) => {
+  const clock = new FakeClock();
+  const alarms = new Alarms();
+  const told: string[] = [];
+  const trouble = alarms.passing('socket', clock, (sentence) => told.push(sentence));
+  for (let time = 0; time < 3; time += 1) {
+    trouble(`no descriptors ${time}`);
+    clock.advance(40_000);
+  }
+  t.deepEqual([told, alarms.all()], [['no descriptors 0'], ['no descriptors 2']]);
+  clock.advance(30_000);
+  t.deepEqual(alarms.all(), []);
+  trouble('again');
+  t.deepEqual(told, ['no descriptors 0', 'again']);
 });
 
 const resolvers = <T>(): { promise: Promise<T>; resolve: (value: T) => void } => {
