@@ -1,5 +1,5 @@
 // Every write of a group's lease record, read from the witness' own log as it grows: who wrote it, and between which two
-// moments. Looks from outside every 10 ms and disturbs nobody. All times are CLOCK_MONOTONIC, which is one clock for the
+// moments. Looks from outside, every 10 ms unless told otherwise, and disturbs nobody. All times are CLOCK_MONOTONIC, which is one clock for the
 // hosts' journals, the lab and the test. Invariant: `notBeforeMs` is never after the write, `seenMs` never before it.
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,6 @@ export interface LeaseWrite {
   readonly record: LeaseRecord;
 }
 
-const LOOK_MS = 10;
 const HEAD_BYTES = 16;
 const KEPT = 2000;
 
@@ -29,9 +28,10 @@ export class LeaseWatch {
   constructor(
     lab: DrillLab,
     private readonly group: string,
+    lookMs = 10,
   ) {
     this.#file = join(lab.topology.directory, 'services', 'witness.state');
-    this.#timer = systemClock.every(LOOK_MS, () => this.#look());
+    this.#timer = systemClock.every(lookMs, () => this.#look());
     this.#look();
   }
 
