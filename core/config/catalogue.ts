@@ -20,11 +20,18 @@ export interface CatalogueArbiter {
   readonly minRenewMs?: number;
 }
 
+export interface CatalogueFence {
+  readonly summary?: string;
+  readonly options: z.ZodType;
+}
+
 /** Everything that plugins add to the file's language. Absent as a whole for the guard, which loads no plugins. */
 export interface Catalogue {
   readonly agents: Readonly<Record<string, CatalogueAgent>>;
   /** null: known by name, its options not loaded. */
   readonly arbiters: Readonly<Record<string, CatalogueArbiter | null>>;
+  /** null: known by name, its options not loaded. */
+  readonly fences?: Readonly<Record<string, CatalogueFence | null>>;
   /** Top-level keys that plugins own; null: known by name only. */
   readonly settings: Readonly<Record<string, z.ZodType | null>>;
   /** At run time: what no loaded plugin knows is a warning, so that a broken plugin faults its own resources and no others. */

@@ -46,6 +46,17 @@ export interface GroupConfig {
   readonly hooks: readonly DesiredHook[];
 }
 
+/** One device of one level. */
+export interface FenceDeviceConfig {
+  readonly use: string;
+  /** Of one attempt; null: what the fence itself says. */
+  readonly limitMs: number | null;
+  /** Which nodes it can power off; null: all. */
+  readonly nodes: readonly NodeId[] | null;
+  /** The fence's own options, unparsed. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
 export interface ClusterConfig {
   readonly cluster: ClusterId;
   /** The file it came from; relative paths in it are relative to its directory. */
@@ -56,9 +67,11 @@ export interface ClusterConfig {
   readonly arbiter: { readonly use: string; readonly options: Readonly<Record<string, unknown>> };
   readonly fencing: {
     readonly policy: FencingPolicy;
-    readonly use: string | null;
     readonly unsafe: boolean;
-    readonly options: Readonly<Record<string, unknown>>;
+    /** Tried in order; all devices of a level must confirm, and the first level that confirms is enough. */
+    readonly levels: readonly (readonly FenceDeviceConfig[])[];
+    /** Of a cluster without a store, where two nodes may want to fence each other at once: the standby waits. */
+    readonly delay: { readonly standbyMs: number; readonly randomMs: number };
   };
   readonly timing: Timing;
   readonly ports: {

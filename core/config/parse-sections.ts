@@ -1,10 +1,10 @@
-// The sections of the file that stand alone: ports, fencing, timing, arbiter, and the keys of plugins. Pure.
+// The sections of the file that stand alone: ports, timing, arbiter, and the keys of plugins. Pure.
 // Each says what is wrong with it and what follows from it; none keeps the others from being checked.
 import type { Catalogue } from './catalogue.js';
 import type { ClusterConfig } from './cluster-config.js';
 import type { Findings } from './findings.js';
 import { didYouMean, nearest } from './nearest.js';
-import { arbiterSchema, fencingSchema, isRootKey, ROOT_KEYS, timingSchema } from './sections.js';
+import { arbiterSchema, isRootKey, ROOT_KEYS, timingSchema } from './sections.js';
 import { failedInequalities, proveTiming, resolveTiming, type TimingChoice, type TimingCircumstances } from './timing.js';
 import { strict } from './walk-schema.js';
 
@@ -18,33 +18,6 @@ export const checkPorts = (ports: Readonly<Record<string, unknown>>, findings: F
     if (other !== undefined) findings.problem(['ports', name], `port ${value} is also the port of ${other}`);
     seen.set(value, name);
   }
-};
-
-/** Policy by default: what the hosts can keep. With a watchdog W is proof; without one only a confirmed stop is. */
-export const parseFencing = (raw: unknown, watchdog: string | undefined, findings: Findings): ClusterConfig['fencing'] | undefined => {
-  const parsed = findings.check(
-    fencingSchema,
-    typeof raw === 'string' ? { policy: raw } : (raw ?? {}),
-    ['fencing'],
-    typeof raw === 'string' ? { place: () => ['fencing'] } : {},
-  );
-  if (parsed === undefined) return undefined;
-  const { policy = watchdog === undefined || watchdog === 'none' ? 'required' : 'watchdog', use = null, unsafe, ...options } = parsed;
-  const at = typeof raw === 'string' ? ['fencing'] : ['fencing', 'policy'];
-  if (policy === 'none' && !unsafe)
-    findings.problem(at, 'without fencing two nodes may run the group at once, and both may write', {
-      hint: 'say unsafe: true beside it if that is harmless here',
-    });
-  if (policy === 'none' && unsafe) findings.warning(at, 'unsafe: two nodes may run the group at once');
-  if (policy === 'watchdog' && watchdog === 'none')
-    findings.problem(at, 'policy watchdog needs a watchdog on every node, and none is configured', {
-      hint: 'set watchdog: socket:PATH, or policy: required',
-    });
-  if (policy === 'required' && use === null)
-    findings.warning(at, 'no fence is named: the group moves by itself only when its holder itself says that it has stopped', {
-      hint: 'name one: fencing: { policy: required, use: … }',
-    });
-  return { policy, use, unsafe, options };
 };
 
 export const parseTiming = (raw: unknown, circumstances: TimingCircumstances, findings: Findings): ClusterConfig['timing'] => {

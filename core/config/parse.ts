@@ -11,7 +11,8 @@ import { findStaticKeys, tooDeep } from './forbidden.js';
 import { parseGroups } from './parse-groups.js';
 import { meaningHash } from './meaning-hash.js';
 import { nearest } from './nearest.js';
-import { checkPorts, parseArbiter, parseFencing, parseSettings, parseTiming } from './parse-sections.js';
+import { fencesIn, parseFencing } from './parse-fencing.js';
+import { checkPorts, parseArbiter, parseSettings, parseTiming } from './parse-sections.js';
 import { configError, isRecord, type Problem } from './problem.js';
 import { addressesSchema, clusterSchema, isRootKey, keySchema, pluginsSchema, portsSchema, ROOT_KEYS, watchdogSchema } from './sections.js';
 
@@ -49,12 +50,18 @@ export const parseConfigOrThrow = (
 export const peekConfig = (
   text: string,
   file: string,
-): { readonly plugins: readonly string[]; readonly arbiter: string | null; readonly settings: Readonly<Record<string, unknown>> } => {
+): {
+  readonly plugins: readonly string[];
+  readonly arbiter: string | null;
+  readonly fences: readonly string[];
+  readonly settings: Readonly<Record<string, unknown>>;
+} => {
   const root = readDocument(text, file).document?.value;
-  if (!isRecord(root)) return { plugins: [], arbiter: null, settings: {} };
+  if (!isRecord(root)) return { plugins: [], arbiter: null, fences: [], settings: {} };
   const plugins = Array.isArray(root['plugins']) ? root['plugins'].filter((one) => typeof one === 'string') : [];
   const arbiter = isRecord(root['arbiter']) && typeof root['arbiter']['use'] === 'string' ? root['arbiter']['use'] : null;
-  return { plugins, arbiter, settings: Object.fromEntries(Object.entries(root).filter(([key]) => !isRootKey(key))) };
+  const settings = Object.fromEntries(Object.entries(root).filter(([key]) => !isRootKey(key)));
+  return { plugins, arbiter, fences: fencesIn(root['fencing']), settings };
 };
 
 const parseRoot = (
@@ -78,7 +85,7 @@ const parseRoot = (
   const plugins = findings.check(pluginsSchema, root['plugins'] ?? [], ['plugins']);
   const ports = findings.check(portsSchema, root['ports'] ?? {}, ['ports']);
   checkPorts({ ...portsSchema.parse({}), ...(isRecord(root['ports']) ? root['ports'] : {}) }, findings);
-  const fencing = parseFencing(root['fencing'], watchdog, findings);
+  const fencing = parseFencing(root['fencing'], { watchdog, nodes: nodes?.names ?? null, findings, catalogue });
   const groups =
     present('groups', (value) => parseGroups(value, { nodes: nodes?.names ?? null, watchdog: watchdog !== 'none', findings, catalogue })) ??
     null;

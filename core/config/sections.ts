@@ -54,12 +54,43 @@ export const arbiterSchema = z.looseObject({
   use: text("Which store decides: the name of an arbiter of a plugin. Its other keys are that arbiter's options."),
 });
 
+/** Keys of a fence device that understudy owns; every other key is an option of the fence named by `use`. */
+const fenceDeviceKeys = {
+  timeout: durationMs('One attempt of the device may take so long. Default: what the fence says, else 2m.', undefined, {
+    minMs: 1000,
+    maxMs: 600_000,
+  }).optional(),
+  nodes: z
+    .array(id('Name of a node.'))
+    .min(1)
+    .readonly()
+    .optional()
+    .describe('The nodes this device can power off. Default: all. A level counts for a node only through the devices that name it.'),
+};
+export const fenceDeviceSchema = z.looseObject({ use: text('The fence: the name of a fence of a plugin.'), ...fenceDeviceKeys });
+
 export const fencingSchema = z.looseObject({
   policy: choice(
     '`required`: nothing starts before the old holder is confirmed off. `watchdog`: the takeover wait is the proof, and every node has a watchdog. `none`: no proof at all.',
     ['required', 'watchdog', 'none'],
   ).optional(),
-  use: text("The fence that powers a node off; its other keys are that fence's options.").optional(),
+  use: text("Short for one level of one device: the fence that powers a node off. Its other keys stand beside it.").optional(),
+  ...fenceDeviceKeys,
+  levels: z
+    .array(z.array(fenceDeviceSchema).min(1).readonly())
+    .min(1)
+    .readonly()
+    .optional()
+    .describe(
+      'Lists of devices: all devices of a level must confirm that the node is off; the next level is tried when one does not. `[[{ use: NAME, … }], [{ use: NAME, … }]]`',
+    ),
+  delay: z
+    .strictObject({
+      standby: durationMs('The node that does not run the group waits so long before it fences.', 20_000, { minMs: 0, maxMs: 600_000 }),
+      random: durationMs('And up to so much longer, by chance.', 10_000, { minMs: 0, maxMs: 600_000 }),
+    })
+    .prefault({ standby: undefined, random: undefined })
+    .describe('Only for a cluster without a store, where two nodes could fence each other at once.'),
   unsafe: flag('Must be true for `policy: none`: two nodes may run the group at once.', false),
 });
 

@@ -113,7 +113,7 @@ export const composeController = async (options: ComposeOptions): Promise<Compos
   provide<Logs>(Logs, log);
   provide<Fence>(
     Fence,
-    noFence(config.fencing.use === null ? undefined : `no loaded plugin contributes the fence "${config.fencing.use}"`),
+    noFence(),
   );
   provide<LinkOptions>(LinkOptions, linkOptions(config, node));
   container.registerSingleton(Link);

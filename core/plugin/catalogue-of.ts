@@ -13,18 +13,23 @@ import type { Registry } from './registry.js';
 export interface CatalogueOptions {
   /** The arbiter whose options shall be known; the others stay unloaded. */
   readonly arbiter: string | null;
+  /** The fences whose options shall be known. */
+  readonly fences?: readonly string[];
   /** At run time: see Catalogue.lenient. */
   readonly lenient?: boolean;
 }
 
 /** Everything the registry knows, in the shape the config room takes. */
-export const catalogueOf = async (registry: Registry, { arbiter, lenient = false }: CatalogueOptions): Promise<Catalogue> => {
+export const catalogueOf = async (registry: Registry, { arbiter, fences = [], lenient = false }: CatalogueOptions): Promise<Catalogue> => {
   const agents = registry.agentTypes.flatMap((type): [string, CatalogueAgent][] => {
     const definition = registry.agent(type);
     return definition === undefined ? [] : [[type, definition]];
   });
   const arbiters = registry.arbiterNames.map(
     async (name) => [name, name === arbiter ? ((await registry.arbiter(name)) ?? null) : null] as const,
+  );
+  const fenceEntries = registry.fenceNames.map(
+    async (name) => [name, fences.includes(name) ? ((await registry.fence(name)) ?? null) : null] as const,
   );
   const settings = registry.found.flatMap(({ name }) => {
     const schema = registry.settingsOwner(name)?.settings;
@@ -33,6 +38,7 @@ export const catalogueOf = async (registry: Registry, { arbiter, lenient = false
   return {
     agents: Object.fromEntries(agents),
     arbiters: Object.fromEntries(await Promise.all(arbiters)),
+    fences: Object.fromEntries(await Promise.all(fenceEntries)),
     settings: Object.fromEntries(settings),
     lenient,
   };
@@ -58,9 +64,9 @@ export interface OpenedConfig {
 /** Rejects with CONFIG_NOT_FOUND, CONFIG_NEEDS_BUILD, CONFIG_INVALID, TIMING_UNSAFE or PLUGIN_INVALID. */
 export const openConfig = async ({ lenient = false, ...options }: OpenConfigOptions = {}): Promise<OpenedConfig> => {
   const { file, text } = await findConfig(options);
-  const { plugins, arbiter, settings } = peekConfig(text, file);
+  const { plugins, arbiter, fences, settings } = peekConfig(text, file);
   const registry = await loadPlugins({ ...options, configured: plugins, baseDirectory: dirname(file), settings });
-  const parsed = parseConfig(text, file, await catalogueOf(registry, { arbiter, lenient }));
+  const parsed = parseConfig(text, file, await catalogueOf(registry, { arbiter, fences, lenient }));
   if ('problems' in parsed) throw configError(parsed.problems);
   return { config: parsed.config, registry, warnings: parsed.warnings };
 };

@@ -60,7 +60,7 @@ export const agentProblems = (
 };
 const OPTIONAL_METHODS = ['plan', 'watch', 'reassert'];
 
-const PLUGIN_KEYS = ['name', 'api', 'version', 'agents', 'hooks', 'arbiters', 'commands', 'labServices', 'settings', 'provide'];
+const PLUGIN_KEYS = ['name', 'api', 'version', 'agents', 'hooks', 'arbiters', 'fences', 'commands', 'labServices', 'settings', 'provide'];
 const AGENT_KEYS = ['summary', 'options', 'operations', 'promotable', 'fencedByEpoch', 'defaults', 'permissions', 'hardStop', 'agent'];
 const HOOK_KEYS = ['order', 'limitMs', 'onFailure', 'on', 'run'];
 const DEFAULT_KEYS = ['everyMs', 'monitorTimeoutMs', 'startTimeoutMs', 'stopTimeoutMs'];
@@ -156,6 +156,7 @@ const MEMBERS: readonly (readonly [string, (value: unknown) => readonly string[]
   ['agents', record('agent', agentDefinition)],
   ['hooks', record('hook', hookDefinition)],
   ['arbiters', lazy('arbiter')],
+  ['fences', lazy('fence')],
   ['commands', lazy('command')],
   ['labServices', lazy('lab service')],
   ['settings', (value) => (isSchema(value) ? [] : ['settings must be a schema: options({ … }) with the builders of understudy/plugin'])],

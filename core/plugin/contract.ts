@@ -5,7 +5,10 @@ import type { Epoch, GroupId, NodeId, ResourceId } from '../model/ids.js';
 import type { HookPoint, Operations } from '../model/desired.js';
 import type { ResourceState } from '../model/observed.js';
 import type { Arbiter } from '../ownership/arbiter.js';
+import type { FenceDefinition } from './fence-contract.js';
 import type { RunOptions, RunResult } from '../system/exec.js';
+
+export type * from './fence-contract.js';
 
 /** The version of this contract. A plugin names the one it was written for. */
 export const API_VERSION = 1;
@@ -263,6 +266,7 @@ export interface Plugin {
   readonly agents?: Readonly<Record<string, AgentDefinition<any>>>;
   readonly hooks?: Partial<Record<HookPoint, HookDefinition>>;
   readonly arbiters?: Readonly<Record<string, () => Promise<ArbiterDefinition<any>>>>;
+  readonly fences?: Readonly<Record<string, () => Promise<FenceDefinition<any>>>>;
   readonly commands?: Readonly<Record<string, () => Promise<CommandDefinition>>>;
   readonly labServices?: Readonly<Record<string, () => Promise<LabServiceDefinition>>>;
   /** Schema of the top-level config key of the plugin's own name (`aws:`). */
@@ -283,3 +287,4 @@ export const definePlugin = <const P extends Plugin>(plugin: P): P => plugin;
 /** Keeps an agent definition's option types while it is written apart from its plugin. */
 export const defineAgent = <Schema extends z.ZodType>(definition: AgentDefinition<Schema>): AgentDefinition<Schema> => definition;
 export const defineArbiter = <Schema extends z.ZodType>(definition: ArbiterDefinition<Schema>): ArbiterDefinition<Schema> => definition;
+export const defineFence = <Schema extends z.ZodType>(definition: FenceDefinition<Schema>): FenceDefinition<Schema> => definition;

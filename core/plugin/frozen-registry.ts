@@ -12,10 +12,14 @@ import type {
   AgentDefinition,
   ArbiterDefinition,
   CommandDefinition,
+  FenceContext,
+  FenceDefinition,
+  FenceDevice,
   HookDefinition,
   LabServiceDefinition,
   Plugin,
 } from './contract.js';
+import { strict } from '../config/walk-schema.js';
 import { within } from './deadline.js';
 import type { FoundPlugin, Registry } from './registry.js';
 
@@ -40,6 +44,7 @@ export class FrozenRegistry implements Registry {
   readonly found: readonly FoundPlugin[];
   readonly agentTypes: readonly string[];
   readonly arbiterNames: readonly string[];
+  readonly fenceNames: readonly string[];
   readonly commandNames: readonly string[];
   readonly labServices: Registry['labServices'];
   readonly #plugins: readonly Plugin[];
@@ -52,7 +57,7 @@ export class FrozenRegistry implements Registry {
     this.#loaded = [...loaded];
     this.#around = around;
     this.#plugins = loaded.flatMap(({ plugin }) => plugin ?? []);
-    const names = (member: 'agents' | 'arbiters' | 'commands') =>
+    const names = (member: 'agents' | 'arbiters' | 'fences' | 'commands') =>
       Object.freeze(this.#plugins.flatMap((plugin) => Object.keys(plugin[member] ?? {})).sort());
     this.found = Object.freeze(
       loaded.map(({ found }) =>
@@ -61,6 +66,7 @@ export class FrozenRegistry implements Registry {
     );
     this.agentTypes = names('agents');
     this.arbiterNames = names('arbiters');
+    this.fenceNames = names('fences');
     this.commandNames = names('commands');
     this.labServices = Object.freeze(
       this.#plugins.flatMap((plugin) =>
@@ -106,6 +112,38 @@ export class FrozenRegistry implements Registry {
       : this.#load<ArbiterDefinition>(plugin, `arbiter ${name}`, load, ['summary', 'options', 'open']);
   }
 
+  async fence(name: string): Promise<FenceDefinition | undefined> {
+    const plugin = this.#owner('fences', name);
+    const load = plugin?.fences?.[name];
+    return plugin === undefined || load === undefined
+      ? undefined
+      : this.#load<FenceDefinition>(plugin, `fence ${name}`, load, ['summary', 'options', 'open']);
+  }
+
+  async openFence(name: string, options: unknown, context: Omit<FenceContext, 'service'>): Promise<FenceDevice> {
+    const plugin = this.#owner('fences', name);
+    const definition = await this.fence(name);
+    if (plugin === undefined || definition === undefined) {
+      const hint = didYouMean(name, this.fenceNames) ?? `there are: ${this.fenceNames.join(', ') || 'none'}`;
+      throw new UnderstudyError('PLUGIN_INVALID', `no loaded plugin has a fence "${name}": ${hint}`);
+    }
+    const refuse = (why: string, cause?: unknown) =>
+      new UnderstudyError('PLUGIN_INVALID', `plugin ${plugin.name}: fence ${name} ${why}`, { cause, plugin: plugin.name });
+    const parsed = strict(definition.options).safeParse(options);
+    if (!parsed.success)
+      throw refuse(`has wrong options: ${parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')}`);
+    const container = await this.#container(plugin);
+    try {
+      const opening = definition.open(parsed.data, { ...context, service: (token) => container.resolve(token) });
+      const device = await within(this.#around.clock, LIMIT_MS, 'open', Promise.resolve(opening));
+      const lacking = (['fence', 'close'] as const).filter((member) => typeof (device as Partial<FenceDevice>)[member] !== 'function');
+      if (lacking.length > 0) throw new TypeError(`the device lacks ${lacking.join(', ')}`);
+      return device;
+    } catch (cause) {
+      throw refuse(`could not be opened: ${reasonOf(cause)}`, cause);
+    }
+  }
+
   async command(name: string): Promise<CommandDefinition | undefined> {
     const plugin = this.#owner('commands', name);
     const load = plugin?.commands?.[name];
@@ -118,7 +156,7 @@ export class FrozenRegistry implements Registry {
     return this.#plugins.find(({ name, settings }) => name === key && settings !== undefined);
   }
 
-  #owner(member: 'agents' | 'arbiters' | 'commands', name: string): Plugin | undefined {
+  #owner(member: 'agents' | 'arbiters' | 'fences' | 'commands', name: string): Plugin | undefined {
     return this.#plugins.find((plugin) => Object.hasOwn(plugin[member] ?? {}, name));
   }
 

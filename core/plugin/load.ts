@@ -101,6 +101,7 @@ const CONTRIBUTIONS = [
   ['agents', 'agent'],
   ['hooks', 'hook'],
   ['arbiters', 'arbiter'],
+  ['fences', 'fence'],
   ['commands', 'command'],
   ['labServices', 'lab service'],
 ] as const;
@@ -110,7 +111,7 @@ const clashesWith = (plugin: Plugin, before: readonly Loaded[]): readonly string
   before.flatMap(({ plugin: other, found }) => {
     if (other === null) return [];
     const sameName = other.name === plugin.name ? [`the name "${plugin.name}" is taken (${found.origin})`] : [];
-    const same = (['agents', 'arbiters', 'commands'] as const).flatMap((member) =>
+    const same = (['agents', 'arbiters', 'fences', 'commands'] as const).flatMap((member) =>
       keysOf(plugin, member)
         .filter((key) => keysOf(other, member).includes(key))
         .map((key) => `${member.slice(0, -1)} "${key}" is taken by plugin ${other.name} (${found.origin})`),

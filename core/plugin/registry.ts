@@ -4,6 +4,9 @@ import type {
   AgentDefinition,
   ArbiterDefinition,
   CommandDefinition,
+  FenceContext,
+  FenceDefinition,
+  FenceDevice,
   HookDefinition,
   LabServiceDefinition,
   Plugin,
@@ -31,6 +34,10 @@ export interface Registry {
   hooks(point: HookPoint): readonly { readonly plugin: string; readonly definition: HookDefinition }[];
   arbiter(name: string): Promise<ArbiterDefinition | undefined>;
   readonly arbiterNames: readonly string[];
+  fence(name: string): Promise<FenceDefinition | undefined>;
+  readonly fenceNames: readonly string[];
+  /** The fence of that name, opened with these unparsed options. Rejects with PLUGIN_INVALID. */
+  openFence(name: string, options: unknown, context: Omit<FenceContext, 'service'>): Promise<FenceDevice>;
   command(name: string): Promise<CommandDefinition | undefined>;
   readonly commandNames: readonly string[];
   readonly labServices: readonly { readonly plugin: string; readonly name: string; load(): Promise<LabServiceDefinition> }[];

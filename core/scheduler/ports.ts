@@ -76,7 +76,7 @@ export interface Logs {
 }
 export const Logs: unique symbol = Symbol('Logs');
 
-/** Confirms a node off, or throws: what stands behind `fencing.use`. */
+/** Confirms a node off, or throws: what stands behind `fencing.levels`. */
 export interface Fence {
   fence(request: {
     readonly node: NodeId;
@@ -90,5 +90,5 @@ export const Fence: unique symbol = Symbol('Fence');
 /** Where there is no fence every request for one fails, and says why. */
 export const noFence = (because = 'no fence is configured'): Fence => ({
   fence: ({ node }) =>
-    Promise.reject(new UnderstudyError('REFUSED', `cannot fence ${node}: ${because}`, { hint: 'Name one with fencing.use.' })),
+    Promise.reject(new UnderstudyError('REFUSED', `cannot fence ${node}: ${because}`, { hint: 'Name one with fencing.levels.' })),
 });

@@ -22,5 +22,6 @@ export const catalogue: Catalogue = {
     nic: { summary: 'A card', options: options({ interface: text('Which') }), operations: 'none' },
   },
   arbiters: { store: { options: options({ address: text('Where it listens') }), minRenewMs: 1000 }, witness: null },
+  fences: { power: { options: options({ outlet: integer('Which outlet', { min: 1, max: 8 }) }) }, bare: null },
   settings: { cloud: options({ region: text('Where') }), other: null },
 };

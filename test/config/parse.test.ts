@@ -47,7 +47,12 @@ test('the good file: no problem, no warning, defaults filled in, paths beside th
   t.deepEqual(config.watchdog, { driver: 'socket', path: '/run/dog/{node}.sock' });
   t.is(atNode('/run/dog/{node}.sock', 'a'), '/run/dog/a.sock');
   t.deepEqual(config.ports, { heartbeat: 4470, link: 4471, witness: 4472, api: 4473, mirror: 4480 });
-  t.deepEqual(config.fencing, { policy: 'watchdog', use: null, unsafe: false, options: {} });
+  t.deepEqual(config.fencing, {
+    policy: 'watchdog',
+    unsafe: false,
+    levels: [],
+    delay: { standbyMs: 20_000, randomMs: 10_000 },
+  });
   t.deepEqual(config.addresses, { kind: 'system' });
   t.deepEqual(config.settings, { cloud: { region: 'here' } });
   const [group] = config.groups;
@@ -122,6 +127,22 @@ test('JSON with tabs is read by the same parser', (t) => {
   t.is(config.cluster, 'c');
 });
 
+test('fencing: the short form is one level of one device; levels keep their order and their own keys', (t) => {
+  const fencing = (text: string) => configOf(good.replace('fencing: { policy: watchdog }', `fencing: ${text}`)).fencing;
+  t.deepEqual(fencing('{ policy: required, use: power, outlet: 3, timeout: 30s }').levels, [
+    [{ use: 'power', limitMs: 30_000, nodes: null, options: { outlet: 3 } }],
+  ]);
+  const two = fencing('{ policy: required, levels: [[{ use: power, outlet: 1, nodes: [a] }, { use: power, outlet: 2, nodes: [b] }], [{ use: bare }]] }');
+  t.deepEqual(two.levels, [
+    [
+      { use: 'power', limitMs: null, nodes: ['a'], options: { outlet: 1 } },
+      { use: 'power', limitMs: null, nodes: ['b'], options: { outlet: 2 } },
+    ],
+    [{ use: 'bare', limitMs: null, nodes: null, options: {} }],
+  ]);
+  t.deepEqual(fencing('{ use: bare, delay: { standby: 5s } }').delay, { standbyMs: 5_000, randomMs: 10_000 });
+});
+
 test('a broken file as an error: every problem in the message, the code of timing only when nothing else is wrong', (t) => {
   const both = t.throws(() => configOf(readFileSync('test/config/broken/06-misspelt-words.yaml', 'utf8')));
   t.is((both as UnderstudyError).code, 'CONFIG_INVALID');
@@ -136,10 +157,12 @@ test('peek: what must be loaded first, also from a file that is wrong', (t) => {
   t.deepEqual(peekConfig(good, 'x.yaml'), {
     plugins: ['./plugins/redis.ts', '@acme/understudy-oracle'],
     arbiter: 'store',
+    fences: [],
     settings: { cloud: { region: 'here' } },
   });
-  t.deepEqual(peekConfig('{', 'x.yaml'), { plugins: [], arbiter: null, settings: {} });
-  t.deepEqual(peekConfig('plugins: [1, p]\narbiter: []', 'x.yaml'), { plugins: ['p'], arbiter: null, settings: {} });
+  t.deepEqual(peekConfig('{', 'x.yaml'), { plugins: [], arbiter: null, fences: [], settings: {} });
+  t.deepEqual(peekConfig('fencing: { levels: [[{ use: power }, { use: 1 }], { use: power }, 3] }', 'x.yaml').fences, ['power']);
+  t.deepEqual(peekConfig('plugins: [1, p]\narbiter: []', 'x.yaml'), { plugins: ['p'], arbiter: null, fences: [], settings: {} });
 });
 
 test('preempt: the options decide where the agent lets them', (t) => {

@@ -52,11 +52,11 @@ const whole = (text: string): string => {
 const read = async (text: string) => {
   const config = whole(text);
   const file = '/etc/understudy/understudy.config.yaml';
-  const { arbiter } = peekConfig(config, file);
+  const { arbiter, fences } = peekConfig(config, file);
   const registry = await loadPlugins({ directories: [] });
   // Plugins of users are not here: their agents are taken as they stand.
   const own = /^plugins:/m.test(config);
-  const parsed = parseConfig(config, file, await catalogueOf(registry, { arbiter, lenient: own }));
+  const parsed = parseConfig(config, file, await catalogueOf(registry, { arbiter, fences, lenient: own }));
   if ('problems' in parsed) return { problems: parsed.problems.map((problem) => formatProblem(problem)), warnings: [] };
   const problems = parsed.config.nodes.flatMap(({ id }) => {
     const made = toDesired(parsed.config, agentsOf(registry), id);

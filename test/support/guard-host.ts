@@ -76,7 +76,7 @@ export class TestCluster {
       keyFile: '/dev/null',
       nodes: ['a', 'b'].map((id) => ({ id, zone: null, networks: { service: null, heartbeat: ['127.0.0.1'], mirror: null } })),
       arbiter: { use: 'memory', options: {} },
-      fencing: { policy: 'watchdog', use: null, unsafe: false, options: {} },
+      fencing: { policy: 'watchdog', unsafe: false, levels: [], delay: { standbyMs: 20_000, randomMs: 10_000 } },
       timing: { ...LAN, ...timing },
       ports: { heartbeat: 1, link: 2, witness: 3, api: 4, mirror: 5 },
       watchdog: watchdog ? { driver: 'socket', path: 'test' } : { driver: 'none' },
