@@ -81,19 +81,27 @@ export const proveTiming = (
     required,
   });
   const attempt = { ms: t.attemptMs, what: 'one attempt at the arbiter: the compare-and-set that takes the record' };
+  const read = { ms: t.attemptMs, what: 'that read: one attempt at the arbiter' };
   const takeoverTerms = [
     { ms: t.pollMs, what: 'until the last renewal is read (poll)' },
-    { ms: t.takeoverWaitMs, what: 'the record unchanged for W: the old holder is certainly stopped' },
+    read,
+    {
+      ms: exact(t.takeoverWaitMs * (1 + t.driftRatio)),
+      what: 'the record unchanged for W, by a clock that is slow by ρ: the old holder is certainly stopped',
+    },
     attempt,
     { ms: 0, what: `rank delay of the first in line (each further rank adds ${t.rankDelayMs + t.pollMs} ms)` },
   ];
-  const preempt = (waitMs: number, what: string) => [{ ms: waitMs, what }, attempt];
+  const silence = { ms: t.suspectAfterMs, what: 'silence on every network for suspectAfter' };
+  const base = { ms: t.attemptMs, what: 'the record is read: one attempt at the arbiter' };
   const preemptTerms = {
-    none: preempt(t.suspectAfterMs, 'silence on every network for suspectAfter'),
-    renewal: preempt(
-      Math.max(t.suspectAfterMs, t.renewMs + t.arbiterRttMs),
-      'the longer of suspectAfter and one renewal that did not come (R + arbiter round trip)',
-    ),
+    none: [silence, base, attempt],
+    renewal: [
+      silence,
+      base,
+      { ms: t.renewMs + t.arbiterRttMs, what: 'one renewal that does not come (R + arbiter round trip), if the read still showed a new one' },
+      attempt,
+    ],
   };
   const plannedTerms = [
     { ms: t.attemptMs, what: 'the holder writes RELEASED' },
