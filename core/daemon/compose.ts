@@ -34,8 +34,11 @@ import {
 } from '../scheduler/ports.js';
 import { Link } from '../link/link.js';
 import { Alarms } from '../system/alarms.js';
+import { secureNetwork } from '../link/secure-socket.js';
 import { systemClock } from '../system/clock.js';
 import { readBootId } from '../system/boot.js';
+import { systemFiles } from '../system/files-system.js';
+import { systemLocalSockets } from '../system/framed-socket.js';
 import { loadKeys } from '../system/key-file.js';
 import { openPageReader, type PageReader, systemPageClocks } from '../system/page-file.js';
 import { captureDir, guardSocket, journalDir, leasePage, type Paths } from '../system/paths.js';
@@ -90,6 +93,7 @@ export const composeController = async (options: ComposeOptions): Promise<Compos
   const journal = new FileJournal({ directory: journalDir(paths), source: 'controller', node, bootId, clock: systemClock, onTrouble });
   const source = desiredFrom(config, registry, node);
   const guard = new GuardClient({
+    sockets: systemLocalSockets,
     path: guardSocket(paths),
     clock: systemClock,
     role: 'controller',
@@ -141,7 +145,7 @@ const leasePages = (paths: Paths, bootId: BootId): LeasePages => {
   return {
     read: (group) => {
       let reader = readers.get(group);
-      if (reader === undefined) readers.set(group, (reader = openPageReader(leasePage(paths, group), clocks)));
+      if (reader === undefined) readers.set(group, (reader = openPageReader(leasePage(paths, group), clocks, systemFiles)));
       return reader.read();
     },
   };
@@ -150,7 +154,7 @@ const leasePages = (paths: Paths, bootId: BootId): LeasePages => {
 const linkOptions = (config: ClusterConfig, node: NodeId): LinkOptions => {
   const addressesOf = (id: NodeId) => config.nodes.find((one) => one.id === id)?.networks.heartbeat ?? [];
   return {
-    keys: loadKeys(config.keyFile),
+    network: secureNetwork(loadKeys(config.keyFile), config.cluster, node),
     port: config.ports.link,
     own: addressesOf(node),
     peers: Object.fromEntries(config.nodes.filter(({ id }) => id !== node).map(({ id }) => [id, addressesOf(id)])),

@@ -16,6 +16,8 @@ import { openArbiter } from '../plugin/open-arbiter.js';
 import { bootOffsetMs, readBootId } from '../system/boot.js';
 import { systemClock } from '../system/clock.js';
 import { systemExec } from '../system/exec-system.js';
+import { systemFiles } from '../system/files-system.js';
+import { systemLocalSockets } from '../system/framed-socket.js';
 import { loadKeys } from '../system/key-file.js';
 import { journalDir } from '../system/paths.js';
 import { readStat } from '../system/process.js';
@@ -67,6 +69,8 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
     bootOffsetMs,
     clock: systemClock,
     random: systemRandom,
+    files: systemFiles,
+    sockets: systemLocalSockets,
     heartbeats: createHeartbeats({ config, node, bootId, keys, clock: systemClock, random: systemRandom, sockets: systemSockets }),
     watchdog: watchdogOf(config, node),
     hardStop: quickHardStop(scriptHardStop(exec, paths.run), paths.run),

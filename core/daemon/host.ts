@@ -12,6 +12,8 @@ import { LinuxCgroups } from '../system/cgroup-linux.js';
 import { Clock, systemClock } from '../system/clock.js';
 import { Exec } from '../system/exec.js';
 import { systemExec } from '../system/exec-system.js';
+import { Files } from '../system/files.js';
+import { systemFiles } from '../system/files-system.js';
 import { Processes } from '../system/process.js';
 import { LinuxProcesses } from '../system/process-linux.js';
 import { Random, systemRandom } from '../system/random.js';
@@ -19,6 +21,7 @@ import { Random, systemRandom } from '../system/random.js';
 /** Everything that does not depend on the config. */
 export const registerHost = (container: DependencyContainer): void => {
   container.register(Clock, { useValue: systemClock });
+  container.register(Files, { useValue: systemFiles });
   container.register(Random, { useValue: systemRandom });
   container.register(Exec, { useValue: systemExec() });
   container.registerSingleton(Cgroups, LinuxCgroups);

@@ -8,7 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import { stderrLog } from '../log/stderr-log.js';
 import type { Log } from '../plugin/contract.js';
-import { readJson, writeAtomicSync } from '../system/atomic-file.js';
+import { writeAtomicSync } from '../system/atomic-file.js';
+import { readJson } from '../system/files.js';
+import { systemFiles } from '../system/files-system.js';
 import { type Clock, systemClock, type Timer } from '../system/clock.js';
 import type { Paths } from '../system/paths.js';
 import { readStat } from '../system/process.js';
@@ -198,7 +200,7 @@ const remember = (record: string, children: readonly Child[], log: Log): void =>
 };
 
 const endLeftovers = (record: string, log: Log): void => {
-  const found = readJson(record);
+  const found = readJson(systemFiles, record);
   if (found.kind !== 'read' || !Array.isArray(found.value)) return;
   for (const { name, pid, startTime } of found.value as { name: string; pid: number; startTime: string }[]) {
     if (startTime === '' || readStat(pid)?.startTime !== startTime) continue;

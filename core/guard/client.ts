@@ -4,10 +4,11 @@ import { UnderstudyError, reasonOf } from '../errors/errors.js';
 import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
 import type { GroupOrders, GuardView, NodeOrders, Will } from '../model/lease.js';
 import type { Clock, Timer } from '../system/clock.js';
-import { type FramedConnection, connectFramed } from '../system/framed-socket.js';
+import type { FramedConnection, LocalSockets } from '../system/framed-socket.js';
 import type { FromGuard, OrdersRequest, ToGuard } from './protocol.js';
 
 export interface GuardClientOptions {
+  readonly sockets: LocalSockets;
   readonly path: string;
   readonly clock: Clock;
   readonly role: 'controller' | 'reader';
@@ -122,7 +123,7 @@ export class GuardClient {
 
   async #connect(): Promise<void> {
     try {
-      const connection = await connectFramed(this.#options.path);
+      const connection = await this.#options.sockets.connect(this.#options.path);
       if (this.#closed) return connection.close();
       this.#use(connection);
     } catch (error) {

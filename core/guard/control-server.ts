@@ -3,13 +3,14 @@
 import { UnderstudyError } from '../errors/errors.js';
 import type { GroupId } from '../model/ids.js';
 import type { GuardView, Will } from '../model/lease.js';
-import { type FramedConnection, type FramedServer, listenFramed } from '../system/framed-socket.js';
+import type { FramedConnection, FramedServer, LocalSockets } from '../system/framed-socket.js';
 import type { SocketTrouble } from '../system/unix-socket.js';
 import type { ControllerIdentity } from './controller-watch.js';
 import type { FromGuard, OrdersRequest, ToGuard } from './protocol.js';
 import type { OrdersAnswer } from './orders-desk.js';
 
 export interface ControlServerOptions {
+  readonly sockets: LocalSockets;
   readonly path: string;
   readonly groups: readonly GroupId[];
   readonly view: () => GuardView;
@@ -38,7 +39,8 @@ export class ControlServer {
   }
 
   async listen(): Promise<void> {
-    this.#server = await listenFramed(this.#options.path, (connection) => this.#serve(connection), this.#options.trouble);
+    const { sockets, path, trouble } = this.#options;
+    this.#server = await sockets.listen(path, (connection) => this.#serve(connection), trouble);
   }
 
   /** Tells everybody who said hello or asked for the view. */

@@ -8,6 +8,8 @@ import type { GuardView } from '../model/lease.js';
 import type { Arbiter } from '../ownership/arbiter.js';
 import type { OwnershipPolicy } from '../ownership/state.js';
 import type { Clock } from '../system/clock.js';
+import type { Files } from '../system/files.js';
+import type { LocalSockets } from '../system/framed-socket.js';
 import type { Paths } from '../system/paths.js';
 import type { Random } from '../system/random.js';
 import type { ControllerIdentity } from './controller-watch.js';
@@ -23,6 +25,8 @@ export interface GuardOptions {
   readonly heartbeats: Heartbeats;
   readonly clock: Clock;
   readonly random: Random;
+  readonly files: Files;
+  readonly sockets: LocalSockets;
   readonly journal: Journal;
   readonly watchdog: Watchdog;
   readonly hardStop: HardStop;

@@ -5,12 +5,13 @@ import { reasonOf } from '../errors/errors.js';
 import type { Epoch, GroupId, NodeId } from '../model/ids.js';
 import type { GroupOrders, NodeOrders } from '../model/lease.js';
 import { parseGroupOrders, parseNodeOrders } from '../ownership/orders.js';
-import { readJson, writeAtomic } from '../system/atomic-file.js';
+import { type Files, readJson } from '../system/files.js';
 import type { Paths } from '../system/paths.js';
 
 export const guardFile = (paths: Paths): string => join(paths.state, 'guard.json');
 
 export class GuardStore {
+  readonly #files: Files;
   readonly #path: string;
   readonly #trouble: (because: string | null) => void;
   readonly #epochs: Record<GroupId, Epoch> = {};
@@ -21,10 +22,11 @@ export class GuardStore {
   #writing: Promise<void> | null = null;
 
   /** Reads what is there. A file that cannot be read is no empty file: `maxEpochSeen` then says that there was one. */
-  constructor(path: string, trouble: (because: string | null) => void) {
+  constructor(files: Files, path: string, trouble: (because: string | null) => void) {
+    this.#files = files;
     this.#path = path;
     this.#trouble = trouble;
-    const file = readJson(path);
+    const file = readJson(files, path);
     if (file.kind === 'broken') this.#lost = file.because;
     if (file.kind === 'read') this.#take(file.value);
   }
@@ -84,7 +86,7 @@ export class GuardStore {
   async #write(): Promise<void> {
     this.#dirty = false;
     try {
-      await writeAtomic(
+      await this.#files.replace(
         this.#path,
         `${JSON.stringify({ v: 1, maxEpochSeen: this.#epochs, groupOrders: this.#groups, nodeOrders: this.#nodes })}\n`,
         { fsync: true },

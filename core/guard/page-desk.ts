@@ -1,13 +1,12 @@
 // The guard's files in the run directory: lease pages, the leash's tombstones, and the phase of each group. All synchronous
 // and without fsync: they must outlive this process, not the boot (SAFETY a.2).
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BootId, Epoch, GroupId } from '../model/ids.js';
 import type { LeasePhase } from '../model/lease.js';
 import type { OwnershipEffect } from '../ownership/events.js';
 import { decodePage } from '../ownership/page-codec.js';
 import type { LeasePage } from '../ownership/page.js';
-import { writeAtomicSync } from '../system/atomic-file.js';
+import type { Files } from '../system/files.js';
 import { type PageWriter, openPageWriter } from '../system/page-file.js';
 import { type Paths, hardStopList, leasePage, tombstone } from '../system/paths.js';
 import type { LeaseClock } from './lease-clock.js';
@@ -15,12 +14,14 @@ import type { LeaseClock } from './lease-clock.js';
 export const phaseFile = (paths: Paths, group: GroupId): string => join(paths.run, 'phase', group);
 
 export class PageDesk {
+  readonly #files: Files;
   readonly #paths: Paths;
   readonly #bootId: BootId;
   readonly #leaseClock: LeaseClock;
   readonly #writers = new Map<GroupId, PageWriter>();
 
-  constructor(paths: Paths, bootId: BootId, leaseClock: LeaseClock) {
+  constructor(files: Files, paths: Paths, bootId: BootId, leaseClock: LeaseClock) {
+    this.#files = files;
     this.#paths = paths;
     this.#bootId = bootId;
     this.#leaseClock = leaseClock;
@@ -28,19 +29,15 @@ export class PageDesk {
 
   /** What the last guard left; null when there is no page with a good checksum. */
   left(group: GroupId): LeasePage | null {
-    try {
-      return decodePage(readFileSync(leasePage(this.#paths, group)));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-      throw error;
-    }
+    const bytes = this.#files.read(leasePage(this.#paths, group));
+    return bytes === null ? null : decodePage(bytes);
   }
 
   /** Throws when the page cannot be written: readers then go on with the old one, and nothing may be assumed held. */
   write(group: GroupId, { state, epoch, deadlineMs, nonce, inSync }: Extract<OwnershipEffect, { kind: 'write-page' }>): void {
     const monoMs = Math.max(0, this.#leaseClock.toMonoMs(deadlineMs));
     const { bootOffsetMs } = this.#leaseClock;
-    const writer = this.#writers.get(group) ?? openPageWriter(leasePage(this.#paths, group));
+    const writer = this.#writers.get(group) ?? openPageWriter(leasePage(this.#paths, group), this.#files);
     this.#writers.set(group, writer);
     writer.write({
       epoch,
@@ -56,17 +53,18 @@ export class PageDesk {
 
   /** The leash has fired for this epoch; `ended` when it has also verified the stop. */
   leashFired(group: GroupId, epoch: Epoch): 'no' | 'stopping' | 'ended' {
-    if (existsSync(tombstone(this.#paths, group, 'stopped', epoch))) return 'ended';
-    return existsSync(tombstone(this.#paths, group, 'dead', epoch)) ? 'stopping' : 'no';
+    if (this.#files.exists(tombstone(this.#paths, group, 'stopped', epoch))) return 'ended';
+    return this.#files.exists(tombstone(this.#paths, group, 'dead', epoch)) ? 'stopping' : 'no';
   }
 
   /** Without a hard-stop list nothing of the group was ever started since the run directory was made. */
   hasHardStopList(group: GroupId): boolean {
-    return existsSync(hardStopList(this.#paths, group));
+    return this.#files.exists(hardStopList(this.#paths, group));
   }
 
   writePhase(group: GroupId, epoch: Epoch, phase: LeasePhase): void {
-    writeAtomicSync(phaseFile(this.#paths, group), `${JSON.stringify({ bootId: this.#bootId, epoch, phase })}\n`, { fsync: false });
+    const text = `${JSON.stringify({ bootId: this.#bootId, epoch, phase })}\n`;
+    this.#files.replaceSync(phaseFile(this.#paths, group), text, { fsync: false });
   }
 
   close(): void {

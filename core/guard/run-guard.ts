@@ -66,15 +66,15 @@ class Guard implements GuardHandle {
   #shownMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: GuardOptions) {
-    const { config, node, bootId, paths, arbiter, clock, random, watchdog, bootOffsetMs } = options;
+    const { config, node, bootId, paths, arbiter, clock, random, watchdog, files, bootOffsetMs } = options;
     const { timing } = config;
     this.#o = options;
     this.#groups = config.groups.map(({ id }) => id);
     this.#leaseClock = new LeaseClock(clock, bootOffsetMs);
-    this.#store = new GuardStore(guardFile(paths), (because) => this.#alarms.set('state', because));
+    this.#store = new GuardStore(files, guardFile(paths), (because) => this.#alarms.set('state', because));
     this.#alarms.set('store', this.#store.lost === null ? null : `what was kept of earlier epochs is lost: ${this.#store.lost}`);
-    this.#pages = new PageDesk(paths, bootId, this.#leaseClock);
-    this.#leash = new LeashWatch(leashBeat(paths));
+    this.#pages = new PageDesk(files, paths, bootId, this.#leaseClock);
+    this.#leash = new LeashWatch(files, leashBeat(paths));
     this.#controller = new ControllerWatch(clock.nowMs());
     this.#gate = new HostGate({
       leaseClock: this.#leaseClock,
@@ -113,6 +113,7 @@ class Guard implements GuardHandle {
       },
     });
     this.#server = new ControlServer({
+      sockets: options.sockets,
       path: guardSocket(paths),
       groups: this.#groups,
       view: () => this.view(),

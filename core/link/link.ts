@@ -1,21 +1,19 @@
 // The cluster link: one connection between each two controllers, over whichever heartbeat network works. The node whose name
 // comes first dials. A report goes each second and on every change; a connection that brings none for 3 s is given up and
 // the next network is tried. Everything that waits has a deadline, everything that is kept a bound.
-import type { Server } from 'node:tls';
 import { inject, injectable } from 'tsyringe';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { OrdersRequest } from '../guard/protocol.js';
 import type { GroupId, NodeId } from '../model/ids.js';
 import { Logs, type PeerReports, Self } from '../scheduler/ports.js';
 import { Clock, type Timer } from '../system/clock.js';
-import { framed, type FramedConnection } from '../system/framed-socket.js';
-import type { ClusterKeys } from '../system/key-file.js';
+import type { FramedConnection } from '../system/framed-socket.js';
 import { Random } from '../system/random.js';
 import { linkMessage, type LinkMessage, type NodeReport, type Prepared } from './messages.js';
-import { connectSecure, listenSecure } from './secure-socket.js';
+import type { LinkNetwork } from './network.js';
 
 export interface LinkOptions {
-  readonly keys: ClusterKeys;
+  readonly network: LinkNetwork;
   readonly port: number;
   /** Own address on each heartbeat network, by network. */
   readonly own: readonly string[];
@@ -57,7 +55,7 @@ export class Link implements PeerReports {
     { readonly resolve: (value: unknown) => void; readonly reject: (reason: unknown) => void; readonly timer: Timer }
   >();
   private readonly answered = new Map<string, Promise<{ ok: boolean; value: unknown }>>();
-  private servers: Server[] = [];
+  private readonly servers: { close(): Promise<void> }[] = [];
   private ticking: Timer | null = null;
   private host: LinkHost | null = null;
   private lastSaid = '';
@@ -96,7 +94,7 @@ export class Link implements PeerReports {
     this.host = null;
     for (const peer of this.peers.values()) peer.connection?.close();
     for (const id of this.asked.keys()) this.settle(id, false, 'the link was ended');
-    await Promise.all(this.servers.map((server) => new Promise((resolve) => server.close(resolve))));
+    await Promise.all(this.servers.map((server) => server.close()));
   }
 
   of(node: NodeId): ReturnType<PeerReports['of']> {
@@ -176,13 +174,8 @@ export class Link implements PeerReports {
     const at = peer.network % addresses.length;
     try {
       const [host, localAddress] = [addresses[at]!, this.options.own[at] ?? this.options.own[0]!];
-      const socket = await connectSecure(this.options.keys, this.self.cluster, this.self.node, {
-        host,
-        port: this.options.port,
-        localAddress,
-        timeoutMs: CONNECT_MS,
-      });
-      const connection = framed(socket);
+      const { network, port } = this.options;
+      const connection = await network.connect({ host, port, localAddress, timeoutMs: CONNECT_MS });
       connection.send({ t: 'hello', v: 1, cluster: this.self.cluster, node: this.self.node } satisfies LinkMessage);
       if (this.host === null) connection.close();
       else this.adopt(peer, connection);
@@ -213,21 +206,21 @@ export class Link implements PeerReports {
     if (this.host !== null) connection.send({ t: 'report', report: this.host.report() } satisfies LinkMessage);
   }
 
-  private listen(address: string): Promise<void> {
-    return new Promise((resolve) => {
-      const server = listenSecure(this.options.keys, this.self.cluster, (socket) => this.welcome(framed(socket)));
-      server.maxConnections = 64;
-      // A stranger's failed handshake is not worth more than a line.
-      server.on('tlsClientError', (error) => this.logs.child('link').debug('a handshake failed', { reason: reasonOf(error) }));
-      server.on('error', (error) => {
-        this.logs.child('link').warn('cannot listen, other networks may do', { address, reason: reasonOf(error) });
-        resolve();
+  private async listen(address: string): Promise<void> {
+    const { network, port } = this.options;
+    const log = this.logs.child('link');
+    const trouble = (reason: string) => log.warn('cannot listen, other networks may do', { address, reason });
+    try {
+      const server = await network.listen(address, port, {
+        connected: (connection) => this.welcome(connection),
+        // A stranger's failed handshake is not worth more than a line.
+        refused: (reason) => log.debug('a handshake failed', { reason }),
+        trouble,
       });
-      server.listen({ host: address, port: this.options.port }, () => {
-        this.servers.push(server);
-        resolve();
-      });
-    });
+      this.servers.push(server);
+    } catch (error) {
+      trouble(reasonOf(error));
+    }
   }
 
   /** The first message says who it is; nobody stays without one. */

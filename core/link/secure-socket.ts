@@ -2,8 +2,10 @@
 // is derived, so that a fault here gives nothing away about the key that signs heartbeats.
 import { hkdfSync } from 'node:crypto';
 import { connect, type ConnectionOptions, createServer, type Server, type TLSSocket } from 'node:tls';
-import { UnderstudyError } from '../errors/errors.js';
+import { reasonOf, UnderstudyError } from '../errors/errors.js';
+import { framed } from '../system/framed-socket.js';
 import type { ClusterKey, ClusterKeys } from '../system/key-file.js';
+import type { LinkNetwork } from './network.js';
 
 /** The only suite: TLS 1.3 pre-shared keys are bound to SHA-256, and this one is the fastest with AES instructions. */
 const COMMON = { ciphers: 'TLS_AES_128_GCM_SHA256', minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' } as const;
@@ -23,8 +25,27 @@ const parseIdentity = (identity: string): readonly unknown[] => {
   }
 };
 
+const MAX_CONNECTIONS = 64;
+
+/** The network between the nodes of a cluster that share these keys. */
+export const secureNetwork = (keys: ClusterKeys, cluster: string, node: string): LinkNetwork => ({
+  listen: (address, port, { connected, refused, trouble }) =>
+    new Promise((resolve, reject) => {
+      const server = listenSecure(keys, cluster, (socket) => connected(framed(socket)));
+      server.maxConnections = MAX_CONNECTIONS;
+      server.on('tlsClientError', (error) => refused(reasonOf(error)));
+      server.once('error', reject);
+      server.listen({ host: address, port }, () => {
+        server.off('error', reject);
+        server.on('error', (error) => trouble(reasonOf(error)));
+        resolve({ close: () => new Promise((closed) => server.close(() => closed())) });
+      });
+    }),
+  connect: async (to) => framed(await connectSecure(keys, cluster, node, to)),
+});
+
 /** Listens; a stranger, or a node of another cluster, does not get past the handshake. */
-export const listenSecure = (keys: ClusterKeys, cluster: string, onConnection: (socket: TLSSocket) => void): Server => {
+const listenSecure = (keys: ClusterKeys, cluster: string, onConnection: (socket: TLSSocket) => void): Server => {
   const pskCallback = (_socket: TLSSocket, identity: string) => {
     const [theirs, , keyId] = parseIdentity(identity);
     const key = keys.all.find(({ id }) => id === keyId);
@@ -35,7 +56,7 @@ export const listenSecure = (keys: ClusterKeys, cluster: string, onConnection: (
 };
 
 /** Connects from `localAddress`, so that each network is really its own path. Rejects with the system's error or TIMED_OUT. */
-export const connectSecure = (
+const connectSecure = (
   keys: ClusterKeys,
   cluster: string,
   node: string,

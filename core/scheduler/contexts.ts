@@ -1,6 +1,5 @@
 // What agents are given: their options, a bounded way to run commands, the lease check, the directories. Made here and
 // nowhere else, so that monitor, start, stop and plan see the same.
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { inject, injectable } from 'tsyringe';
 import { UnderstudyError } from '../errors/errors.js';
@@ -10,6 +9,7 @@ import type { ActionContext, MonitorContext } from '../plugin/contract.js';
 import { Cgroups } from '../system/cgroup.js';
 import { Clock } from '../system/clock.js';
 import { Exec } from '../system/exec.js';
+import { Files } from '../system/files.js';
 import { DesiredSource, LeasePages, Logs, Self } from './ports.js';
 
 export interface CallLimits {
@@ -27,6 +27,7 @@ export class Contexts {
     @inject(Self) private readonly self: Self,
     @inject(Logs) private readonly logs: Logs,
     @inject(DesiredSource) private readonly config: DesiredSource,
+    @inject(Files) private readonly files: Files,
   ) {}
 
   monitor(group: DesiredGroup, resource: DesiredResource, { signal, limitMs }: CallLimits): MonitorContext<unknown> {
@@ -62,7 +63,7 @@ export class Contexts {
   action(group: DesiredGroup, resource: DesiredResource, epoch: Epoch, leased: boolean, limits: CallLimits): ActionContext<unknown> {
     const name = resourceName(group.id, resource.id);
     const monitor = this.monitor(group, resource, limits);
-    mkdirSync(monitor.runDir, { recursive: true, mode: 0o700 });
+    this.files.makeDirectory(monitor.runDir);
     return {
       ...monitor,
       epoch,

@@ -7,7 +7,7 @@ import { reasonOf } from '../errors/errors.js';
 import type { Epoch, GroupId } from '../model/ids.js';
 import type { Transition } from '../model/observed.js';
 import { Clock } from '../system/clock.js';
-import { readJson, writeAtomic } from '../system/atomic-file.js';
+import { Files, readJson } from '../system/files.js';
 import { Logs, Self } from './ports.js';
 
 /** What is remembered of one resource. */
@@ -44,11 +44,12 @@ export class Failures {
     @inject(Clock) private readonly clock: Clock,
     @inject(Self) private readonly self: Self,
     @inject(Logs) private readonly logs: Logs,
+    @inject(Files) private readonly files: Files,
   ) {}
 
   /** Whether something of this boot was found: then this controller adopts what an earlier one left. */
   load(): boolean {
-    const found = readJson(this.path);
+    const found = readJson(this.files, this.path);
     if (found.kind === 'broken')
       this.logs.child('failures').warn('failures cannot be read, counting from zero', { because: found.because });
     if (found.kind !== 'read') return false;
@@ -105,7 +106,7 @@ export class Failures {
   /** Writes soon; many changes in one turn are one write. */
   save(): void {
     this.dirty = true;
-    this.writing ??= new Promise<void>((done) => setImmediate(() => void this.write().finally(done))).finally(() => {
+    this.writing ??= new Promise<void>((done) => this.clock.soon(() => void this.write().finally(done))).finally(() => {
       this.writing = null;
       if (this.dirty) this.save();
     });
@@ -123,7 +124,8 @@ export class Failures {
   private async write(): Promise<void> {
     this.dirty = false;
     try {
-      await writeAtomic(this.path, JSON.stringify({ v: 1, bootId: this.self.bootId, groups: this.groups }), { fsync: false });
+      const text = JSON.stringify({ v: 1, bootId: this.self.bootId, groups: this.groups });
+      await this.files.replace(this.path, text, { fsync: false });
       this.trouble = false;
     } catch (error) {
       if (!this.trouble)

@@ -1,11 +1,10 @@
 // The hard-stop list of a group (SAFETY a.6): what makes it harmless without Node, scripts or luck. Written before the first
 // effect of a start, kept until the group is stopped and the lease is no longer ours; guard and leash read it.
-import { rmSync } from 'node:fs';
 import { inject, injectable } from 'tsyringe';
 import type { DesiredGroup } from '../model/desired.js';
 import type { GroupId } from '../model/ids.js';
-import { writeAtomicSync } from '../system/atomic-file.js';
 import { Addresses } from '../system/addresses.js';
+import { Files } from '../system/files.js';
 import { hardStopList } from '../system/paths.js';
 import { Contexts } from './contexts.js';
 import { Agents, Self } from './ports.js';
@@ -22,19 +21,20 @@ export class HardStopLists {
     @inject(Agents) private readonly agents: Agents,
     @inject(Addresses) private readonly addresses: Addresses,
     @inject(Self) private readonly self: Self,
+    @inject(Files) private readonly files: Files,
   ) {}
 
   /** Makes the file say what the group's agents say. Throws when it cannot: then nothing may be started. */
   write(group: DesiredGroup): void {
     const text = this.text(group);
     if (this.written.get(group.id) === text) return;
-    writeAtomicSync(this.path(group.id), text, { fsync: false });
+    this.files.replaceSync(this.path(group.id), text, { fsync: false });
     this.written.set(group.id, text);
   }
 
   remove(group: GroupId): void {
     this.written.delete(group);
-    rmSync(this.path(group), { force: true });
+    this.files.remove(this.path(group));
   }
 
   /** The union over all resources, without doubles, in the order of the vocabulary. */

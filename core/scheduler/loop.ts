@@ -92,7 +92,7 @@ export class Loop {
     }
     if (this.tidying) return;
     this.tidying = true;
-    setImmediate(() => {
+    this.clock.soon(() => {
       this.tidying = false;
       if (this.stopped) return;
       this.reactions.afterCycle();
@@ -105,8 +105,8 @@ export class Loop {
     if (this.wanted !== null || this.stopped) return;
     this.wanted = why;
     this.inARow += 1;
-    if (this.inARow === 1) setImmediate(() => (this.inARow = 0));
-    if (this.inARow > MAX_IN_A_ROW) setImmediate(() => this.runWanted());
+    if (this.inARow === 1) this.clock.soon(() => (this.inARow = 0));
+    if (this.inARow > MAX_IN_A_ROW) this.clock.soon(() => this.runWanted());
     else queueMicrotask(() => this.runWanted());
   }
 

@@ -2,11 +2,11 @@
 // ended, faults only its own resources: they are `unknown`, with the reason, until an operator clears it or it settles.
 // The mark file says whose synchronous code was running, so that a hang is attributed after the restart.
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { inject, injectable } from 'tsyringe';
 import { Journal } from '../journal/journal.js';
 import { Clock } from '../system/clock.js';
+import { Files, type FixedWriter } from '../system/files.js';
 import { Self } from './ports.js';
 
 /** So many calls given up in a row and still running: enough. */
@@ -20,7 +20,7 @@ export class Quarantine {
   private readonly because = new Map<string, { readonly because: string; readonly liftedBySettling: boolean }>();
   private readonly running = new Map<string, number>();
   private readonly calls = new AsyncLocalStorage<string>();
-  private mark: number | null = null;
+  private mark: FixedWriter | null = null;
   /** Grows with every `clear`: what hung before it is not waited for any longer, and may be called once more. */
   round = 0;
 
@@ -28,21 +28,23 @@ export class Quarantine {
     @inject(Clock) private readonly clock: Clock,
     @inject(Journal) private readonly journal: Journal,
     @inject(Self) private readonly self: Self,
+    @inject(Files) private readonly files: Files,
   ) {}
 
   /** Reads the mark that the last controller of this boot left, then keeps the file open for its own. */
   open(): void {
     const path = join(this.self.runDir, 'calling');
-    const left = readIfThere(path);
+    const left = this.files.read(path)?.toString() ?? '';
     const [type, what, bootId, atMs] = left.trim().split('\t');
     if (type && what && bootId === this.self.bootId && this.clock.nowMs() - Number(atMs) > BLOCKED_MS) {
       this.put(type, `${what} held the controller's loop until it was ended`);
     }
-    this.mark = openSync(path, 'w', 0o600);
+    this.mark = this.files.openFixed(path, MARK_BYTES);
+    this.writeMark('');
   }
 
   close(): void {
-    if (this.mark !== null) closeSync(this.mark);
+    this.mark?.close();
     this.mark = null;
   }
 
@@ -107,15 +109,6 @@ export class Quarantine {
   }
 
   private writeMark(text: string): void {
-    if (this.mark !== null) writeSync(this.mark, text.slice(0, MARK_BYTES - 1).padEnd(MARK_BYTES - 1) + '\n', 0);
+    this.mark?.write(Buffer.from(`${text.slice(0, MARK_BYTES - 1).padEnd(MARK_BYTES - 1)}\n`, 'latin1'));
   }
 }
-
-const readIfThere = (path: string): string => {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-    throw error;
-  }
-};

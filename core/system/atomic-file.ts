@@ -3,19 +3,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-
-export interface WriteOptions {
-  /** Bytes and directory entry are on disk before it ends. Costs 4–60 ms: never on the way to a takeover. */
-  readonly fsync: boolean;
-  /** Default 0600. */
-  readonly mode?: number;
-}
-
-/** What a file held. `broken` is not `absent`: what to do about lost state is the caller's decision. */
-export type JsonFile =
-  | { readonly kind: 'read'; readonly value: unknown }
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'broken'; readonly because: string };
+import type { WriteOptions } from './files.js';
 
 /** Replaces the file's whole contents; makes its directory (0700) when missing. Rejects with the system's error. */
 export const writeAtomic = async (path: string, text: string, { fsync, mode = 0o600 }: WriteOptions): Promise<void> => {
@@ -65,16 +53,6 @@ export const readTextSync = (path: string): string | null => {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
-  }
-};
-
-/** Reads and parses; never throws. */
-export const readJson = (path: string): JsonFile => {
-  try {
-    const text = readTextSync(path);
-    return text === null ? { kind: 'absent' } : { kind: 'read', value: JSON.parse(text) as unknown };
-  } catch (error) {
-    return { kind: 'broken', because: `${path}: ${error instanceof Error ? error.message : String(error)}` };
   }
 };
 

@@ -12,6 +12,8 @@ export interface Clock {
   after(afterMs: number, fire: () => void, options?: { idle?: boolean }): Timer;
   /** Calls `fire` every `periodMs`, first after one period; the period is not made up for when the process paused. */
   every(periodMs: number, fire: () => void, options?: { idle?: boolean }): Timer;
+  /** Calls `fire` once in a later turn: behind what waits in the sockets by now, before any timer that is not due yet. */
+  soon(fire: () => void): void;
   /** Resolves after `afterMs`, or rejects with the signal's reason. */
   sleep(afterMs: number, signal?: AbortSignal): Promise<void>;
   /** ISO time with milliseconds, for people: of now, or of a moment of `nowMs()` that has passed. */
@@ -28,6 +30,7 @@ export const systemClock: Clock = {
   nowMs: () => Number(process.hrtime.bigint()) / 1e6,
   after: (afterMs, fire, { idle } = {}) => timerOf(setTimeout(fire, Math.max(0, afterMs)), clearTimeout, idle),
   every: (periodMs, fire, { idle } = {}) => timerOf(setInterval(fire, periodMs), clearInterval, idle),
+  soon: (fire) => void setImmediate(fire),
   sleep: (afterMs, signal) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);

@@ -26,6 +26,13 @@ export interface FramedServer {
   close(): Promise<void>;
 }
 
+/** The door to the sockets of this host: the guard and who speaks with it. */
+export interface LocalSockets {
+  listen(path: string, onConnection: (connection: FramedConnection) => void, onTrouble: SocketTrouble): Promise<FramedServer>;
+  /** Rejects when nobody answers there, or not in time. */
+  connect(path: string): Promise<FramedConnection>;
+}
+
 /** Listens on a Unix socket that only its owner may use; `onTrouble` hears of clients that could not be let in. Rejects with REFUSED. */
 export const listenFramed = async (
   path: string,
@@ -63,6 +70,8 @@ export const connectFramed = (path: string, timeoutMs = 2_000): Promise<FramedCo
       resolve(framed(socket));
     });
   });
+
+export const systemLocalSockets: LocalSockets = { listen: listenFramed, connect: (path) => connectFramed(path) };
 
 /** Length and JSON as one buffer. Throws PROTOCOL when it is longer than the bound. */
 export const encodeFrame = (message: unknown): Buffer => {

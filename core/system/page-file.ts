@@ -1,13 +1,12 @@
 // The lease page as a file (SAFETY a.2): one writer, the guard, and readers in other processes that ask it before every
-// effect. Both keep the descriptor open and do one system call each time; nothing here is asynchronous or waits.
+// effect. Both keep the file open and do one call each time; nothing here is asynchronous or waits.
 // Invariant: what a reader cannot prove to be held now is not held.
-import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readSync, renameSync, statSync, writeSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
 import { UnderstudyError, reasonOf } from '../errors/errors.js';
 import type { BootId } from '../model/ids.js';
 import { PAGE_BYTES, decodePage, encodePage } from '../ownership/page-codec.js';
 import type { LeasePage, PageReading } from '../ownership/page.js';
 import { bootOffsetMs } from './boot.js';
+import type { Files, FixedWriter } from './files.js';
 
 export interface PageWriter {
   /** Replaces the whole page with one write. Throws when the page cannot be written: then nothing may be assumed held. */
@@ -36,53 +35,16 @@ export const systemPageClocks = (bootId: BootId): PageClocks => ({ bootId, monoN
 const SLEPT_MS = 50;
 const SLOW_CHECK_NS = 10_000_000n;
 
-// A page that an earlier guard of this host left is taken over in place: a new file would leave readers with the old one
-// for up to 10 ms. Anything else under that name (a link, another owner, another size) is replaced.
-const openInPlace = (path: string): number | null => {
-  try {
-    const fd = openSync(path, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0));
-    const { mode, uid, size, nlink } = fstatSync(fd);
-    const ours = process.platform === 'win32' || ((mode & 0o777) === 0o600 && uid === process.getuid?.() && nlink === 1);
-    if (ours && size === PAGE_BYTES) return fd;
-    closeSync(fd);
-    return null;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ELOOP' || code === 'EACCES' || code === 'EISDIR') return null;
-    throw error;
-  }
-};
-
-const openNew = (path: string): number => {
-  const draft = join(dirname(path), `.${basename(path)}.new`); // Hidden: the leash takes every plain name here for a page.
-  const fd = openSync(draft, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | (constants.O_NOFOLLOW ?? 0), 0o600);
-  try {
-    writeSync(fd, Buffer.from(`${' '.repeat(PAGE_BYTES - 1)}\n`), 0, PAGE_BYTES, 0); // Blank: no page yet, and so not held.
-    renameSync(draft, path);
-    return fd;
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
-};
-
 /** Opens the page of one group for the guard, mode 0600; makes its directory. Throws REFUSED when it cannot. */
-export const openPageWriter = (path: string): PageWriter => {
-  let fd: number;
+export const openPageWriter = (path: string, files: Files): PageWriter => {
+  let file: FixedWriter;
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    fd = openInPlace(path) ?? openNew(path);
+    // Taken over in place where an earlier guard left one: a new file would leave readers with the old one for up to 10 ms.
+    file = files.openFixed(path, PAGE_BYTES);
   } catch (error) {
     throw new UnderstudyError('REFUSED', `cannot open the lease page ${path} for writing: ${reasonOf(error)}`, { cause: error });
   }
-  return {
-    write(page) {
-      const written = writeSync(fd, encodePage(page), 0, PAGE_BYTES, 0);
-      if (written !== PAGE_BYTES)
-        throw new UnderstudyError('REFUSED', `lease page ${path}: only ${written} of ${PAGE_BYTES} bytes were written`);
-    },
-    close: () => closeSync(fd),
-  };
+  return { write: (page) => file.write(encodePage(page)), close: () => file.close() };
 };
 
 const lost = (because: string, epoch = 0): PageReading => ({ held: false, stopping: false, epoch, remainingMs: 0, inSync: [], because });
@@ -92,31 +54,21 @@ const lost = (because: string, epoch = 0): PageReading => ({ held: false, stoppi
  * Not held: bad checksum twice, another boot, state other than HELD, deadline passed, the host slept, or a tombstone of
  * the leash for its epoch. Sleep, tombstone and replacement of the file are looked for once per 10 ms.
  */
-export const openPageReader = (path: string, clocks: PageClocks): PageReader => {
+export const openPageReader = (path: string, clocks: PageClocks, files: Files): PageReader => {
+  const file = files.followFixed(path);
   let bytes = Buffer.alloc(PAGE_BYTES);
   let previous = Buffer.alloc(PAGE_BYTES);
   let page: LeasePage | null = null;
-  let fd: number | null = null;
-  let inode = 0n;
+  let missing = true;
   let slowAtNs: bigint | null = null;
   let slowPage: LeasePage | null = null;
   let slowLoss: string | null = null;
 
-  const reopen = (): void => {
-    const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-    if (fd !== null && found?.ino === inode) return;
-    if (fd !== null) closeSync(fd);
-    fd = null;
-    page = null;
-    if (found === undefined) return;
-    fd = openSync(path, 'r');
-    inode = fstatSync(fd, { bigint: true }).ino;
-  };
-
   const load = (): LeasePage | null => {
-    if (fd === null) return null;
     for (let attempt = 0; attempt < 2; attempt++) {
-      const length = readSync(fd, bytes, 0, PAGE_BYTES, 0);
+      const length = file.read(bytes);
+      missing = length === null;
+      if (missing) return null;
       if (length === PAGE_BYTES && page !== null && bytes.equals(previous)) return page;
       page = length === PAGE_BYTES ? decodePage(bytes) : null;
       if (page === null) continue; // Perhaps in the middle of a write: once more, at once.
@@ -128,7 +80,7 @@ export const openPageReader = (path: string, clocks: PageClocks): PageReader => 
 
   const slowCheck = (found: LeasePage): string | null => {
     if (clocks.bootOffsetMs() > found.bootOffsetMs + SLEPT_MS) return 'the host slept since the page was written';
-    for (const kind of ['dead', 'stopped']) if (existsSync(`${path}.${kind}.${found.epoch}`)) return `the leash ended epoch ${found.epoch}`;
+    for (const kind of ['dead', 'stopped']) if (files.exists(`${path}.${kind}.${found.epoch}`)) return `the leash ended epoch ${found.epoch}`;
     return null;
   };
 
@@ -136,9 +88,9 @@ export const openPageReader = (path: string, clocks: PageClocks): PageReader => 
     // Taken before the page: a pause between the two makes the answer older, so the deadline is compared again below.
     const startNs = clocks.monoNs();
     const slow = slowAtNs === null || startNs - slowAtNs >= SLOW_CHECK_NS;
-    if (slow) reopen();
+    if (slow && file.refresh()) page = null;
     const found = load();
-    if (found === null) return lost(fd === null ? 'there is no lease page' : 'the lease page cannot be read');
+    if (found === null) return lost(missing ? 'there is no lease page' : 'the lease page cannot be read');
     if (slow || found !== slowPage) {
       slowLoss = slowCheck(found);
       slowPage = found;
@@ -169,9 +121,6 @@ export const openPageReader = (path: string, clocks: PageClocks): PageReader => 
         return lost(`the lease page cannot be read: ${reasonOf(error)}`);
       }
     },
-    close() {
-      if (fd !== null) closeSync(fd);
-      fd = null;
-    },
+    close: () => file.close(),
   };
 };

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { bootOffsetMs, readBootId } from '../../core/system/boot.js';
+import { systemFiles } from '../../core/system/files-system.js';
 import { openPageWriter } from '../../core/system/page-file.js';
 import { pathsFrom } from '../../core/system/paths.js';
 
@@ -122,7 +123,7 @@ rooted('the leash over a real cgroup: empty within D, 0.1 s and the stop', async
   const directory = cgroup(t);
   await inside(directory, 'trap "" TERM; while :; do sleep 0.05; done');
   list(`cgroup ${directory}`);
-  const writer = openPageWriter(join(run, 'lease', 'db'));
+  const writer = openPageWriter(join(run, 'lease', 'db'), systemFiles);
   const deadlineMs = 700;
   writer.write({
     epoch: 3,

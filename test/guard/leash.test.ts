@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import type { LeasePage } from '../../core/ownership/page.js';
 import { bootOffsetMs, readBootId } from '../../core/system/boot.js';
+import { systemFiles } from '../../core/system/files-system.js';
 import { openPageWriter } from '../../core/system/page-file.js';
 import { pathsFrom } from '../../core/system/paths.js';
 
@@ -24,7 +25,7 @@ const setUp = (t: ExecutionContext, salt = 'salt of this power-on\n') => {
   const bootId = readBootId(pathsFrom({ run }, {}));
   const path = (name: string) => join(run, 'lease', name);
   const hold = (group: string, forMs: number, change: Partial<LeasePage> = {}) => {
-    const writer = openPageWriter(path(group));
+    const writer = openPageWriter(path(group), systemFiles);
     const deadlineMonoNs = process.hrtime.bigint() + BigInt(Math.round(forMs * 1e6));
     writer.write({
       epoch: 7,

@@ -17,6 +17,7 @@ import { type Dog, dogStep, sleepingDog } from '../../core/lab/watchdog.js';
 import { NO_GROUP_ORDERS } from '../../core/model/lease.js';
 import { systemClock } from '../../core/system/clock.js';
 import { systemExec } from '../../core/system/exec-system.js';
+import { systemFiles } from '../../core/system/files-system.js';
 import { openPageWriter } from '../../core/system/page-file.js';
 import type { Exec, RunResult } from '../../core/system/exec.js';
 import { FakeClock } from '../support/fake-clock.js';
@@ -198,20 +199,20 @@ test('lease clock: a sleep of the host moves it on, a step of /proc/uptime does 
 test('guard store: epochs never fall, orders come back, and a broken file is not an empty one', async (t) => {
   const path = join(directory, 'guard.json');
   const troubles: (string | null)[] = [];
-  const store = new GuardStore(path, (because) => void troubles.push(because));
+  const store = new GuardStore(systemFiles, path, (because) => void troubles.push(because));
   store.raiseEpoch('g', 7);
   store.raiseEpoch('g', 5);
   store.keepGroupOrders('g', { ...NO_GROUP_ORDERS, frozen: true });
   await store.settled();
-  const again = new GuardStore(path, () => undefined);
+  const again = new GuardStore(systemFiles, path, () => undefined);
   t.is(again.maxEpochSeen('g'), 7);
   t.true(again.groupOrders['g']?.frozen);
-  t.is(new GuardStore(join(directory, 'none.json'), () => undefined).maxEpochSeen('g'), 0);
+  t.is(new GuardStore(systemFiles, join(directory, 'none.json'), () => undefined).maxEpochSeen('g'), 0);
   writeFileSync(path, '{"v":1,"maxEpo');
-  const broken = new GuardStore(path, () => undefined);
+  const broken = new GuardStore(systemFiles, path, () => undefined);
   t.not(broken.lost, null);
   t.is(broken.maxEpochSeen('g'), 1);
-  const nowhere = new GuardStore(join(path, 'guard.json'), (because) => void troubles.push(because));
+  const nowhere = new GuardStore(systemFiles, join(path, 'guard.json'), (because) => void troubles.push(because));
   nowhere.raiseEpoch('g', 1);
   await nowhere.settled();
   t.regex(troubles.at(-1) ?? '', /cannot write/);
@@ -247,7 +248,7 @@ test('hard stop by the real script: nothing listed is verified, a held page with
   const run = mkdtempSync(join(directory, 'run-'));
   const stop = scriptHardStop(systemExec(), run);
   t.like(await stop.verify('g', 5_000), { verified: true });
-  openPageWriter(join(run, 'lease', 'g')).write({
+  openPageWriter(join(run, 'lease', 'g'), systemFiles).write({
     epoch: 1,
     state: 'HELD',
     deadlineMonoNs: 1n,

@@ -111,6 +111,37 @@ test('rooms that decide touch no I/O, no clock and no chance', (t) => {
   none(t, offences, 'a decision that could depend on the moment');
 });
 
+/** What the simulation runs as it is: everything outside memory comes to these rooms through an injected door. */
+const SIMULATED = ['guard', 'ownership', 'membership', 'planner', 'scheduler', 'link'];
+/** What stands behind the doors on a real host; a simulation puts something else there. */
+const HOST_SHELLS = new Set([
+  'core/guard/hard-stop.ts',
+  'core/guard/look-gone.ts',
+  'core/guard/watchdog-socket.ts',
+  'core/link/secure-socket.ts',
+  'core/membership/transport.ts',
+]);
+const HOST_MODULE =
+  /^(node:)?(fs|net|dgram|tls|http|https|http2|dns|child_process|os|timers|worker_threads|cluster|perf_hooks|process)(\/.*)?$|system\/(atomic-file|boot|exec-(system|posix|windows|child)|files-system|address-monitor|host-addresses|raw-socket|neighbours|key-file)\.js$/;
+const VALUE_IMPORT = /^(?:import|export)\b(?!\s+type\b)[^'"`;]*?from\s+['"]([^'"]+)['"]/gm;
+const HOST_WORD =
+  /\b(Date\b|Math\.random|process\.|performance\.|set(Timeout|Interval|Immediate)\b|hrtime|random(Bytes|UUID|Int|FillSync)\b|getRandomValues|fetch\(|system[A-Z]\w+)/;
+
+test('what a simulation runs has no way past its doors: not to time, chance, files, sockets or processes', (t) => {
+  const simulated = core.filter(({ file }) => SIMULATED.includes(room(file)) && !HOST_SHELLS.has(file));
+  const offences = simulated.flatMap(({ file, text }) => {
+    const imports = [...text.matchAll(VALUE_IMPORT)].map((match) => match[1] ?? '');
+    const word = HOST_WORD.exec(withoutComments(text))?.[0];
+    return [
+      ...imports.filter((specifier) => HOST_MODULE.test(specifier)).map((specifier) => `${file} imports ${specifier}`),
+      ...(word === undefined ? [] : [`${file} names ${word}`]),
+    ];
+  });
+  none(t, offences, 'something that would differ between two runs of one seed');
+  const stale = [...HOST_SHELLS].filter((shell) => !core.some(({ file }) => file === shell));
+  none(t, stale, 'a shell that is not there');
+});
+
 test('core names no vendor', (t) => {
   none(
     t,

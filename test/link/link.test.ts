@@ -1,5 +1,6 @@
 import test from 'ava';
 import { Link, type LinkHost, type LinkOptions } from '../../core/link/link.js';
+import { secureNetwork } from '../../core/link/secure-socket.js';
 import { linkMessage, type NodeReport } from '../../core/link/messages.js';
 import type { OrdersRequest } from '../../core/guard/protocol.js';
 import { systemClock } from '../../core/system/clock.js';
@@ -22,7 +23,7 @@ const makeLink = (
 ) => {
   const other = node === 'a' ? 'b' : 'a';
   const options: LinkOptions = {
-    keys: parseKeys(more.key ?? GOOD, 'test'),
+    network: secureNetwork(parseKeys(more.key ?? GOOD, 'test'), more.cluster ?? 'c', node),
     port,
     own: more.own ?? nodeAt(node),
     peers: { [other]: nodeAt(other) },

@@ -56,6 +56,8 @@ import { Cgroups } from '../../core/system/cgroup.js';
 import { Clock } from '../../core/system/clock.js';
 import { Exec } from '../../core/system/exec.js';
 import { systemExec } from '../../core/system/exec-system.js';
+import { Files } from '../../core/system/files.js';
+import { systemFiles } from '../../core/system/files-system.js';
 import type { HookPoint } from '../../core/model/desired.js';
 import { FakeClock } from './fake-clock.js';
 
@@ -372,6 +374,7 @@ export const world = async (t: { teardown: (end: () => void | Promise<void>) => 
   provide(Logs, { child: () => SILENT });
   provide(Fence, noFence());
   provide(HookSource, { hooks: (point: HookPoint) => options.pluginHooks?.[point] ?? [] });
+  provide(Files, systemFiles);
   registerScheduler(container);
   const [loop, failures, quarantine] = [container.resolve(Loop), container.resolve(Failures), container.resolve(Quarantine)];
   failures.load();

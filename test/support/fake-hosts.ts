@@ -62,6 +62,7 @@ export class FakeHost implements DatagramSockets {
       wallIso: () => world.wallIso(),
       sleep: (afterMs, signal) => world.sleep(afterMs, signal),
       after,
+      soon: (fire) => this.#enqueue(this.#immediates, fire),
       every: (periodMs, fire) => {
         let timer: Timer | null = null;
         const arm = () => void (timer = after(periodMs, () => (arm(), fire())));

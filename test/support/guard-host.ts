@@ -15,6 +15,8 @@ import type { Timing } from '../../core/model/timing.js';
 import { decodePage } from '../../core/ownership/page-codec.js';
 import type { LeasePage } from '../../core/ownership/page.js';
 import { MemoryArbiter, MemoryStore } from '../../core/plugin/testkit/memory-arbiter.js';
+import { systemFiles } from '../../core/system/files-system.js';
+import { systemLocalSockets } from '../../core/system/framed-socket.js';
 import { type Paths, guardSocket, leasePage } from '../../core/system/paths.js';
 import { FakeClock } from './fake-clock.js';
 import { LAN } from './lease-world.js';
@@ -130,6 +132,8 @@ export class TestHost {
     this.#heartbeats = new BusHeartbeats(cluster.bus, node, `${node}-boot${this.boot}`);
     let randoms = 0;
     this.guard = await runGuard({
+      files: systemFiles,
+      sockets: systemLocalSockets,
       config: cluster.config(),
       node,
       bootId: `${node}-boot${this.boot}`,
@@ -154,7 +158,7 @@ export class TestHost {
   }
 
   async startController(pid = 4_242): Promise<void> {
-    const client = new GuardClient({ path: guardSocket(this.paths), clock: this.cluster.clock, role: 'controller', pid, startTime: '1' });
+    const client = new GuardClient({ sockets: systemLocalSockets, path: guardSocket(this.paths), clock: this.cluster.clock, role: 'controller', pid, startTime: '1' });
     this.client = client;
     client.start();
     await this.cluster.until(`${this.node}: the controller hears its guard`, () => client.view() !== null);

@@ -2,7 +2,9 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { readJson, readTextSync, writeAtomic, writeAtomicSync } from '../../core/system/atomic-file.js';
+import { readTextSync, writeAtomic, writeAtomicSync } from '../../core/system/atomic-file.js';
+import { readJson } from '../../core/system/files.js';
+import { systemFiles } from '../../core/system/files-system.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'understudy-atomic-'));
 test.after.always(() => rmSync(directory, { recursive: true, force: true }));
@@ -34,9 +36,9 @@ for (const [name, write] of Object.entries(ways)) {
 
 test('readJson: tells absent from broken', (t) => {
   const path = join(directory, 'torn.json');
-  t.deepEqual(readJson(path), { kind: 'absent' });
+  t.deepEqual(readJson(systemFiles, path), { kind: 'absent' });
   writeFileSync(path, '{"epoch": 7');
-  t.is(readJson(path).kind, 'broken');
+  t.is(readJson(systemFiles, path).kind, 'broken');
   writeFileSync(path, '{"epoch":7}');
-  t.deepEqual(readJson(path), { kind: 'read', value: { epoch: 7 } });
+  t.deepEqual(readJson(systemFiles, path), { kind: 'read', value: { epoch: 7 } });
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { encodePage } from '../../core/ownership/page-codec.js';
 import type { LeasePage } from '../../core/ownership/page.js';
+import { systemFiles } from '../../core/system/files-system.js';
 import { openPageReader, openPageWriter } from '../../core/system/page-file.js';
 
 const base: LeasePage = {
@@ -34,9 +35,9 @@ const set = (t: { teardown: (end: () => void) => void }) => {
 
 test('no page, then one: not held, then held with the time that is left', (t) => {
   const { path, clocks, later } = set(t);
-  const reader = openPageReader(path, clocks);
+  const reader = openPageReader(path, clocks, systemFiles);
   t.like(reader.read(), { held: false, because: 'there is no lease page' });
-  const writer = openPageWriter(path);
+  const writer = openPageWriter(path, systemFiles);
   later(10);
   t.like(reader.read(), { held: false, because: 'the lease page cannot be read' }, 'a blank page is none');
   writer.write(base);
@@ -68,10 +69,10 @@ const cases: [
 for (const [title, page, clock, held, stopping, because] of cases) {
   test(`a page, ${title}`, (t) => {
     const { path, clocks } = set(t);
-    const writer = openPageWriter(path);
+    const writer = openPageWriter(path, systemFiles);
     writer.write({ ...base, ...page });
     Object.assign(clocks, clock);
-    const reader = openPageReader(path, clocks);
+    const reader = openPageReader(path, clocks, systemFiles);
     t.like(reader.read(), { held, stopping, because });
     reader.close();
     writer.close();
@@ -80,9 +81,9 @@ for (const [title, page, clock, held, stopping, because] of cases) {
 
 test('a sleep of the host between two reads: seen at the next read 10 ms later', (t) => {
   const { path, clocks, later } = set(t);
-  const writer = openPageWriter(path);
+  const writer = openPageWriter(path, systemFiles);
   writer.write(base);
-  const reader = openPageReader(path, clocks);
+  const reader = openPageReader(path, clocks, systemFiles);
   t.true(reader.read().held);
   clocks.offsetMs += 2000;
   later(10);
@@ -94,9 +95,9 @@ test('a sleep of the host between two reads: seen at the next read 10 ms later',
 for (const kind of ['dead', 'stopped']) {
   test(`a tombstone .${kind} of this epoch: lost though the page was renewed; of an older epoch: nothing`, (t) => {
     const { path, clocks, later } = set(t);
-    const writer = openPageWriter(path);
+    const writer = openPageWriter(path, systemFiles);
     writer.write(base);
-    const reader = openPageReader(path, clocks);
+    const reader = openPageReader(path, clocks, systemFiles);
     writeFileSync(`${path}.${kind}.2`, '');
     later(10);
     t.true(reader.read().held);
@@ -112,8 +113,8 @@ for (const kind of ['dead', 'stopped']) {
 
 test('a torn page: lost until it is whole', (t) => {
   const { path, clocks } = set(t);
-  openPageWriter(path).write(base);
-  const reader = openPageReader(path, clocks);
+  openPageWriter(path, systemFiles).write(base);
+  const reader = openPageReader(path, clocks, systemFiles);
   t.true(reader.read().held);
   const torn = Buffer.from(encodePage(base));
   torn[6] = 0x39;
@@ -127,8 +128,8 @@ test('a torn page: lost until it is whole', (t) => {
 
 test('the file is replaced or removed under the reader: it follows within 10 ms', (t) => {
   const { path, clocks, later } = set(t);
-  openPageWriter(path).write(base);
-  const reader = openPageReader(path, clocks);
+  openPageWriter(path, systemFiles).write(base);
+  const reader = openPageReader(path, clocks, systemFiles);
   t.is(reader.read().epoch, 3);
   writeFileSync(`${path}.other`, encodePage({ ...base, epoch: 4 }));
   renameSync(`${path}.other`, path);
@@ -141,9 +142,9 @@ test('the file is replaced or removed under the reader: it follows within 10 ms'
 
 test('a writer after a crash of the first: same file in place, its last page still there until it writes', (t) => {
   const { path } = set(t);
-  openPageWriter(path).write(base);
+  openPageWriter(path, systemFiles).write(base);
   const { ino } = statSync(path);
-  const second = openPageWriter(path);
+  const second = openPageWriter(path, systemFiles);
   t.is(statSync(path).ino, ino);
   t.deepEqual(readFileSync(path), Buffer.from(encodePage(base)));
   second.close();
@@ -151,14 +152,14 @@ test('a writer after a crash of the first: same file in place, its last page sti
 
 test('a link in the place of the page: replaced, its target untouched', (t) => {
   const { path } = set(t);
-  openPageWriter(path).close();
+  openPageWriter(path, systemFiles).close();
   const target = `${path}-target`;
   writeFileSync(target, 'x'.repeat(512));
   rmSync(path);
   symlinkSync(target, path);
-  const writer = openPageWriter(path);
+  const writer = openPageWriter(path, systemFiles);
   writer.write(base);
   t.is(readFileSync(target, 'utf8'), 'x'.repeat(512));
   t.true(statSync(path).isFile());
-  t.throws(() => openPageWriter(join(target, 'page')), { code: 'REFUSED' });
+  t.throws(() => openPageWriter(join(target, 'page'), systemFiles), { code: 'REFUSED' });
 });

@@ -37,6 +37,11 @@ export class FakeClock implements Clock {
     return this.#add(periodMs, periodMs, fire);
   }
 
+  /** Waits for no test: it runs in the next `settle`, or whenever the test awaits something. */
+  soon(fire: () => void): void {
+    setImmediate(fire);
+  }
+
   sleep(afterMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
