@@ -52,6 +52,7 @@ export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, move
     const groups = last.desired.groups.filter((group) => activeOf(last.observed.groups[group.id]!.lease, last.observed.self) === node);
     return { ...base, node, groups, requests: [{ key: 'node', node, set: { ...set, by, why } }] };
   }
+  if (verb === 'fence-confirm') assertMeant(order);
   if (verb === 'fence-confirm') return { ...base, ...checkConfirmed(nodeOf(order.node, 'fence confirm', last.desired), last) };
   if (verb === 'clear') {
     const groups = order.group === undefined ? last.desired.groups : [groupOf(order.group, verb, last.desired)];
@@ -73,6 +74,15 @@ export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, move
     case 'maintenance-off':
       return { ...one, requests: [groupOrder(group, { maintenance: verb === 'maintenance-on' })] };
   }
+};
+
+/** What can make two nodes active is never said in passing: the name is typed once more, and somebody gives a reason. */
+const assertMeant = ({ node, confirm, why, by }: OrderRequest): void => {
+  const missing = confirm !== node ? 'the same name in "confirm"' : why === undefined ? 'a reason in "why"' : by === undefined ? 'a name in "by"' : null;
+  if (missing !== null)
+    throw new UnderstudyError('USAGE', `fence confirm needs ${missing}`, {
+      hint: 'Run: understudy fence confirm NODE --i-have-verified-it-is-off --why "how it was seen"',
+    });
 };
 
 /** An operator saw that a node is off. That is proof for exactly the epochs that its last boot holds, and only where it is silent. */

@@ -14,9 +14,10 @@ import { Quarantine } from '../scheduler/quarantine.js';
 import { Clock } from '../system/clock.js';
 import { findGroup } from './order-check.js';
 import { Orders } from './orders.js';
+import { readOrder } from './read-request.js';
 import { PlanViews } from './plan-view.js';
 import { statusView } from './status-view.js';
-import { type OrderRequest, PLAN_OPERATIONS, type PluginsView, type StatusView } from './views.js';
+import { PLAN_OPERATIONS, type PluginsView, type StatusView } from './views.js';
 
 /** What the routes need beside the scheduler. */
 export interface ApiSources {
@@ -78,9 +79,9 @@ export class Routes {
       case 'GET plugins':
         return { value: { plugins: this.sources.registry.found, quarantined: this.quarantine.types } satisfies PluginsView };
       case 'POST orders':
-        return { value: await this.orders.give(orderOf(body)) };
+        return { value: await this.orders.give(readOrder(body)) };
       default:
-        throw new UnderstudyError('NOT_FOUND', `the API has no ${method} /v1/${room ?? ''}`, { hint: 'See docs/reference/api.md.' });
+        throw new UnderstudyError('NOT_FOUND', `the API has no ${method} /v1/${(room ?? '').slice(0, 40)}`, { hint: 'See docs/reference/api.md.' });
     }
   }
 
@@ -157,23 +158,3 @@ const matcher = (query: URLSearchParams): ((event: JournalEvent) => boolean) => 
 async function* filtered(events: AsyncIterable<JournalEvent>, wanted: (event: JournalEvent) => boolean): AsyncGenerator<JournalEvent> {
   for await (const event of events) if (wanted(event)) yield event;
 }
-
-const TEXTS = ['verb', 'group', 'node', 'to', 'why', 'by'] as const;
-
-/** Throws USAGE, naming the member that is wrong. */
-const orderOf = (body: unknown): OrderRequest => {
-  if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw new UnderstudyError('USAGE', 'an order is a JSON object with a verb');
-  const order = body as Record<string, unknown>;
-  for (const key of TEXTS) {
-    const value = order[key];
-    if (value !== undefined && (typeof value !== 'string' || value === '' || value.length > 1000))
-      throw new UnderstudyError('USAGE', `"${key}" of an order must be a text of 1 to 1000 characters`);
-  }
-  if (order['verb'] === undefined) throw new UnderstudyError('USAGE', 'an order needs a verb');
-  if (order['wait'] !== undefined && typeof order['wait'] !== 'boolean')
-    throw new UnderstudyError('USAGE', '"wait" of an order is true or false');
-  if (order['timeoutMs'] !== undefined && !(typeof order['timeoutMs'] === 'number' && order['timeoutMs'] > 0))
-    throw new UnderstudyError('USAGE', '"timeoutMs" of an order is a positive number');
-  return order as unknown as OrderRequest;
-};

@@ -1,9 +1,10 @@
 // HTTP on <run>/api.sock, mode 0600: whoever may open the socket may give orders. Small and bounded: JSON in, JSON out, one
 // line for each value of a stream. What is answered is routes.ts.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { reasonOf, UnderstudyError } from '../errors/errors.js';
+import { UnderstudyError } from '../errors/errors.js';
 import type { Log } from '../plugin/contract.js';
 import { listenUnix, type SocketTrouble } from '../system/unix-socket.js';
+import { MAX_BODY_BYTES, readJsonBody, readTarget } from './read-request.js';
 import type { ApiAnswer, ApiRequest } from './routes.js';
 import type { ErrorView } from './views.js';
 
@@ -11,8 +12,16 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
-const MAX_BODY_BYTES = 64 * 1024;
 const MAX_CONNECTIONS = 128;
+/** A client that is on this host says what it wants at once; one that does not must not keep a connection. */
+const LIMITS = {
+  maxHeaderSize: 8 * 1024,
+  headersTimeout: 2_000,
+  requestTimeout: 5_000,
+  keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 1_000,
+} as const;
+const MAX_HEADERS = 32;
 const STATUS: Partial<Record<ErrorView['code'], number>> = {
   USAGE: 400,
   CONFIG_INVALID: 400,
@@ -32,8 +41,9 @@ export const serveApi = async (
   log: Log,
   onTrouble: SocketTrouble,
 ): Promise<ApiServer> => {
-  const server = createServer((request, response) => void respond(request, response, answer, log));
+  const server = createServer(LIMITS, (request, response) => void respond(request, response, answer, log));
   server.maxConnections = MAX_CONNECTIONS;
+  server.maxHeadersCount = MAX_HEADERS;
   await listenUnix(server, path, onTrouble);
   return {
     close: () =>
@@ -53,11 +63,13 @@ const respond = async (
   const gone = new AbortController();
   response.on('close', () => gone.abort());
   try {
-    const url = new URL(request.url ?? '/', 'http://understudy');
-    const [version, ...path] = url.pathname.split('/').filter(Boolean).map(decodeURIComponent);
-    if (version !== 'v1') throw new UnderstudyError('NOT_FOUND', `the API begins with /v1, not ${url.pathname}`);
+    const {
+      path: [version, ...path],
+      query,
+    } = readTarget(request.url ?? '/');
+    if (version !== 'v1') throw new UnderstudyError('NOT_FOUND', 'the API begins with /v1');
     const body = request.method === 'POST' ? await readBody(request) : undefined;
-    const found = await answer({ method: request.method ?? 'GET', path, query: url.searchParams, body, signal: gone.signal });
+    const found = await answer({ method: request.method ?? 'GET', path, query, body, signal: gone.signal });
     if ('value' in found) return send(response, 200, found.value);
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.flushHeaders();
@@ -69,7 +81,7 @@ const respond = async (
   } catch (error) {
     if (response.headersSent) return void response.destroy();
     const view = errorView(error);
-    if (!(error instanceof UnderstudyError)) log.error('an API request failed', { url: request.url, error });
+    if (!(error instanceof UnderstudyError)) log.error('an API request failed', { method: request.method, url: request.url?.slice(0, 200), error });
     send(response, STATUS[view.code] ?? 500, view);
   }
 };
@@ -80,7 +92,7 @@ export const errorView = (error: unknown): ErrorView =>
     ? { code: error.code, message: error.message, hint: error.hint, exit: error.exit }
     : {
         code: 'COMMAND_FAILED',
-        message: `the controller could not answer: ${reasonOf(error)}`,
+        message: 'the controller could not answer: a fault of its own, not of the request',
         hint: 'See the log of understudy-controller.',
         exit: 1,
       };
@@ -99,11 +111,7 @@ const readBody = async (request: IncomingMessage): Promise<unknown> => {
     if (size > MAX_BODY_BYTES) throw new UnderstudyError('USAGE', `the request is longer than ${MAX_BODY_BYTES} bytes`);
     chunks.push(chunk);
   }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
-  } catch (error) {
-    throw new UnderstudyError('USAGE', `the request is not JSON: ${reasonOf(error)}`, { cause: error });
-  }
+  return readJsonBody(Buffer.concat(chunks));
 };
 
 const drained = (response: ServerResponse, signal: AbortSignal): Promise<void> =>

@@ -123,6 +123,8 @@ export interface OrderRequest {
   readonly to?: string | undefined;
   readonly why?: string | undefined;
   readonly by?: string | undefined;
+  /** The name of the node once more, typed: for what can do harm (`fence-confirm`). */
+  readonly confirm?: string | undefined;
   /** Answer when it is done, not when it is recorded. */
   readonly wait?: boolean | undefined;
   /** With `wait`; default 60 s, at most 10 min. */

@@ -1,5 +1,5 @@
 // One operator's order: sent, waited for with a deadline, and answered with what became of it. Every verb is a call of this.
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { parseDurationMs } from '../config/fields.js';
 import { UnderstudyError } from '../errors/errors.js';
 import { connect, type ConnectionOptions, connectionOptions } from './connection.js';
@@ -12,16 +12,16 @@ export interface OrderFlags extends ConnectionOptions {
 }
 
 /** Adds what all orders have in common. */
-export const orderOptions = (command: Command): Command =>
+export const orderOptions = (command: Command, { whyRequired = false } = {}): Command =>
   connectionOptions(command)
-    .option('--why <text>', 'reason, kept in the journal and the orders record')
+    .addOption(new Option('--why <text>', 'reason, kept in the journal and the orders record').makeOptionMandatory(whyRequired))
     .option('--no-wait', 'return when the order is recorded, not when it is done')
     .option('--timeout <duration>', 'how long to wait for it to be done', '60s');
 
 /** Who ordered, for the record: the login name, with the user behind sudo. */
 const orderedBy = (): string => process.env['SUDO_USER'] ?? process.env['USER'] ?? `uid ${process.getuid?.() ?? 'unknown'}`;
 
-export const giveOrder = async (verb: string, target: { group?: string; node?: string; to?: string }, flags: OrderFlags): Promise<void> => {
+export const giveOrder = async (verb: string, target: { group?: string; node?: string; to?: string; confirm?: string }, flags: OrderFlags): Promise<void> => {
   const timeoutMs = parseDurationMs(flags.timeout);
   if (timeoutMs === null)
     throw new UnderstudyError('USAGE', `--timeout ${flags.timeout} is not a duration`, {

@@ -7,6 +7,7 @@ import type { FramedConnection, FramedServer, LocalSockets } from '../system/fra
 import type { SocketTrouble } from '../system/unix-socket.js';
 import type { ControllerIdentity } from './controller-watch.js';
 import type { FromGuard, OrdersRequest, ToGuard } from './protocol.js';
+import { messageToGuard, ordersRequest } from './read-message.js';
 import type { OrdersAnswer } from './orders-desk.js';
 
 export interface ControlServerOptions {
@@ -70,8 +71,8 @@ export class ControlServer {
 
   /** False when it is no message of the protocol, or not this sender's to say. */
   #handle(connection: FramedConnection, raw: unknown): boolean {
-    const message = raw as ToGuard;
-    if (typeof raw !== 'object' || raw === null) return false;
+    const message = messageToGuard(raw);
+    if (message === null) return false;
     if (message.t === 'hello') return this.#hello(connection, message);
     if (message.t === 'view?') {
       connection.send({ t: 'view', view: this.#options.view() } satisfies FromGuard);
@@ -81,8 +82,8 @@ export class ControlServer {
     if (connection !== this.#controller) return false;
     switch (message.t) {
       case 'wills':
-        if (!Array.isArray(message.wills) || !message.wills.every((will) => this.#isWill(will))) return false;
-        this.#options.wills(message.wills, Number(message.loopLagMs) || 0);
+        if (!message.wills.every(({ group }) => this.#options.groups.includes(group))) return false;
+        this.#options.wills(message.wills, message.loopLagMs);
         return true;
       case 'fenced':
         if (!this.#options.groups.includes(message.group)) return false;
@@ -92,7 +93,7 @@ export class ControlServer {
         void this.#orders(connection, message);
         return true;
       case 'leave':
-        this.#options.leave(Number(message.forMs) || 0);
+        this.#options.leave(message.forMs);
         return true;
       default:
         return false;
@@ -100,10 +101,8 @@ export class ControlServer {
   }
 
   #hello(connection: FramedConnection, { role, pid, startTime }: Extract<ToGuard, { t: 'hello' }>): boolean {
-    if (role !== 'controller' && role !== 'reader') return false;
     this.#connections.add(connection);
     if (role === 'controller') {
-      if (!Number.isSafeInteger(pid) || typeof startTime !== 'string') return false;
       // The newest counts: an old one that is still connected has been replaced by its supervisor.
       const old = this.#controller;
       this.#controller = connection;
@@ -125,9 +124,20 @@ export class ControlServer {
       } satisfies FromGuard);
       return;
     }
+    const wanted = ordersRequest(request);
+    if (wanted === null || (wanted.key === 'group' && !this.#options.groups.includes(wanted.group))) {
+      connection.send({
+        t: 'reply',
+        id,
+        ok: false,
+        code: 'REFUSED',
+        message: 'this guard does not understand the change of orders: is the node that sent it of another version, or config?',
+      } satisfies FromGuard);
+      return;
+    }
     this.#ordersOpen += 1;
     try {
-      const answer = await this.#options.orders(request);
+      const answer = await this.#options.orders(wanted);
       connection.send({ t: 'reply', id, ...answer } satisfies FromGuard);
     } catch (error) {
       if (!(error instanceof UnderstudyError)) throw error;
@@ -135,21 +145,5 @@ export class ControlServer {
     } finally {
       this.#ordersOpen -= 1;
     }
-  }
-
-  #isWill(value: unknown): value is Will {
-    const will = value as Partial<Will> | null;
-    return (
-      typeof will === 'object' &&
-      will !== null &&
-      this.#options.groups.includes(will.group ?? '') &&
-      (will.want === 'hold' || will.want === 'release' || will.want === 'none') &&
-      Number.isSafeInteger(will.rank) &&
-      Array.isArray(will.blockers) &&
-      will.blockers.every((blocker) => typeof blocker === 'string') &&
-      typeof will.preemptOk === 'boolean' &&
-      (will.successor === null || typeof will.successor === 'string') &&
-      typeof will.because === 'string'
-    );
   }
 }

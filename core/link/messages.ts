@@ -1,8 +1,9 @@
 // What controllers say to each other. Advice only: who is ready, what was ordered. Safety never depends on it.
 import type { BootId, ClusterId, GroupId, NodeId } from '../model/ids.js';
-import type { PeerGroupReport } from '../model/observed.js';
+import type { PeerGroupReport, ResourceState } from '../model/observed.js';
 import type { OrdersRequest } from '../guard/protocol.js';
 import { isRecord } from '../config/problem.js';
+import { ordersRequest } from '../guard/read-message.js';
 
 /** How one controller sees its own node. */
 export interface NodeReport {
@@ -26,6 +27,8 @@ export interface Prepared {
   readonly blockers: readonly string[];
 }
 
+const RESOURCE_STATES = ['online', 'offline', 'faulted', 'unknown'] as const satisfies readonly ResourceState[];
+
 /** The message, or null for anything else: a peer of another version must not bring this one down. */
 export const linkMessage = (value: unknown): LinkMessage | null => {
   if (!isRecord(value)) return null;
@@ -36,7 +39,7 @@ export const linkMessage = (value: unknown): LinkMessage | null => {
     case 'report':
       return isReport(value['report']) ? (value as LinkMessage) : null;
     case 'order':
-      return text('id') && isRecord(value['request']) ? (value as LinkMessage) : null;
+      return text('id') && ordersRequest(value['request']) !== null ? (value as LinkMessage) : null;
     case 'prepare':
       return text('id', 'group') ? (value as LinkMessage) : null;
     case 'answer':
@@ -52,4 +55,14 @@ const isReport = (value: unknown): boolean =>
   typeof value['bootId'] === 'string' &&
   typeof value['cfgHash'] === 'string' &&
   isRecord(value['groups']) &&
-  Object.values(value['groups']).every((group) => isRecord(group) && isRecord(group['resources']) && Array.isArray(group['blockers']));
+  Object.values(value['groups']).every(
+    (group) =>
+      isRecord(group) &&
+      isRecord(group['resources']) &&
+      Object.values(group['resources']).every(isResource) &&
+      Array.isArray(group['blockers']) &&
+      group['blockers'].every((blocker) => typeof blocker === 'string'),
+  );
+
+const isResource = (value: unknown): boolean =>
+  isRecord(value) && RESOURCE_STATES.some((state) => state === value['state']) && typeof value['reason'] === 'string';

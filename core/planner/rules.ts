@@ -272,7 +272,7 @@ export const decide = (facts: Facts, rules: readonly Rule[] = RULES): Ruled => {
 const clear = ({ group }: Facts): string => `understudy clear ${group.id}`;
 /** Where only proof counts and a node is lost, somebody has to go and look. */
 const confirmOff = ({ desired, holder }: Facts): string | null =>
-  desired.fencing === 'required' && holder?.state === 'lost' ? `understudy fence confirm ${holder.id} --i-have-verified-it-is-off` : null;
+  desired.fencing === 'required' && holder?.state === 'lost' ? `understudy fence confirm ${holder.id} --i-have-verified-it-is-off --why "…"` : null;
 const unfreeze = ({ group }: Facts): string => `understudy unfreeze ${group.id}`;
 const elsewhere = (facts: Facts): ReturnType<typeof holderState> => (facts.holder === null ? 'offline' : holderState(facts));
 const unprobed = ({ status }: Member): boolean => status === 'unprobed';

@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { openApi } from '../../core/api/client.js';
 import { checkOrder } from '../../core/api/order-check.js';
 import { DesiredByNode, dryRun } from '../../core/api/plan-view.js';
 import { ApiSources, Routes } from '../../core/api/routes.js';
+import { readOrder } from '../../core/api/read-request.js';
 import { serveApi } from '../../core/api/server.js';
 import { readJournal } from '../../core/journal/read-journal.js';
 import { FileJournal } from '../../core/journal/file-journal.js';
@@ -214,7 +216,7 @@ for (const [title, order, code, message] of refusals) {
 test('a node that is heard, or this one, is not taken as off; a silent one is, for the boot and epoch of the record', async (t) => {
   const only = [resource('app')];
   const { api, guard, say, paths } = await served(t, { groups: [group(only), group(only, { id: 'other' })] });
-  const confirm = (node: string) => api.order({ verb: 'fence-confirm', node, by: 'kim', why: 'the plug is out' });
+  const confirm = (node: string) => api.order({ verb: 'fence-confirm', node, confirm: node, by: 'kim', why: 'the plug is out' });
   guard.setLease('other', { holder: null, record: 'released' });
   await say(guard.setLease('g', { phase: 'observe', holder: 'b', holderBootId: 'boot-b', record: 'held', epoch: 7 }));
   await t.throwsAsync(confirm('b'), { code: 'REFUSED', message: /b is not taken as off: its heartbeats are heard/ } as never);
@@ -335,4 +337,56 @@ test('the socket is its owner’s alone, a second controller is refused, nonsens
   t.deepEqual(await raw('POST', '/v1/orders', '{"verb'), { status: 400, code: 'USAGE' });
   t.deepEqual(await raw('POST', '/v1/orders', '[]'), { status: 400, code: 'USAGE' });
   t.deepEqual(await raw('GET', '/v1/hooks/nothing'), { status: 404, code: 'NOT_FOUND' });
+  t.deepEqual(await raw('GET', '/v1/hooks/%ff'), { status: 400, code: 'USAGE' });
+  t.deepEqual(await raw('POST', '/v1/orders', '['.repeat(60_000)), { status: 400, code: 'USAGE' });
+  t.deepEqual(await raw('POST', '/v1/orders', `"${'x'.repeat(70_000)}"`), { status: 400, code: 'USAGE' });
 });
+
+const refusedOrders: [title: string, order: unknown, message: RegExp][] = [
+  ['no object', [], /JSON object/],
+  ['no verb', { group: 'g' }, /needs a verb/],
+  ['a member that no order has', { verb: 'start', force: true }, /no member "force"/],
+  ['a number for a name', { verb: 'start', group: 7 }, /"group" .* text/],
+  ['an empty reason', { verb: 'start', why: '' }, /"why"/],
+  ['a reason of a page', { verb: 'start', why: 'x'.repeat(1001) }, /1 to 1000/],
+  ['a reason with a line of its own', { verb: 'start', why: 'ok\n2026 lease.held' }, /cannot be printed/],
+  ['a reason that moves the cursor', { verb: 'start', by: 'kim\u001b[2J' }, /cannot be printed/],
+  ['a reason that reads backwards', { verb: 'start', why: 'safe \u202e won' }, /cannot be printed/],
+  ['a time that is none', { verb: 'start', timeoutMs: -1 }, /positive/],
+];
+for (const [title, order, message] of refusedOrders)
+  test(`an order with ${title}: USAGE`, (t) => void t.throws(() => readOrder(order), { code: 'USAGE', message }));
+
+test('fence confirm: only with the name typed once more, a reason and a name', async (t) => {
+  const { api, journal } = await served(t);
+  for (const order of [
+    { verb: 'fence-confirm', node: 'b', by: 'kim', why: 'off' },
+    { verb: 'fence-confirm', node: 'b', confirm: 'a', by: 'kim', why: 'off' },
+    { verb: 'fence-confirm', node: 'b', confirm: 'b', by: 'kim' },
+    { verb: 'fence-confirm', node: 'b', confirm: 'b', why: 'off' },
+  ])
+    await t.throwsAsync(api.order(order), { code: 'USAGE', message: /fence confirm needs/ });
+  await journal.sync();
+});
+
+test('a client that says nothing, or never ends its headers, is let go', async (t) => {
+  const { paths } = await served(t);
+  const ended = (first: string) =>
+    new Promise<string>((resolve, reject) => {
+      let text = '';
+      const socket = connect(apiSocket(paths), () => socket.write(first));
+      socket.setTimeout(9000, () => reject(new Error('it was kept')));
+      socket.on('data', (chunk) => (text += chunk.toString()));
+      socket.on('error', () => undefined);
+      socket.on('close', () => resolve(text.split('\r\n')[0] ?? ''));
+    });
+  t.deepEqual(
+    await Promise.all([
+      ended('GET /v1/status HTTP/1.1\r\nx: '),
+      ended(`GET /v1/status HTTP/1.1\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`),
+      ended('\0\0\0'),
+    ]),
+    ['HTTP/1.1 408 Request Timeout', 'HTTP/1.1 431 Request Header Fields Too Large', 'HTTP/1.1 400 Bad Request'],
+  );
+});
+
