@@ -10,29 +10,12 @@ import { formatProblem } from '../config/problem.js';
 import { GuardClient } from '../guard/client.js';
 import { Captures } from '../journal/captures.js';
 import { FileJournal } from '../journal/file-journal.js';
-import { Journal } from '../journal/journal.js';
-import { LinkOptions } from '../link/link.js';
 import { openLog, type RootLog } from '../log/log.js';
-import type { BootId, NodeId } from '../model/ids.js';
+import type { NodeId } from '../model/ids.js';
 import { explain } from '../planner/explain.js';
-import { plan } from '../planner/plan.js';
 import { openConfig } from '../plugin/catalogue-of.js';
 import type { Registry } from '../plugin/registry.js';
-import { HookSource } from '../scheduler/hooks.js';
-import {
-  Agents,
-  CaptureStore,
-  DesiredSource,
-  Fence,
-  GuardDoor,
-  LeasePages,
-  Logs,
-  noFence,
-  PeerReports,
-  Planner,
-  Self,
-} from '../scheduler/ports.js';
-import { Link } from '../link/link.js';
+import { Fence, noFence } from '../scheduler/ports.js';
 import { Alarms } from '../system/alarms.js';
 import { secureNetwork } from '../link/secure-socket.js';
 import { systemClock } from '../system/clock.js';
@@ -40,10 +23,10 @@ import { readBootId } from '../system/boot.js';
 import { systemFiles } from '../system/files-system.js';
 import { systemLocalSockets } from '../system/framed-socket.js';
 import { loadKeys } from '../system/key-file.js';
-import { openPageReader, type PageReader, systemPageClocks } from '../system/page-file.js';
-import { captureDir, guardSocket, journalDir, leasePage, type Paths } from '../system/paths.js';
+import { systemPageClocks } from '../system/page-file.js';
+import { captureDir, guardSocket, journalDir, type Paths } from '../system/paths.js';
 import { startTimeOf } from '../system/process.js';
-import { registerScheduler } from './compose-scheduler.js';
+import { type ControllerParts, provideController } from './controller-core.js';
 import { desiredFrom } from './desired-source.js';
 import { registerAddresses, registerHost } from './host.js';
 import { loadAgents } from './loaded-agents.js';
@@ -52,13 +35,12 @@ import { type DaemonOptions, levelOf, nodeOf, pathsOf } from './options.js';
 /** A controller that is put together and has not begun. */
 export interface ComposedController {
   readonly container: DependencyContainer;
+  readonly parts: ControllerParts;
   readonly config: ClusterConfig;
   readonly registry: Registry;
   readonly node: NodeId;
-  readonly bootId: BootId;
   readonly paths: Paths;
   readonly log: RootLog;
-  readonly journal: FileJournal;
   readonly guard: GuardClient;
   /** Of this controller; shown by its status. */
   readonly alarms: Alarms;
@@ -100,63 +82,30 @@ export const composeController = async (options: ComposeOptions): Promise<Compos
     pid: process.pid,
     startTime: startTimeOf(process.pid) ?? '',
   });
-  const provide = <T>(token: symbol, value: T) => container.register<T>(token, { useValue: value });
-  provide<Journal>(Journal, journal);
-  provide<Self>(Self, { cluster: config.cluster, node, bootId, runDir: paths.run, logDir: paths.log, platform: process.platform });
-  provide<DesiredSource>(DesiredSource, source);
-  provide<DesiredByNode>(DesiredByNode, source);
-  provide<Planner>(Planner, plan);
-  provide<GuardDoor>(GuardDoor, guardDoor(guard));
-  provide<LeasePages>(LeasePages, leasePages(paths, bootId));
-  provide<Agents>(Agents, await loadAgents(registry, source.desired()));
-  provide<HookSource>(HookSource, registry);
-  provide<CaptureStore>(
-    CaptureStore,
-    new Captures({ directory: captureDir(paths), onTrouble: (reason) => log.warn('a capture cannot be written', { reason }) }),
-  );
-  provide<Logs>(Logs, log);
-  provide<Fence>(
-    Fence,
-    noFence(),
-  );
-  provide<LinkOptions>(LinkOptions, linkOptions(config, node));
-  container.registerSingleton(Link);
-  provide<PeerReports>(PeerReports, { of: (peer) => container.resolve(Link).of(peer) });
-  provide<ApiSources>(ApiSources, {
-    journalDirectory: journalDir(paths),
-    registry,
-    explain,
-    alarms: () => alarms.all(),
-  });
-  registerScheduler(container);
-  return { container, config, registry, node, bootId, paths, log, journal, guard, alarms, journalTrouble: () => journalTrouble };
-};
-
-const guardDoor = (guard: GuardClient): GuardDoor => ({
-  view: () => guard.view(),
-  wills: (wills, loopLagMs) => void guard.sendWills(wills, loopLagMs),
-  orders: (request) => guard.orders(request),
-  fenced: (evidence) => void guard.fenced(evidence),
-});
-
-const leasePages = (paths: Paths, bootId: BootId): LeasePages => {
-  const clocks = systemPageClocks(bootId);
-  const readers = new Map<string, PageReader>();
-  return {
-    read: (group) => {
-      let reader = readers.get(group);
-      if (reader === undefined) readers.set(group, (reader = openPageReader(leasePage(paths, group), clocks, systemFiles)));
-      return reader.read();
-    },
-  };
-};
-
-const linkOptions = (config: ClusterConfig, node: NodeId): LinkOptions => {
-  const addressesOf = (id: NodeId) => config.nodes.find((one) => one.id === id)?.networks.heartbeat ?? [];
-  return {
+  const parts: ControllerParts = {
+    config,
+    node,
+    bootId,
+    platform: process.platform,
+    paths,
+    pid: process.pid,
+    clock: systemClock,
+    files: systemFiles,
+    pageClocks: systemPageClocks(bootId),
+    journal,
+    logs: log,
+    guard,
+    desired: source,
+    agents: await loadAgents(registry, source.desired()),
+    hooks: registry,
+    captures: new Captures({ directory: captureDir(paths), onTrouble: (reason) => log.warn('a capture cannot be written', { reason }) }),
     network: secureNetwork(loadKeys(config.keyFile), config.cluster, node),
-    port: config.ports.link,
-    own: addressesOf(node),
-    peers: Object.fromEntries(config.nodes.filter(({ id }) => id !== node).map(({ id }) => [id, addressesOf(id)])),
   };
+  provideController(container, parts);
+  container.register<DesiredByNode>(DesiredByNode, { useValue: source });
+  container.register<Fence>(Fence, { useValue: noFence() });
+  container.register<ApiSources>(ApiSources, {
+    useValue: { journalDirectory: journalDir(paths), registry, explain, alarms: () => alarms.all() },
+  });
+  return { container, parts, config, registry, node, paths, log, guard, alarms, journalTrouble: () => journalTrouble };
 };

@@ -142,17 +142,17 @@ test('the composition: everything can be resolved, and the guard reads the same 
   for (const service of [Loop, Link, Orders, PlanViews, Routes]) t.truthy(composed.container.resolve<object>(service as never));
   t.is(composed.node, 'a');
   t.is((await compileGuardConfig(options, paths, {})).config.cfgHash, composed.config.cfgHash);
-  await composed.journal.close();
+  await composed.parts.journal.close();
   await composed.log.close();
 });
 
 test('a broken plugin: the controller begins, and only what it should have brought is missing', async (t) => {
   const { options, directory } = configured(t);
   writeFileSync(join(directory, 'toy.ts'), 'throw new Error("broken at load");', { mode: 0o600 });
-  const { container, log, journal, registry } = await composeController(options);
+  const { container, log, parts, registry } = await composeController(options);
   t.true(registry.found.some(({ problems }) => problems.some((problem) => problem.includes('broken at load'))));
   t.truthy(container.resolve(Loop));
-  await journal.close();
+  await parts.journal.close();
   await log.close();
 });
 
