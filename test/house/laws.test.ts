@@ -22,6 +22,7 @@ const HEIGHT: Record<string, number> = {
   api: 4,
   link: 4,
   lab: 5,
+  simulation: 5,
   cli: 6,
 };
 
