@@ -81,8 +81,8 @@ export interface ClusterConfig {
     readonly api: number;
     readonly mirror: number;
   };
-  /** `socket`: the lab's watchdog, one process outside the host; `{node}` in the path is this node. The device driver has an issue of its own. */
-  readonly watchdog: { readonly driver: 'none' } | { readonly driver: 'socket'; readonly path: string };
+  /** `device`: the kernel's. `socket`: the lab's, one process outside the host; `{node}` in the path is this node. */
+  readonly watchdog: { readonly driver: 'none' } | { readonly driver: 'device' | 'socket'; readonly path: string };
   /** `table`: addresses are entries in a file instead of the OS (the lab without root); `{node}` in the path is this node. */
   readonly addresses: { readonly kind: 'system' } | { readonly kind: 'table'; readonly path: string };
   /** As written: paths and package names. */

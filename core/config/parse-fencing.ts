@@ -38,7 +38,7 @@ export const parseFencing = (raw: unknown, around: FencingSurroundings): Cluster
   if (policy === 'none' && unsafe) findings.warning(at, 'unsafe: two nodes may run the group at once');
   if (policy === 'watchdog' && watchdog === 'none')
     findings.problem(at, 'policy watchdog needs a watchdog on every node, and none is configured', {
-      hint: 'set watchdog: socket:PATH, or policy: required',
+      hint: 'set watchdog: device:/dev/watchdog, or policy: required',
     });
   if (levels !== undefined) lonely(short, findings, 'stands beside levels', 'put it into a device of a level');
   const devices = levels === undefined ? shortForm(short, around) : levels.map((level) => level.map(deviceOf));

@@ -172,7 +172,7 @@ const checkPreempt = (
   const at = [...path, 'takeover'];
   if (!watchdog)
     findings.problem(at, 'takeover preempt needs a watchdog on every node: without one a stuck holder stops at no known time', {
-      hint: 'set watchdog: socket:PATH, or takeover: lease',
+      hint: 'set watchdog: device:/dev/watchdog, or takeover: lease',
     });
   if (catalogue === undefined) return;
   for (const resource of resources) {

@@ -94,7 +94,9 @@ const parseRoot = (
     {
       heartbeatNetworks: nodes?.heartbeatNetworks ?? 2,
       preempt: groups?.some(({ takeover }) => takeover === 'preempt') ?? false,
-      watchdogGranularityMs: 0,
+      // A device counts whole seconds, and the end of the guard that has it open pets it once more.
+      watchdogGranularityMs: watchdog?.startsWith('device:') ? 1000 : 0,
+      watchdogLingers: watchdog?.startsWith('device:') ?? false,
     },
     findings,
   );
@@ -122,7 +124,7 @@ const parseRoot = (
     fencing,
     timing,
     ports,
-    watchdog: watchdog === 'none' ? { driver: 'none' } : { driver: 'socket', path: locate(watchdog.slice('socket:'.length)) },
+    watchdog: watchdogFrom(watchdog, locate),
     addresses: addresses === 'system' ? { kind: 'system' } : { kind: 'table', path: locate(addresses.slice('table:'.length)) },
     plugins,
     groups: groups.map((group) => ({
@@ -149,3 +151,8 @@ const NEEDED = {
   arbiter: 'arbiter: { use: witness, … }',
   groups: 'groups: { NAME: { resources: { … } } }',
 } as const;
+
+const watchdogFrom = (text: string, locate: (path: string) => string): ClusterConfig['watchdog'] => {
+  const [driver = '', ...rest] = text.split(':');
+  return driver === 'device' || driver === 'socket' ? { driver, path: locate(rest.join(':')) } : { driver: 'none' };
+};

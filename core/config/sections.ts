@@ -126,9 +126,9 @@ export const portsSchema = z.strictObject({
 });
 
 export const watchdogSchema = formed(
-  'What resets the host when its guard no longer runs: `none`, or `socket:PATH`, a watchdog process outside the host. `{node}` in the path is the node.',
-  /^(none|socket:.+)$/,
-  'none, or socket:PATH',
+  'What resets the host when its guard no longer runs: `none`; `device:/dev/watchdog`, a device of the kernel; or `socket:PATH`, a watchdog process outside the host. `{node}` in the path is the node.',
+  /^(none|device:\/.+|socket:.+)$/,
+  'none, device:/dev/watchdog or socket:PATH',
 );
 export const addressesSchema = formed(
   'Where floating addresses are put: `system`, or `table:PATH`, a file (the lab without root). `{node}` in the path is the node.',

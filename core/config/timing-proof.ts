@@ -10,6 +10,8 @@ export interface TimingCircumstances {
   readonly preempt: boolean;
   /** g of the configured watchdog: 0 for the lab's and softdog, 1000 for most devices. */
   readonly watchdogGranularityMs: number;
+  /** Closing it pets it, and a guard that is killed closes it. Absent = false. */
+  readonly watchdogLingers?: boolean;
 }
 
 export const PLAIN: TimingCircumstances = { heartbeatNetworks: 2, preempt: false, watchdogGranularityMs: 0 };
@@ -24,13 +26,13 @@ export const lowestSuspectAfter = (heartbeatMs: number, { preempt, heartbeatNetw
 /** What W rests on. */
 export type Deadlines = Pick<
   Timing,
-  'selfFenceMs' | 'stopBudgetMs' | 'petMaxAgeMs' | 'watchdogMs' | 'watchdogGranularityMs' | 'driftRatio' | 'marginMs'
+  'selfFenceMs' | 'stopBudgetMs' | 'petMaxAgeMs' | 'watchdogMs' | 'watchdogGranularityMs' | 'watchdogLingerMs' | 'driftRatio' | 'marginMs'
 >;
 export const clockOnlyWait = (t: Deadlines): number => exact((t.selfFenceMs + t.stopBudgetMs) * (1 + 2 * t.driftRatio) + t.marginMs);
 export const sleepingGuardWait = (t: Deadlines): number =>
-  exact((t.petMaxAgeMs + t.watchdogMs + t.watchdogGranularityMs) * (1 + 2 * t.driftRatio) + t.marginMs);
+  exact((t.petMaxAgeMs + t.watchdogMs + t.watchdogGranularityMs + (t.watchdogLingerMs ?? 0)) * (1 + 2 * t.driftRatio) + t.marginMs);
 export const manyPausesWait = (t: Deadlines): number =>
-  exact(2 * (t.watchdogMs + t.watchdogGranularityMs) * (1 + 2 * t.driftRatio) + t.marginMs);
+  exact((2 * (t.watchdogMs + t.watchdogGranularityMs) + (t.watchdogLingerMs ?? 0)) * (1 + 2 * t.driftRatio) + t.marginMs);
 
 export interface Inequality {
   readonly id: 'I1' | 'I2' | 'I3' | 'I4' | 'I5' | 'I6' | 'I7' | 'I8' | 'I9';
@@ -129,14 +131,14 @@ export const proveTiming = (
       ),
       row(
         'I4',
-        'W ≥ (P_max + WD + g)(1 + 2ρ) + ε',
+        'W ≥ (P_max + WD + g + c)(1 + 2ρ) + ε',
         t.takeoverWaitMs,
         sleepingGuardWait(t),
         'nor if its guard never runs again: the watchdog has reset it',
       ),
       row(
         'I5',
-        'W ≥ 2(WD + g)(1 + 2ρ) + ε',
+        'W ≥ (2(WD + g) + c)(1 + 2ρ) + ε',
         t.takeoverWaitMs,
         manyPausesWait(t),
         'nor with any number of pauses of its guard (strict)',

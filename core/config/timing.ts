@@ -25,7 +25,7 @@ export {
 export const TIMING_PROFILES = ['lan', 'fast', 'standard'] as const;
 export type TimingProfile = (typeof TIMING_PROFILES)[number];
 
-type Value = Exclude<keyof Timing, 'profile' | 'strict'>;
+type Value = Exclude<keyof Timing, 'profile' | 'strict' | 'watchdogLingerMs'>;
 
 /** What the file says: a profile, its strict column or not, and single values. */
 export interface TimingChoice {
@@ -34,7 +34,7 @@ export interface TimingChoice {
   readonly values: Partial<Readonly<Record<Value, number>>>;
 }
 
-interface Profile extends Omit<Timing, 'profile' | 'strict' | 'watchdogGranularityMs' | 'takeoverWaitMs'> {
+interface Profile extends Omit<Timing, 'profile' | 'strict' | 'watchdogGranularityMs' | 'watchdogLingerMs' | 'takeoverWaitMs'> {
   /** W of the table, for g = 0 and nothing changed: lease, strict. */
   readonly wait: readonly [number, number];
 }
@@ -108,16 +108,19 @@ export const resolveTiming = ({ profile, strict, values }: TimingChoice, circums
   const stopBudgetMs = pick('stopBudgetMs', base.stopBudgetMs);
   const selfFenceMs = pick('selfFenceMs', Math.max(base.selfFenceMs, renewMs + 3 * attemptMs, stopBudgetMs + attemptMs));
   const watchdogGranularityMs = pick('watchdogGranularityMs', circumstances.watchdogGranularityMs);
+  const watchdogMs = pick('watchdogMs', wholeSeconds(selfFenceMs + stopBudgetMs + watchdogGranularityMs));
+  const lingers = circumstances.watchdogLingers === true;
   const deadline: Deadlines = {
     selfFenceMs,
     stopBudgetMs,
     watchdogGranularityMs,
-    watchdogMs: pick('watchdogMs', wholeSeconds(selfFenceMs + stopBudgetMs + watchdogGranularityMs)),
+    watchdogMs,
+    ...(lingers && { watchdogLingerMs: watchdogMs }),
     petMaxAgeMs: pick('petMaxAgeMs', renewMs + (base.petMaxAgeMs - base.renewMs)),
     driftRatio: pick('driftRatio', base.driftRatio),
     marginMs: pick('marginMs', base.marginMs),
   };
-  const asInTable = watchdogGranularityMs === 0 && WAIT_RESTS_ON.every((name) => deadline[name] === base[name]);
+  const asInTable = watchdogGranularityMs === 0 && !lingers && WAIT_RESTS_ON.every((name) => deadline[name] === base[name]);
   const lowestWait = Math.max(clockOnlyWait(deadline), sleepingGuardWait(deadline), strict ? manyPausesWait(deadline) : 0);
   return {
     profile: `${profile}${strict ? ' strict' : ''}${Object.keys(values).length > 0 ? '+' : ''}`,

@@ -1,17 +1,12 @@
 // The guard's life: put together by hand, without container, logger library or schema, so that after a crash it is back
 // within a fraction of its deadline. Ending it stops nothing: the next guard takes up what this one held.
 import { mkdirSync } from 'node:fs';
-import { atNode } from '../config/identity.js';
-import type { ClusterConfig } from '../config/cluster-config.js';
 import { quickHardStop, scriptHardStop } from '../guard/hard-stop.js';
 import { type GuardHandle, runGuard } from '../guard/run-guard.js';
-import { noWatchdog, type Watchdog } from '../guard/watchdog.js';
-import { socketWatchdog } from '../guard/watchdog-socket.js';
 import { FileJournal } from '../journal/file-journal.js';
 import { stderrLog } from '../log/stderr-log.js';
 import { createHeartbeats } from '../membership/heartbeats.js';
 import { systemSockets } from '../membership/transport.js';
-import type { NodeId } from '../model/ids.js';
 import { openArbiter } from '../plugin/open-arbiter.js';
 import { bootOffsetMs, readBootId } from '../system/boot.js';
 import { systemClock } from '../system/clock.js';
@@ -26,6 +21,7 @@ import { loadGuardConfig } from './guard-config.js';
 import { type DaemonOptions, levelOf, nodeOf, pathsOf } from './options.js';
 import { resetHost } from './reset-host.js';
 import { notifyReady } from './sd-notify.js';
+import { tellWatchdogReset, watchdogOf } from './watchdog-of.js';
 
 export interface RunningGuard {
   readonly handle: GuardHandle;
@@ -57,6 +53,7 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
     clock: systemClock,
     onTrouble: (reason) => reason !== null && log.error('the journal cannot be written', { reason }),
   });
+  const { watchdog, door } = watchdogOf(config, node, { clock: systemClock, exec });
   const { cluster, ports } = config;
   const arbiter = await openArbiter(config.arbiter.use, arbiterOptions, { cluster, node, key: keys.current.bytes, ports, log });
   const handle = await runGuard({
@@ -72,7 +69,7 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
     files: systemFiles,
     sockets: systemLocalSockets,
     heartbeats: createHeartbeats({ config, node, bootId, keys, clock: systemClock, random: systemRandom, sockets: systemSockets }),
-    watchdog: watchdogOf(config, node),
+    watchdog,
     hardStop: quickHardStop(scriptHardStop(exec, paths.run), paths.run),
     endProcess: ({ pid, startTime }) => endProcess(pid, startTime),
     resetHost: resetHost(log, env),
@@ -83,6 +80,7 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
     because: 'the guard began',
     data: { pid: process.pid, sinceProcessStartMs: Math.round(performance.now()) },
   });
+  tellWatchdogReset(door, paths.run, bootId, journal);
   log.info('guard ready', { node, cluster: config.cluster, afterMs: Math.round(performance.now()) });
   await notifyReady(exec, log, env);
   const stop = async (): Promise<void> => {
@@ -92,11 +90,6 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
   };
   return { handle, stop };
 };
-
-const watchdogOf = ({ watchdog, timing }: ClusterConfig, node: NodeId): Watchdog =>
-  watchdog.driver === 'none'
-    ? noWatchdog
-    : socketWatchdog({ path: atNode(watchdog.path, node), clock: systemClock, timeoutMs: timing.petMaxAgeMs });
 
 /** Only the very process that said hello, and no other that got its number. */
 const endProcess = (pid: number, startTime: string): boolean => {

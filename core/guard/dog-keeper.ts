@@ -51,7 +51,7 @@ export class DogKeeper {
   consider(): void {
     const { clock, needed, mayPet, petEveryMs, watchdog } = this.#options;
     if (!watchdog.present || this.#busy !== null || this.#resetWanted || !mayPet()) return;
-    if (!needed()) {
+    if (!needed() && !this.#lasts()) {
       if (this.#armed !== false) void this.#run('disarm', () => this.#disarm());
     } else if (this.#armed !== true) void this.#run('arm', () => this.#arm());
     else if (clock.nowMs() - this.#pettedMs >= petEveryMs) void this.#run('pet', () => this.#pet());
@@ -64,6 +64,17 @@ export class DogKeeper {
 
   close(): void {
     this.#options.watchdog.close();
+  }
+
+  /** One that cannot be stopped is petted also while no group needs it. */
+  #lasts(): boolean {
+    if (this.#armed === false) return false;
+    try {
+      return this.#options.watchdog.lasts === true;
+    } catch {
+      // It cannot be asked: disarming it is tried, and says why.
+      return false;
+    }
   }
 
   async #arm(): Promise<void> {

@@ -2,10 +2,12 @@
 // guard decides when it may be petted (dog-keeper.ts); a driver only speaks to the device, and verifies what it did.
 
 export interface Watchdog {
-  /** Shown to people: `none`, `socket`. */
+  /** Shown to people: `none`, `socket`, `device`. */
   readonly driver: string;
   /** Whether there is one at all. Without it arm, pet and disarm are never called. */
   readonly present: boolean;
+  /** It runs and cannot be disarmed (nowayout): it has to be petted until the host goes down. Absent = false. May throw. */
+  readonly lasts?: boolean;
   /** Resolves when it is armed with exactly this timeout. Rejects when that cannot be verified. Idempotent. */
   arm(timeoutMs: number): Promise<void>;
   /** Pets it and verifies that it was petted; resolves with the age of the pet before, milliseconds. */

@@ -24,6 +24,8 @@ export interface Timing {
   readonly watchdogMs: number;
   /** g: granularity of the watchdog device; 0 for softdog and the lab's, 1000 for most hardware. */
   readonly watchdogGranularityMs: number;
+  /** c: so much later it bites when the guard's end itself pets it: WD for a device of the kernel. Absent = 0. */
+  readonly watchdogLingerMs?: number;
   /** P_max: the oldest renew at which the watchdog may be petted. */
   readonly petMaxAgeMs: number;
   /** Q: the observer reads the record each so often. */

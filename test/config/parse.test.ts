@@ -46,6 +46,10 @@ test('the good file: no problem, no warning, defaults filled in, paths beside th
   t.is(config.keyFile, '/etc/understudy/cluster.key');
   t.deepEqual(config.watchdog, { driver: 'socket', path: '/run/dog/{node}.sock' });
   t.is(atNode('/run/dog/{node}.sock', 'a'), '/run/dog/a.sock');
+  const device = configOf(good.replace(/watchdog: .*\n/, 'watchdog: device:/dev/watchdog1\n'));
+  t.deepEqual(device.watchdog, { driver: 'device', path: '/dev/watchdog1' });
+  t.is(device.timing.watchdogGranularityMs, 1000);
+  t.is(device.timing.watchdogLingerMs, device.timing.watchdogMs);
   t.deepEqual(config.ports, { heartbeat: 4470, link: 4471, witness: 4472, api: 4473, mirror: 4480 });
   t.deepEqual(config.fencing, {
     policy: 'watchdog',

@@ -48,6 +48,22 @@ for (const [profile, strict, granularity, watchdogMs, takeoverWaitMs] of table) 
   });
 }
 
+test('a device of the kernel: the guard’s end pets it once more, and W outwaits that too', (t) => {
+  const device = { ...dog(1000), watchdogLingers: true };
+  const waits = (['lan', 'fast', 'standard'] as const).map((profile) => {
+    const timing = resolveTiming(choice(profile), device);
+    t.deepEqual(failedInequalities(proveTiming(timing)), []);
+    return [timing.watchdogMs, timing.watchdogLingerMs, timing.takeoverWaitMs];
+  });
+  t.deepEqual(waits, [
+    [3000, 3000, 8000],
+    [7000, 7000, 17_000],
+    [12_000, 12_000, 29_000],
+  ]);
+  const unsafe = resolveTiming(choice('standard', { takeoverWaitMs: 16_000 }), device);
+  t.regex(failedInequalities(proveTiming(unsafe)).join('\n'), /^I4: W ≥ \(P_max \+ WD \+ g \+ c\)/);
+});
+
 test('the worst cases of lan, term by term', (t) => {
   const proof = proveTiming(timingProfile('lan'));
   t.is(proof.takeoverWorstMs, 3630);

@@ -336,7 +336,7 @@ test('the guard loads little: no schema, logger, container or plugin behind run-
       else outside.add(specifier);
     }
   };
-  for (const entry of ['run-guard', 'watchdog-socket', 'hard-stop', 'client']) walk(`core/guard/${entry}.ts`);
+  for (const entry of ['run-guard', 'watchdog-socket', 'watchdog-device', 'hard-stop', 'client']) walk(`core/guard/${entry}.ts`);
   t.deepEqual(
     [...outside].filter((specifier) => !specifier.startsWith('node:')),
     [],
