@@ -198,7 +198,8 @@ test('not verified within S: the host is reset; the tombstone stays', async (t) 
   list('db', 'mount /proc-never', 'nonsense line');
   hold('db', 50);
   leash({ 'stop-budget-ms': '400' });
-  await until('reset', () => existsSync(join(run, 'reset')));
+  // The shell makes the file before it writes the word.
+  await until('reset', () => existsSync(join(run, 'reset')) && readFileSync(join(run, 'reset'), 'utf8') !== '');
   t.is(readFileSync(join(run, 'reset'), 'utf8'), 'reset\n');
   t.true(existsSync(path('db.dead.7')));
   t.false(existsSync(path('db.stopped.7')));
