@@ -95,11 +95,14 @@ const checkConfirmed = (
   if (observed.nodes[node]?.state === 'member')
     throw refuse('its heartbeats are heard', `To move its groups away in order: understudy standby ${node}`);
   const held = desired.groups.flatMap((group) => {
-    const lease = observed.groups[group.id]!.lease;
-    const bootId = lease.holderBootId ?? null;
-    return lease.holder === node && bootId !== null ? [{ group, fenced: { group: group.id, node, bootId, forEpoch: lease.epoch } }] : [];
+    const { holder, holderBootId, epoch, fencing = [] } = observed.groups[group.id]!.lease;
+    const waited = fencing.find((earlier) => earlier.node === node && earlier.proof === null);
+    const named = holder === node && holderBootId != null ? { bootId: holderBootId, epoch } : waited;
+    return named === undefined
+      ? []
+      : [{ group, fenced: { group: group.id, node, bootId: named.bootId, forEpoch: named.epoch } }];
   });
-  const already = held.length > 0 ? null : `${node} holds no group as far as the lease records say: nothing waits for it`;
+  const already = held.length > 0 ? null : `${node} holds no group as far as the lease records say, and none waits for its end`;
   return { node, groups: held.map(({ group }) => group), requests: [], fenced: held.map(({ fenced }) => fenced), already };
 };
 

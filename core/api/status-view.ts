@@ -60,7 +60,8 @@ export const statusFromGuard = (cluster: string, view: GuardView): StatusView =>
 /** Who runs the group, as far as this node knows. */
 export const activeOf = (lease: LeaseView, self: NodeId): NodeId | null => {
   if (lease.phase === 'held' || lease.phase === 'releasing' || lease.phase === 'fencing-self') return self;
-  return lease.record === 'held' || lease.record === 'fencing' ? lease.holder : null;
+  // Whoever waits for a proof runs nothing.
+  return lease.record === 'held' ? lease.holder : null;
 };
 
 const nodeView = (id: NodeId, view: GuardView | null, self: NodeId): NodeView => {

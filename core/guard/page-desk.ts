@@ -62,6 +62,13 @@ export class PageDesk {
     return this.#files.exists(hardStopList(this.#paths, group));
   }
 
+  /** The phase that was kept last, if it is of this boot; null when there is none, or none that can be understood. */
+  leftPhase(group: GroupId): { readonly epoch: Epoch; readonly phase: LeasePhase } | null {
+    const bytes = this.#files.read(phaseFile(this.#paths, group));
+    const [, bootId, epoch, phase] = /^\{"bootId":"([^"]*)","epoch":(\d+),"phase":"([a-z-]+)"\}\n$/.exec(bytes?.toString('latin1') ?? '') ?? [];
+    return bootId === this.#bootId && epoch !== undefined ? { epoch: Number(epoch), phase: phase as LeasePhase } : null;
+  }
+
   writePhase(group: GroupId, epoch: Epoch, phase: LeasePhase): void {
     const text = `${JSON.stringify({ bootId: this.#bootId, epoch, phase })}\n`;
     this.#files.replaceSync(phaseFile(this.#paths, group), text, { fsync: false });

@@ -240,6 +240,7 @@ class Guard implements GuardHandle {
       timing: this.#o.config.timing,
       nowMs: this.#leaseClock.nowMs(),
       offsetMs: -sleptMs,
+      phase: this.#pages.leftPhase(group),
       leashFired: page !== null && this.#pages.leashFired(group, page.epoch) !== 'no',
     };
   }
@@ -291,7 +292,7 @@ class Guard implements GuardHandle {
     }
     if (verdict.kind !== 'give-up') return;
     for (const { policy, phase } of this.#owner.states)
-      if (phase === 'held') this.#owner.dispatch(policy.group, { kind: 'give-up', because: verdict.because });
+      if (phase === 'held' || phase === 'fencing') this.#owner.dispatch(policy.group, { kind: 'give-up', because: verdict.because });
   }
 
   #tell(event: NewEvent): void {

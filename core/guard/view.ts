@@ -61,7 +61,17 @@ export const viewKey = ({ peers, arbiter, leases, groupOrders, nodeOrders, watch
   JSON.stringify([
     peers.map(({ node, state, bootId, links, cfgHash, groups }) => [node, state, bootId, links.map((link) => link.state), cfgHash, groups]),
     arbiter.state,
-    leases.map(({ group, phase, epoch, holder, record, inSync, successor }) => [group, phase, epoch, holder, record, inSync, successor]),
+    leases.map(({ group, phase, epoch, holder, record, inSync, successor, fencing, unproven }) => [
+      group,
+      phase,
+      epoch,
+      holder,
+      record,
+      inSync,
+      successor,
+      fencing,
+      unproven,
+    ]),
     groupOrders,
     nodeOrders,
     watchdog,

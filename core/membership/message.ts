@@ -10,7 +10,7 @@ export interface MessagePart {
   readonly parts: number;
 }
 
-const PHASES: readonly LeasePhase[] = ['idle', 'observe', 'acquiring', 'held', 'releasing', 'fencing-self'];
+const PHASES: readonly LeasePhase[] = ['idle', 'observe', 'acquiring', 'held', 'releasing', 'fencing-self', 'fencing'];
 const MAX_PARTS = 64;
 const MAX_NAME = 128;
 

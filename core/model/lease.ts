@@ -2,24 +2,41 @@
 // the machine that decides is core/ownership, the record in the store is core/ownership/record.
 import type { BootId, Epoch, GroupId, NetworkId, NodeId } from './ids.js';
 
-/** The guard's own state for one group (SAFETY a.6). */
-export type LeasePhase = 'idle' | 'observe' | 'acquiring' | 'held' | 'releasing' | 'fencing-self';
+/**
+ * The guard's own state for one group (SAFETY a.6). `fencing`: it has won the epoch and waits for proof that an earlier holder
+ * is down; nothing may start (SAFETY a.7).
+ */
+export type LeasePhase = 'idle' | 'observe' | 'acquiring' | 'fencing' | 'held' | 'releasing' | 'fencing-self';
 
 /** What the lease record last said, in words. `unread` = not read since this guard started. */
 export type RecordState = 'held' | 'held-unknown' | 'released' | 'fencing' | 'absent' | 'unread';
+
+/** A holder of an earlier epoch, and what is known of its end. */
+export interface EarlierHolderView {
+  readonly node: NodeId;
+  /** The boot that held; who says that the node is off means this boot. */
+  readonly bootId: BootId;
+  readonly epoch: Epoch;
+  /** Why it is proven down; null while it is not. */
+  readonly proof: string | null;
+}
 
 /** One group's ownership as this node's guard knows it. An observed fact: it may be old, never invented. */
 export interface LeaseView {
   readonly group: GroupId;
   readonly phase: LeasePhase;
-  /** While `held`, `releasing` or `fencing-self`: the epoch this node won. Otherwise the epoch of the record last read. */
+  /** While `fencing`, `held`, `releasing` or `fencing-self`: the epoch this node won. Otherwise the epoch of the record last read. */
   readonly epoch: Epoch;
   /** Who the record last read names; null when absent, unread or released. */
   readonly holder: NodeId | null;
   /** The boot under which it wrote that; whoever says that the holder is off means this boot. Absent = not known. */
   readonly holderBootId?: BootId | null;
   readonly record: RecordState;
-  /** Until this node must self-fence; 0 unless `held` or `releasing`. */
+  /** Earlier holders that must be proven down before whoever holds the record may start anything. Absent = none. */
+  readonly fencing?: readonly EarlierHolderView[];
+  /** Held: the earlier holder that only W, or its silence, speaks for, once it may be fenced in the background. Absent = none. */
+  readonly unproven?: EarlierHolderView | null;
+  /** Until this node must self-fence; 0 unless `fencing`, `held` or `releasing`. */
   readonly remainingMs: number;
   /** Since the record was last read or confirmed by an own CAS; null when never. */
   readonly recordAgeMs: number | null;

@@ -1,6 +1,7 @@
 // What a guard that starts does about what the last one left on this host (SAFETY a.6, guard crash). An epoch is taken up
 // again only if its page is of this boot, says HELD, has time left beyond the margin, and no leash has fired for it.
 import type { BootId, Epoch } from '../model/ids.js';
+import type { LeasePhase } from '../model/lease.js';
 import type { Timing } from '../model/timing.js';
 import type { LeasePage } from './page.js';
 import { marginMs } from './timing.js';
@@ -8,7 +9,7 @@ import { marginMs } from './timing.js';
 export type Leftover =
   /** Nothing of the group runs here. `stoppedEpoch`: an epoch of this boot that is known to be dead and stopped, else 0. */
   | { readonly kind: 'nothing'; readonly stoppedEpoch: Epoch }
-  | { readonly kind: 'adopt'; readonly epoch: Epoch; readonly deadlineMs: number; readonly nonce: string }
+  | { readonly kind: 'adopt'; readonly phase: 'held' | 'fencing'; readonly epoch: Epoch; readonly deadlineMs: number; readonly nonce: string }
   /** `deadlineMs`: the page's, null where there is none. */
   | { readonly kind: 'fence'; readonly epoch: Epoch; readonly deadlineMs: number | null; readonly because: string };
 
@@ -16,6 +17,8 @@ export interface Remains {
   /** The lease page with a good checksum, else null. */
   readonly page: LeasePage | null;
   readonly bootId: BootId;
+  /** The phase that was kept beside the page, of the same boot; null when there is none. */
+  readonly phase: { readonly epoch: Epoch; readonly phase: LeasePhase } | null;
   /** The leash has fired for the page's epoch. */
   readonly leashFired: boolean;
   /** The hard-stop list was verified empty just now. Only looked at where nothing is to be adopted. */
@@ -28,12 +31,20 @@ export interface Remains {
 }
 
 /** Whether the page alone allows to take the epoch up again; then nothing needs to be verified before. */
-export const adoptable = ({ page, bootId, leashFired, nowMs, offsetMs, timing }: Omit<Remains, 'verifiedEmpty'>): boolean =>
-  page !== null &&
-  page.bootId === bootId &&
-  page.state === 'HELD' &&
-  !leashFired &&
-  nowMs < pageDeadlineMs(page, offsetMs) - marginMs(timing);
+export const adoptable = (remains: Omit<Remains, 'verifiedEmpty'>): boolean => {
+  const { page, bootId, leashFired, nowMs, offsetMs, timing } = remains;
+  return (
+    page !== null &&
+    page.bootId === bootId &&
+    (page.state === 'HELD' || waiting(remains)) &&
+    !leashFired &&
+    nowMs < pageDeadlineMs(page, offsetMs) - marginMs(timing)
+  );
+};
+
+/** The last guard waited for a proof: its page forbade every start, and so nothing of this epoch ever ran. */
+const waiting = ({ page, phase }: Pick<Remains, 'page' | 'phase'>): boolean =>
+  page?.state === 'STOPPING' && phase?.phase === 'fencing' && phase.epoch === page.epoch;
 
 export const leftoverOf = (remains: Remains): Leftover => {
   const { page, bootId, leashFired, verifiedEmpty, offsetMs } = remains;
@@ -42,7 +53,10 @@ export const leftoverOf = (remains: Remains): Leftover => {
       ? { kind: 'nothing', stoppedEpoch: 0 }
       : { kind: 'fence', epoch: 0, deadlineMs: null, because: 'something of the group runs here without a lease' };
   }
-  if (adoptable(remains)) return { kind: 'adopt', epoch: page.epoch, deadlineMs: pageDeadlineMs(page, offsetMs), nonce: page.nonce };
+  if (adoptable(remains)) {
+    const phase = page.state === 'HELD' ? 'held' : 'fencing';
+    return { kind: 'adopt', phase, epoch: page.epoch, deadlineMs: pageDeadlineMs(page, offsetMs), nonce: page.nonce };
+  }
   const ended = page.state === 'RELEASED' || page.state === 'DEAD';
   if (ended && verifiedEmpty) return { kind: 'nothing', stoppedEpoch: page.epoch };
   const why = ended

@@ -2,11 +2,12 @@
 // Invariants: a CAS is on exactly the version that was observed; a late answer is discarded; the lease counts from before
 // the first send.
 import type { LeasePhase } from '../model/lease.js';
+import { beginToWait } from './awaiting.js';
 import type { Found } from './events.js';
 import { fenceSelf } from './fencing.js';
 import type { LeaseRecord, RecordMember } from './record.js';
 import type { Attempt } from './state.js';
-import { type Licence, licenceFor, obstacleFor, ownAndGone, sameConfig } from './takeover.js';
+import { type Licence, licenceFor, obstacleFor, owed, ownAndGone, sameConfig } from './takeover.js';
 import { marginMs, nextOnGrid, retryMs } from './timing.js';
 import { type Turn, alarm, enter, journal, learn, raiseMaxEpoch, sendCas, sendRead, writePage } from './turn.js';
 
@@ -101,17 +102,19 @@ const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: str
   const { timing } = policy;
   const own = (members: readonly RecordMember[]) =>
     members.map((member) => (member.id === policy.self ? { id: policy.self, bootId: policy.bootId } : member));
+  const fencing = owed(s, record, licence.evidence);
   // One attempt an edge: whatever comes of it, the suspicion is used up. A read under way is older than what follows.
   s.suspicion = null;
   s.reading = null;
-  sendCas(turn, 'acquire', version, licence.because, (nonce) => ({
+  const attempt = sendCas(turn, 'acquire', version, licence.because, (nonce) => ({
     v: 1,
     epoch: record.epoch + 1,
     holder: policy.self,
     bootId: policy.bootId,
     nonce,
     seq: record.seq + 1,
-    state: 'HELD',
+    state: fencing.length > 0 ? 'FENCING' : 'HELD',
+    fencing,
     ttlW: timing.takeoverWaitMs,
     d: timing.selfFenceMs,
     members: own(record.members),
@@ -122,12 +125,16 @@ const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: str
     prevHolder: record.holder ?? record.prevHolder,
     cfgHash: policy.cfgHash,
   }));
+  const { holder, bootId, epoch } = record;
+  const onlyW = licence.evidence === 'waited' || licence.evidence === 'preempt';
+  if (onlyW && fencing.length === 0 && record.state === 'HELD' && holder !== null && holder !== policy.self && policy.fencing !== 'none')
+    s.writing = { ...attempt, unproven: { holder: { node: holder, bootId, epoch }, preempted: licence.evidence === 'preempt' } };
   enter(turn, 'acquiring', licence.because);
   journal(
     turn,
     'lease.acquiring',
     licence.because,
-    { evidence: licence.evidence, from: record.holder ?? record.prevHolder },
+    { evidence: licence.evidence, from: record.holder ?? record.prevHolder, ...(fencing.length > 0 ? { waitsFor: fencing } : {}) },
     record.epoch + 1,
   );
 };
@@ -147,6 +154,7 @@ const create = (turn: Turn): boolean => {
     nonce,
     seq: 1,
     state: 'HELD-UNKNOWN',
+    fencing: [],
     ttlW: policy.timing.takeoverWaitMs,
     d: policy.timing.selfFenceMs,
     members,
@@ -186,6 +194,7 @@ const won = (turn: Turn, attempt: Attempt, version: string): void => {
     nonce: record.nonce,
     inSync: record.inSync,
     attempts: [{ nonce: record.nonce, sentMs }],
+    unproven: unprovenOf(turn, attempt),
     slow: false,
   };
   s.release = null;
@@ -195,11 +204,22 @@ const won = (turn: Turn, attempt: Attempt, version: string): void => {
   s.alarms = [];
   // Armed while the acquisition was under way; without it nothing may start, and the epoch is given up unused.
   if (policy.watchdog && !s.dogArmed) return fenceSelf(turn, 'the watchdog could not be armed');
+  if (record.state === 'FENCING') {
+    beginToWait(turn, record, attempt.because);
+    return raiseMaxEpoch(turn, record.epoch);
+  }
   enter(turn, 'held', attempt.because);
   writePage(turn, 'HELD');
   turn.effects.push({ kind: 'persist-phase', epoch: record.epoch, phase: 'held' });
   journal(turn, 'lease.held', attempt.because, { from: record.prevHolder, tookMs: s.nowMs - sentMs });
   raiseMaxEpoch(turn, record.epoch);
+};
+
+/** A holder for which only W spoke is fenced at once; one whose lease was taken before that, when it must have stopped by itself. */
+const unprovenOf = ({ s }: Turn, { unproven, sentMs }: Attempt): NonNullable<Turn['s']['tenure']>['unproven'] => {
+  if (unproven === undefined) return null;
+  const { selfFenceMs, stopBudgetMs } = s.policy.timing;
+  return { ...unproven.holder, dueMs: unproven.preempted ? sentMs + selfFenceMs + stopBudgetMs : s.nowMs };
 };
 
 const usableUntilMs = (turn: Turn, { sentMs }: Attempt): number =>

@@ -1,6 +1,7 @@
 // The node with the lease: it renews, gives back in good order, or fences itself (SAFETY a.6, HELD and RELEASING).
 // Invariants: the deadline counts from before the send of a renewal that succeeded; once RELEASED may have been written
 // there is no way back; whatever else happens, at the deadline it is over.
+import { hasNews, onward, waited } from './awaiting.js';
 import type { Found } from './events.js';
 import { releasedRecord } from './candidate.js';
 import { fenceSelf } from './fencing.js';
@@ -26,7 +27,7 @@ export const hold = (turn: Turn): void => {
   const { tenure } = s;
   const { timing } = s.policy;
   if (tenure === null) return;
-  if (s.phase === 'held') considerRelease(turn);
+  if (s.phase === 'held' || s.phase === 'fencing') considerRelease(turn);
   if (!tenure.slow && s.nowMs >= tenure.renewedMs + timing.softMs) {
     s.tenure = { ...tenure, slow: true };
     journal(turn, 'lease.renew-slow', `no renewal succeeded for ${timing.softMs} ms`, { remainingMs: tenure.deadlineMs - s.nowMs });
@@ -38,7 +39,8 @@ export const hold = (turn: Turn): void => {
   }
   if (s.writing === null) {
     if (s.release?.verified === true) return release(turn, tenure.current);
-    if (s.release?.sent !== true && s.nowMs >= renewAtMs(turn)) renew(turn, tenure.current);
+    const newsMs = hasNews(turn, tenure.current.record) ? tenure.notBeforeMs : Number.POSITIVE_INFINITY;
+    if (s.release?.sent !== true && s.nowMs >= Math.min(renewAtMs(turn), newsMs)) renew(turn, tenure.current);
   }
   // The orders are read with the lease's own period; the answer never delays a renewal.
   if (s.reading === null && (s.readWanted || s.nowMs >= nextOnGrid(s.lastReadMs, timing.pollMs))) sendRead(turn);
@@ -70,7 +72,8 @@ export const renewed = (turn: Turn, record: LeaseRecord, version: string): void 
     slow: false,
   };
   s.confirmedMs = s.nowMs;
-  writePage(turn, s.phase === 'held' ? 'HELD' : 'STOPPING');
+  if (s.phase !== 'fencing') writePage(turn, s.phase === 'held' ? 'HELD' : 'STOPPING');
+  else if (waited(turn, record, tenure.current?.record ?? null, sentMs)) renewNow(turn);
 };
 
 /** A renewal or a release met another state of the record. */
@@ -80,7 +83,11 @@ export const contested = (turn: Turn, found: Found, attempt: Attempt | null): vo
   if (tenure === null) return;
   const record = found.kind === 'record' ? found.record : null;
   const ofThisEpoch = record !== null && record.epoch === tenure.epoch && record.bootId === policy.bootId;
-  if (found.kind === 'record' && ofThisEpoch && record.state === 'HELD' && record.holder === policy.self) {
+  const begun = record?.state === 'HELD' || (record?.state === 'FENCING' && s.phase !== 'held');
+  // The page did not say HELD yet: whether anything was started cannot be told, so the epoch ends here.
+  if (ofThisEpoch && record.state === 'HELD' && s.phase === 'fencing' && tenure.current === null)
+    return fenceSelf(turn, `the last guard ended while epoch ${tenure.epoch} was about to begin`);
+  if (found.kind === 'record' && ofThisEpoch && begun && record.holder === policy.self) {
     // Nobody else writes this epoch: an own write landed late, and the next one is on top of it.
     renewed(turn, record, found.version);
     return renewNow(turn);
@@ -113,10 +120,11 @@ export const stopVerified = (turn: Turn, verified: boolean, because: string): vo
     s.release = { ...s.release, verified: true };
     return;
   }
+  const { from } = s.release;
   s.release = null;
   s.releaseNotBeforeMs = s.nowMs + RELEASE_RETRY_MS;
-  enter(turn, 'held', `not released: ${because}`);
-  writePage(turn, 'HELD');
+  enter(turn, from, `not released: ${because}`);
+  if (from === 'held') writePage(turn, 'HELD');
   journal(turn, 'lease.release-refused', `the stop could not be verified: ${because}`);
 };
 
@@ -143,7 +151,7 @@ const considerRelease = (turn: Turn): void => {
   const { will, tenure } = s;
   if (tenure === null || will === null || will.will.want !== 'release') return;
   if (s.nowMs - will.atMs > WILL_MAX_AGE_MS || s.nowMs < s.releaseNotBeforeMs) return;
-  s.release = { verified: false, sent: false, successor: will.will.successor };
+  s.release = { from: s.phase === 'fencing' ? 'fencing' : 'held', verified: false, sent: false, successor: will.will.successor };
   enter(turn, 'releasing', will.will.because);
   // Before the check: nothing may start behind its back.
   writePage(turn, 'STOPPING');
@@ -166,6 +174,7 @@ const renew = (turn: Turn, { version, record }: NonNullable<Tenure['current']>):
     ...record,
     nonce,
     seq: record.seq + 1,
+    ...onward(turn, record),
     ttlW: policy.timing.takeoverWaitMs,
     d: policy.timing.selfFenceMs,
     members: membersNow(turn, record.members),

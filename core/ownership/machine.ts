@@ -47,7 +47,7 @@ export const nextWakeMs = (state: OwnershipState): number => {
 
 /** Whether this group allows the node's watchdog to be petted (SAFETY a.6): nothing runs here, or the lease is fresh. */
 export const mayPet = (state: OwnershipState, nowMs: number): boolean => {
-  if (isCandidate(state.phase)) return true;
+  if (isCandidate(state.phase) || state.phase === 'fencing') return true;
   if (state.phase === 'fencing-self' || state.tenure === null) return false;
   return nowMs - state.tenure.renewedMs <= state.policy.timing.petMaxAgeMs;
 };
@@ -133,14 +133,15 @@ const start = (turn: Turn, { leftover }: Extract<OwnershipEvent, { kind: 'start'
     nonce: leftover.kind === 'adopt' ? leftover.nonce : s.policy.instance,
     inSync: s.policy.members.map((id) => ({ id, bootId: '' })),
     attempts: [],
+    unproven: null,
     slow: false,
   };
-  s.phase = 'held';
+  s.phase = leftover.kind === 'adopt' ? leftover.phase : 'held';
   if (leftover.kind === 'fence') return fenceSelf(turn, leftover.because);
   // Looked at again: time may have passed since the page was read.
   if (s.nowMs >= deadlineMs - marginMs(timing))
     return fenceSelf(turn, `the lease of epoch ${leftover.epoch} runs out too soon to be taken up again`);
-  enter(turn, 'held', `epoch ${leftover.epoch} is taken up again by a new guard`);
+  enter(turn, leftover.phase, `epoch ${leftover.epoch} is taken up again by a new guard`);
   journal(turn, 'lease.adopted', s.because, { remainingMs: deadlineMs - s.nowMs });
 };
 

@@ -4,12 +4,13 @@ import type { NodeId } from '../model/ids.js';
 import { fenceSelf } from './fencing.js';
 import type { OwnershipEvent } from './events.js';
 import { renewNow } from './holder.js';
-import type { LeaseRecord } from './record.js';
+import type { EarlierHolder, LeaseRecord } from './record.js';
 import type { PeerFacts } from './state.js';
 import { preemptible } from './takeover.js';
 import { type Turn, journal, sendRead } from './turn.js';
 
 const RETIRED_KEPT = 8;
+const FENCED_KEPT = 8;
 
 type Of<Kind extends OwnershipEvent['kind']> = Extract<OwnershipEvent, { readonly kind: Kind }>;
 
@@ -101,15 +102,23 @@ export const weigh = (turn: Turn, record: LeaseRecord | null, sentMs: number): v
   };
 };
 
-/** Evidence counts for the holder that is observed, in that boot and epoch, and for nobody else. */
+/** Evidence counts for a holder that is waited for, in that boot and epoch, and for nobody else. */
 export const fenced = (turn: Turn, { node, bootId, forEpoch, evidence }: Of<'fenced'>): void => {
   const { s } = turn;
-  const record = s.known.kind === 'record' ? s.known.record : null;
-  if (record === null || record.holder !== node || record.bootId !== bootId || record.epoch !== forEpoch) {
+  const record = s.tenure?.current?.record ?? (s.known.kind === 'record' ? s.known.record : null);
+  const { tenure } = s;
+  const named: readonly EarlierHolder[] = [
+    ...(record === null ? [] : record.fencing),
+    ...(record === null || record.holder === null ? [] : [{ node: record.holder, bootId: record.bootId, epoch: record.epoch }]),
+    ...(tenure === null || tenure.unproven === null ? [] : [tenure.unproven]),
+  ];
+  const fits = named.some((one) => one.node === node && one.bootId === bootId && one.epoch === forEpoch);
+  if (!fits || node === s.policy.self) {
     journal(turn, 'lease.fence-ignored', `a fence of ${node} for epoch ${forEpoch} does not fit the lease record`);
     return;
   }
-  s.fenced = { node, bootId, epoch: forEpoch, evidence, atMs: s.nowMs };
+  const others = s.fenced.filter((one) => one.node !== node || one.bootId !== bootId || one.epoch !== forEpoch);
+  s.fenced = [...others, { node, bootId, epoch: forEpoch, evidence, atMs: s.nowMs }].slice(-FENCED_KEPT);
 };
 
 const remember = (turn: Turn, peer: NodeId, facts: PeerFacts): void => {

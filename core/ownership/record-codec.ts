@@ -1,6 +1,6 @@
 // The lease record as text in the store: written compactly, read strictly. A record that is not exactly right is `invalid`,
 // never guessed at: nobody takes over, nobody renews, and an operator is told. The format is version 1 (SAFETY a.4).
-import type { LeaseRecord, RecordMember } from './record.js';
+import type { EarlierHolder, LeaseRecord, RecordMember } from './record.js';
 
 export type ParsedRecord =
   | { readonly kind: 'record'; readonly record: LeaseRecord }
@@ -9,13 +9,16 @@ export type ParsedRecord =
 const MAX_LENGTH = 64 * 1024;
 const STATES: readonly string[] = ['HELD', 'HELD-UNKNOWN', 'RELEASED', 'FENCING'] satisfies LeaseRecord['state'][];
 
-export const encodeRecord = (record: LeaseRecord): string => JSON.stringify(record);
+/** An empty `fencing` is left out: guards that do not know it yet can then read whatever does not need it. */
+export const encodeRecord = ({ fencing, ...record }: LeaseRecord): string =>
+  JSON.stringify(fencing.length === 0 ? record : { ...record, fencing });
 
 /** Never throws. Unknown members are refused: a newer format has another `v`. */
 export const parseRecord = (text: string): ParsedRecord => {
   if (text.length > MAX_LENGTH) return invalid(`it is ${text.length} characters long`);
-  const value = parseJson(text);
-  if (!isObject(value)) return invalid('it is not a JSON object');
+  const json = parseJson(text);
+  if (!isObject(json)) return invalid('it is not a JSON object');
+  const value: Record<string, unknown> = { fencing: [], ...json };
   if (value['v'] !== 1) return invalid(`its format is version ${String(value['v'])}, this guard knows 1`);
   const wrong = Object.entries(CHECKS).find(([key, check]) => !check(value[key]))?.[0];
   if (wrong !== undefined) return invalid(`\`${wrong}\` is ${JSON.stringify(value[wrong]) ?? 'missing'}`);
@@ -25,7 +28,9 @@ export const parseRecord = (text: string): ParsedRecord => {
   const record = value as unknown as LeaseRecord;
   if (record.ttlW <= record.d)
     return invalid(`its takeover wait of ${record.ttlW} ms is not longer than its self-fence deadline of ${record.d} ms`);
-  if (record.state === 'HELD' && record.holder === null) return invalid('it is HELD by nobody');
+  if ((record.state === 'HELD' || record.state === 'FENCING') && record.holder === null) return invalid(`it is ${record.state} by nobody`);
+  if (record.fencing.length > 0 && record.state !== 'FENCING' && record.state !== 'RELEASED')
+    return invalid(`it is ${record.state} while ${record.fencing.map(({ node }) => node).join(', ')} must be proven down`);
   return { kind: 'record', record };
 };
 
@@ -50,6 +55,16 @@ const isMember = (value: unknown): value is RecordMember =>
 const areMembers = (value: unknown): boolean =>
   Array.isArray(value) && value.every(isMember) && new Set(value.map(({ id }) => id)).size === value.length;
 
+const isEarlier = (value: unknown): value is EarlierHolder =>
+  isObject(value) &&
+  typeof value['node'] === 'string' &&
+  value['node'] !== '' &&
+  isText(value['bootId']) &&
+  isCount(value['epoch']) &&
+  Object.keys(value).length === 3;
+const areEarlier = (value: unknown): boolean =>
+  Array.isArray(value) && value.every(isEarlier) && new Set(value.map(({ node }) => node)).size === value.length;
+
 const CHECKS: Readonly<Record<keyof LeaseRecord, (value: unknown) => boolean>> = {
   v: (value) => value === 1,
   epoch: isCount,
@@ -58,6 +73,7 @@ const CHECKS: Readonly<Record<keyof LeaseRecord, (value: unknown) => boolean>> =
   nonce: isText,
   seq: isCount,
   state: (value) => typeof value === 'string' && STATES.includes(value),
+  fencing: areEarlier,
   ttlW: isDuration,
   d: isDuration,
   members: areMembers,

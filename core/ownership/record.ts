@@ -7,6 +7,13 @@ export interface RecordMember {
   readonly bootId: BootId;
 }
 
+/** A holder of an earlier epoch of which it is not known that everything has stopped. */
+export interface EarlierHolder {
+  readonly node: NodeId;
+  readonly bootId: BootId;
+  readonly epoch: Epoch;
+}
+
 export interface LeaseRecord {
   /** Format version of the record. */
   readonly v: 1;
@@ -20,6 +27,11 @@ export interface LeaseRecord {
   readonly seq: number;
   /** `HELD-UNKNOWN`: created by a member that holds nothing; counts as held by somebody else, so everyone waits W. */
   readonly state: 'HELD' | 'HELD-UNKNOWN' | 'RELEASED' | 'FENCING';
+  /**
+   * With FENCING: earlier holders that must be proven down before anything may start; the holder waits and runs nothing. With
+   * RELEASED: what is left of that list, for whoever comes next. Empty with every other state.
+   */
+  readonly fencing: readonly EarlierHolder[];
   /** The holder's own W and D; the observer uses these, not its config's. */
   readonly ttlW: number;
   readonly d: number;

@@ -3,6 +3,7 @@
 import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
 import type { FencingPolicy } from '../model/desired.js';
 import {
+  type EarlierHolderView,
   type GroupOrders,
   type LeasePhase,
   type LeaseView,
@@ -13,7 +14,8 @@ import {
 } from '../model/lease.js';
 import type { Timing } from '../model/timing.js';
 import type { BeatGroup } from '../membership/contract.js';
-import type { LeaseRecord, RecordMember } from './record.js';
+import { proofOf } from './proof.js';
+import type { EarlierHolder, LeaseRecord, RecordMember } from './record.js';
 import { waitingFor } from './takeover.js';
 
 /** What does not change while this guard lives. */
@@ -56,6 +58,8 @@ export interface Attempt {
   readonly expected: string | null;
   readonly record: LeaseRecord;
   readonly because: string;
+  /** Of an acquisition without a proof: the holder that W, or its silence, alone speaks for. */
+  readonly unproven?: { readonly holder: EarlierHolder; readonly preempted: boolean };
 }
 
 /** An epoch this node won. */
@@ -74,6 +78,8 @@ export interface Tenure {
   readonly inSync: readonly RecordMember[];
   /** The last renewals sent, newest last: an own nonce found later counts from its own send. */
   readonly attempts: readonly { readonly nonce: string; readonly sentMs: number }[];
+  /** The earlier holder for which W alone spoke, or its silence: from then on it may be fenced in the background. */
+  readonly unproven: (EarlierHolder & { readonly dueMs: number }) | null;
   /** `lease.renew-slow` was said and no renewal succeeded since. */
   readonly slow: boolean;
 }
@@ -88,6 +94,12 @@ export interface PeerFacts {
   readonly held: { readonly epoch: Epoch; readonly bootId: BootId; readonly sinceMs: number; readonly seq: number } | null;
   /** Boots that it was heard with before its present one: gone for good. Newest last, at most 8. */
   readonly retired: readonly { readonly bootId: BootId; readonly atMs: number }[];
+}
+
+/** A node was observed off, or a person vouches for it: so this boot is gone, and with it what it held at this epoch. */
+export interface Fenced extends EarlierHolder {
+  readonly evidence: string;
+  readonly atMs: number;
 }
 
 /** One edge of suspicion for `takeover: preempt`: one attempt, then lease mode again (SAFETY a.7b). */
@@ -127,7 +139,13 @@ export interface OwnershipState {
   readonly clearSinceMs: number | null;
   readonly tenure: Tenure | null;
   /** Set in `releasing`. `sent`: RELEASED may have been written, there is no way back. */
-  readonly release: { readonly verified: boolean; readonly sent: boolean; readonly successor: NodeId | null } | null;
+  readonly release: {
+    /** Where it goes back to when the stop cannot be verified. */
+    readonly from: 'held' | 'fencing';
+    readonly verified: boolean;
+    readonly sent: boolean;
+    readonly successor: NodeId | null;
+  } | null;
   readonly releaseNotBeforeMs: number;
   /** Set in `fencing-self`. */
   readonly fencing: { readonly sinceMs: number; readonly running: boolean; readonly retryMs: number; readonly resetMs: number } | null;
@@ -136,13 +154,8 @@ export interface OwnershipState {
   readonly gate: readonly string[];
   readonly dogArmed: boolean;
   readonly peers: Readonly<Record<NodeId, PeerFacts>>;
-  readonly fenced: {
-    readonly node: NodeId;
-    readonly bootId: BootId;
-    readonly epoch: Epoch;
-    readonly evidence: string;
-    readonly atMs: number;
-  } | null;
+  /** Confirmed fences, each of one boot in one epoch; newest last, at most 8. */
+  readonly fenced: readonly Fenced[];
   readonly suspicion: Suspicion | null;
   readonly maxEpochSeen: Epoch;
   /** The newest epoch of this boot that is dead here and verified stopped; 0 when none. */
@@ -176,7 +189,7 @@ export const initialState = (policy: OwnershipPolicy, nowMs: number, maxEpochSee
   gate: [],
   dogArmed: false,
   peers: {},
-  fenced: null,
+  fenced: [],
   suspicion: null,
   maxEpochSeen,
   stoppedEpoch: 0,
@@ -185,11 +198,15 @@ export const initialState = (policy: OwnershipPolicy, nowMs: number, maxEpochSee
 
 /** What heartbeats say of the group. */
 export const beatOf = (state: OwnershipState): BeatGroup => {
-  const { tenure, known, stoppedEpoch, phase } = state;
+  const { tenure, known, stoppedEpoch, phase, policy } = state;
   const record = known.kind === 'record' ? known : null;
-  const said = { group: state.policy.group, phase };
+  const said = { group: policy.group, phase };
   if (tenure !== null)
     return { ...said, epoch: tenure.epoch, seq: tenure.current?.record.seq ?? 0, version: tenure.current?.version ?? '', stopped: false };
+  // Somebody waits for this node's end. Without a tenure nothing of the group runs here, whatever boot it was of.
+  const awaited = state.started ? record?.record.fencing.find(({ node }) => node === policy.self) : undefined;
+  if (awaited !== undefined)
+    return { ...said, epoch: awaited.epoch, seq: record?.record.seq ?? 0, version: record?.version ?? '', stopped: true };
   if (stoppedEpoch > 0 && (record === null || record.record.epoch <= stoppedEpoch)) {
     return { ...said, epoch: stoppedEpoch, seq: record?.record.seq ?? 0, version: record?.version ?? '', stopped: true };
   }
@@ -201,7 +218,9 @@ export const leaseViewOf = (state: OwnershipState, nowMs: number): LeaseView => 
   const { tenure, known, phase } = state;
   const own = tenure?.current?.record ?? null;
   const record = own ?? (known.kind === 'record' ? known.record : null);
-  const acting = tenure !== null && (phase === 'held' || phase === 'releasing');
+  const acting = tenure !== null && phase !== 'fencing-self';
+  const earlier = (holder: EarlierHolder): EarlierHolderView => ({ ...holder, proof: proofOf(state, holder)?.because ?? null });
+  const unproven = tenure?.unproven == null || nowMs < tenure.unproven.dueMs ? null : tenure.unproven;
   return {
     group: state.policy.group,
     phase,
@@ -209,6 +228,8 @@ export const leaseViewOf = (state: OwnershipState, nowMs: number): LeaseView => 
     holder: record === null || record.state === 'RELEASED' ? null : record.holder,
     holderBootId: record === null || record.state === 'RELEASED' ? null : record.bootId,
     record: record === null ? (known.kind === 'absent' ? 'absent' : 'unread') : RECORD_WORDS[record.state],
+    fencing: (record?.fencing ?? []).map(earlier),
+    unproven: unproven === null ? null : earlier({ node: unproven.node, bootId: unproven.bootId, epoch: unproven.epoch }),
     remainingMs: acting ? Math.max(0, tenure.deadlineMs - nowMs) : 0,
     recordAgeMs: state.confirmedMs === null ? null : Math.max(0, nowMs - state.confirmedMs),
     inSync: (record?.inSync ?? []).map(({ id }) => id),

@@ -1,7 +1,8 @@
 // Whether this node may take the lease, and when: the licences of SAFETY a.7 and a.7b, and what stands against using one.
 // Heartbeats give suspicion; only the record, a statement, a changed boot, a confirmed fence or W gives a right.
 import type { Epoch, NodeId } from '../model/ids.js';
-import type { LeaseRecord } from './record.js';
+import { proofOf } from './proof.js';
+import type { EarlierHolder, LeaseRecord } from './record.js';
 import type { OwnershipState } from './state.js';
 import { WILL_MAX_AGE_MS, candidateDelayMs } from './timing.js';
 
@@ -24,11 +25,6 @@ export const licenceFor = (state: OwnershipState): Licence | { readonly evidence
   const successor = record.state !== 'RELEASED' || record.successor === null ? 'none' : record.successor === policy.self ? 'self' : 'other';
   const delayMs = candidateDelayMs(policy.timing, rank, successor);
   const candidates = licences(state, record, known.firstSeenMs);
-  if (candidates.length === 0)
-    return {
-      evidence: null,
-      because: `${record.holder ?? 'nobody'} held epoch ${record.epoch}; fencing: required waits for a confirmed fence or its own word`,
-    };
   const first = candidates.reduce((best, next) => (next.atMs < best.atMs ? next : best));
   // A licence that is old when the last obstacle falls (a group ordered online again) must not cancel the ranks.
   return { ...first, atMs: Math.max(first.atMs, state.clearSinceMs ?? first.atMs) + delayMs };
@@ -80,7 +76,7 @@ const licences = (state: OwnershipState, record: LeaseRecord, firstSeenMs: numbe
       { evidence: 'released', atMs: firstSeenMs, because: `${record.prevHolder ?? 'the last holder'} released epoch ${record.epoch}` },
     ];
   const found: (Licence | null)[] = [
-    waited(state, record, firstSeenMs),
+    waited(record, firstSeenMs),
     ownEnd(state, record, firstSeenMs),
     ...(record.holder === null
       ? []
@@ -94,15 +90,31 @@ const licences = (state: OwnershipState, record: LeaseRecord, firstSeenMs: numbe
   return found.filter((licence) => licence !== null);
 };
 
-/** With `fencing: required` W proves nothing about a holder, but a record that nobody holds has nobody to fence. */
-const waited = ({ policy }: OwnershipState, record: LeaseRecord, firstSeenMs: number): Licence | null =>
-  policy.fencing === 'required' && record.state !== 'HELD-UNKNOWN'
-    ? null
-    : {
-        evidence: 'waited',
-        atMs: firstSeenMs + record.ttlW,
-        because: `the record of epoch ${record.epoch} (${record.holder ?? 'holder unknown'}) has not changed for W = ${record.ttlW} ms`,
-      };
+/** A right to the next epoch. Whether it is also proof that the last holder is down, `owed` says. */
+const waited = (record: LeaseRecord, firstSeenMs: number): Licence => ({
+  evidence: 'waited',
+  atMs: firstSeenMs + record.ttlW,
+  because: `the record of epoch ${record.epoch} (${record.holder ?? 'holder unknown'}) has not changed for W = ${record.ttlW} ms`,
+});
+
+/**
+ * Who must be proven down before the next epoch may start anything, if it is taken on this evidence (SAFETY a.7). A holder in
+ * state FENCING never started anything, so nobody need prove its end, but the list it was waiting for goes on.
+ */
+export const owed = (state: OwnershipState, record: LeaseRecord, evidence: Evidence): readonly EarlierHolder[] => {
+  const { policy } = state;
+  const inherited = record.fencing.filter((earlier) => proofOf(state, earlier) === null);
+  const { holder, bootId, epoch } = record;
+  if (holder === null || holder === policy.self || isProof(policy, record, evidence)) return inherited;
+  return [...inherited.filter(({ node }) => node !== holder), { node: holder, bootId, epoch }];
+};
+
+const isProof = (policy: OwnershipState['policy'], { state, watchdog }: LeaseRecord, evidence: Evidence): boolean =>
+  (evidence !== 'waited' && evidence !== 'preempt') ||
+  state !== 'HELD' ||
+  policy.fencing === 'none' ||
+  // W is longer than the watchdog of whoever has one armed (I4): then it has bitten.
+  (policy.fencing === 'watchdog' && watchdog);
 
 /** This node held it: in an earlier boot, or in this one and verified its stop. */
 const ownEnd = (state: OwnershipState, record: LeaseRecord, firstSeenMs: number): Licence | null => {
@@ -117,7 +129,7 @@ const ownEnd = (state: OwnershipState, record: LeaseRecord, firstSeenMs: number)
 
 /** Whether the record says that this node holds an epoch of which nothing is left here. */
 export const ownAndGone = ({ policy, stoppedEpoch }: OwnershipState, record: LeaseRecord): boolean =>
-  record.state === 'HELD' &&
+  (record.state === 'HELD' || record.state === 'FENCING') &&
   record.holder === policy.self &&
   (record.bootId !== policy.bootId || (stoppedEpoch > 0 && record.epoch === stoppedEpoch));
 
@@ -142,14 +154,16 @@ const reboot = ({ peers }: OwnershipState, record: LeaseRecord, holder: NodeId, 
       };
 };
 
-const fence = ({ fenced }: OwnershipState, record: LeaseRecord, firstSeenMs: number): Licence | null =>
-  fenced !== null && fenced.node === record.holder && fenced.bootId === record.bootId && fenced.epoch === record.epoch
-    ? {
+const fence = ({ fenced }: OwnershipState, record: LeaseRecord, firstSeenMs: number): Licence | null => {
+  const off = fenced.find(({ node, bootId, epoch }) => node === record.holder && bootId === record.bootId && epoch === record.epoch);
+  return off === undefined
+    ? null
+    : {
         evidence: 'fenced',
-        atMs: Math.max(firstSeenMs, fenced.atMs),
-        because: `${fenced.node} is fenced for epoch ${record.epoch}: ${fenced.evidence}`,
-      }
-    : null;
+        atMs: Math.max(firstSeenMs, off.atMs),
+        because: `${off.node} is fenced for epoch ${record.epoch}: ${off.evidence}`,
+      };
+};
 
 /** The base was read after the edge; the CAS on exactly its version fails if the holder wrote since. */
 const preempt = ({ suspicion, will }: OwnershipState, record: LeaseRecord): Licence | null => {

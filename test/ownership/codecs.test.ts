@@ -18,6 +18,7 @@ const record: LeaseRecord = {
   nonce: 'n',
   seq: 70,
   state: 'HELD',
+  fencing: [],
   ttlW: 3_000,
   d: 1_250,
   members: [{ id: 'a', bootId: '' }],
@@ -30,6 +31,12 @@ const record: LeaseRecord = {
 };
 
 test('record: what was written is what is read', (t) => t.deepEqual(parseRecord(encodeRecord(record)), { kind: 'record', record }));
+
+test('record: without the list of earlier holders it is read as an empty one, and an empty one is not written', (t) => {
+  t.false(encodeRecord(record).includes('fencing'));
+  const waiting = { ...record, state: 'FENCING' as const, fencing: [{ node: 'b', bootId: 'b1', epoch: 6 }] };
+  t.deepEqual(parseRecord(encodeRecord(waiting)), { kind: 'record', record: waiting });
+});
 
 const wrong: [title: string, text: string, because: RegExp][] = [
   ['no JSON', '{', /not a JSON object/],
@@ -44,6 +51,9 @@ const wrong: [title: string, text: string, because: RegExp][] = [
   ['a stranger’s key', JSON.stringify({ ...record, extra: 1 }), /unknown member `extra`/],
   ['W not above D', JSON.stringify({ ...record, ttlW: 1_250 }), /not longer than/],
   ['HELD by nobody', JSON.stringify({ ...record, holder: null }), /HELD by nobody/],
+  ['FENCING by nobody', JSON.stringify({ ...record, state: 'FENCING', holder: null }), /FENCING by nobody/],
+  ['HELD with a proof outstanding', JSON.stringify({ ...record, fencing: [{ node: 'b', bootId: 'b1', epoch: 6 }] }), /b must be proven down/],
+  ['an earlier holder without a boot', JSON.stringify({ ...record, state: 'FENCING', fencing: [{ node: 'b', epoch: 6 }] }), /`fencing`/],
   ['far too long', ' '.repeat(70_000), /characters long/],
 ];
 for (const [title, text, because] of wrong) {
@@ -104,7 +114,7 @@ const page = (change: Partial<LeasePage> = {}): LeasePage => ({
   inSync: [],
   ...change,
 });
-const remains = { bootId: 'a1', leashFired: false, verifiedEmpty: false, nowMs: 4_000, offsetMs: 0, timing: LAN };
+const remains = { phase: null, bootId: 'a1', leashFired: false, verifiedEmpty: false, nowMs: 4_000, offsetMs: 0, timing: LAN };
 const leftovers: [title: string, change: Partial<Parameters<typeof leftoverOf>[0]>, expected: object][] = [
   ['nothing at all', { page: null, verifiedEmpty: true }, { kind: 'nothing', stoppedEpoch: 0 }],
   ['no page, but something runs', { page: null }, { kind: 'fence', epoch: 0 }],
@@ -114,6 +124,26 @@ const leftovers: [title: string, change: Partial<Parameters<typeof leftoverOf>[0
   ['a held page after a sleep', { page: page(), offsetMs: -900 }, { kind: 'fence', epoch: 4 }],
   ['a held page for which the leash has fired', { page: page(), leashFired: true }, { kind: 'fence', epoch: 4 }],
   ['a page that was being stopped', { page: page({ state: 'STOPPING' }), verifiedEmpty: true }, { kind: 'fence', epoch: 4 }],
+  [
+    'the page of an epoch that waited for a proof',
+    { page: page({ state: 'STOPPING' }), phase: { epoch: 4, phase: 'fencing' } },
+    { kind: 'adopt', phase: 'fencing', epoch: 4, deadlineMs: 5_000 },
+  ],
+  [
+    'the phase of another epoch beside a page that was being stopped',
+    { page: page({ state: 'STOPPING' }), phase: { epoch: 3, phase: 'fencing' } },
+    { kind: 'fence', epoch: 4 },
+  ],
+  [
+    'a held page beside the phase of a wait',
+    { page: page(), phase: { epoch: 4, phase: 'fencing' } },
+    { kind: 'adopt', phase: 'held', epoch: 4 },
+  ],
+  [
+    'the page of a wait for which the leash has fired',
+    { page: page({ state: 'STOPPING' }), phase: { epoch: 4, phase: 'fencing' }, leashFired: true },
+    { kind: 'fence', epoch: 4 },
+  ],
   ['a dead page, all gone', { page: page({ state: 'DEAD' }), verifiedEmpty: true }, { kind: 'nothing', stoppedEpoch: 4 }],
   ['a released page, but something runs', { page: page({ state: 'RELEASED' }) }, { kind: 'fence', epoch: 4 }],
 ];

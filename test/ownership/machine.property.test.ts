@@ -9,28 +9,45 @@ const seeds = fc.integer({ min: 1, max: 2 ** 31 });
 
 const safe = (options: Omit<WorldOptions, 'seed'>) => (t: { log(...values: string[]): void; true(value: boolean): unknown }) => {
   let activations = 0;
+  let waits = 0;
+  let begun = 0;
   fc.assert(
     fc.property(seeds, (seed) => {
       const outcome = runWorld({ seed, ...options });
       activations += outcome.activations;
+      waits += outcome.waits;
+      begun += outcome.begun;
       if (outcome.violations.length > 0) throw new Error(`seed ${seed}: ${outcome.violations.join('; ')}`);
       if (outcome.active.length !== 1) throw new Error(`seed ${seed}: at the end active on [${outcome.active.join()}]`);
     }),
     { numRuns, endOnFailure: true },
   );
-  t.log(`${numRuns} seeds, ${activations} activations`);
+  t.log(`${numRuns} seeds, ${activations} activations, ${waits} waits for a proof of which ${begun} began to hold`);
   // A world in which nothing ever moves would prove nothing.
   t.true(activations > numRuns);
+  if (options.fencing !== undefined) t.true(begun > numRuns / 4);
 };
 
 test('two nodes under faults: never two active, one at the end', safe({}));
 test('three nodes under faults: never two active, one at the end', safe({ nodes: 3 }));
 test('two nodes and late answers: never two active, one at the end', safe({ attemptMs: 1_100 }));
 
-const mutants: readonly Exclude<WorldOptions['mutant'], undefined | 'none'>[] = ['W = D', 'CAS on the epoch only'];
+test('two nodes, proof required: never two active, one at the end', safe({ fencing: 'required', quietMs: 20_000 }));
+test('four nodes, proof required: never two active, one at the end', safe({ nodes: 4, fencing: 'required', quietMs: 20_000 }));
+test('three nodes, some without a watchdog: never two active, one at the end', safe({ nodes: 3, fencing: 'mixed', quietMs: 20_000 }));
+
+const mutants: readonly Exclude<WorldOptions['mutant'], undefined | 'none'>[] = [
+  'W = D',
+  'CAS on the epoch only',
+  'a fence that lies',
+  'W is proof without a watchdog',
+];
 for (const mutant of mutants) {
   test(`the world sees the bug "${mutant}"`, (t) => {
-    const caught = Array.from({ length: 150 }, (_, seed) => seed + 1).find((seed) => runWorld({ seed, mutant }).violations.length > 0);
+    const fencing = mutant.startsWith('W =') || mutant.startsWith('CAS') ? 'watchdog' : 'required';
+    const caught = Array.from({ length: 150 }, (_, seed) => seed + 1).find(
+      (seed) => runWorld({ seed, mutant, fencing }).violations.length > 0,
+    );
     t.not(caught, undefined);
     t.log(`seed ${caught}`);
   });

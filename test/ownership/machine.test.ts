@@ -116,6 +116,7 @@ const record = (change: Partial<LeaseRecord> = {}): LeaseRecord => ({
   nonce: 'n',
   seq: 70,
   state: 'HELD',
+  fencing: [],
   ttlW: 3_000,
   d: 1_250,
   members: [
@@ -458,9 +459,177 @@ for (const fencing of ['watchdog', 'required'] as const) {
   }
 }
 
-test('fencing required: W alone is never enough', (t) => {
-  const bench = new Bench({ fencing: 'required' }).start().read(heldByB()).will().observeFor(10_000, heldByB());
-  t.is(bench.state.writing, null);
+const B7 = { node: 'b', bootId: 'b1', epoch: 7 };
+/** Node a took epoch 8 after W from b, which nothing speaks for but its silence. */
+const waiting = (policy: Partial<OwnershipPolicy> = {}, seen: Found = heldByB()): Bench =>
+  new Bench({ fencing: 'required', ...policy }).start().read(seen).will().observeFor(3_100, seen).done('v8');
+const pages = (bench: Bench): readonly string[] => bench.all.flatMap((effect) => (effect.kind === 'write-page' ? [effect.state] : []));
+
+const afterW: [title: string, policy: Partial<OwnershipPolicy>, seen: Partial<LeaseRecord>, state: string, fencing: object[]][] = [
+  ['required', { fencing: 'required' }, {}, 'FENCING', [B7]],
+  ['required, the holder had a watchdog', { fencing: 'required' }, { watchdog: true }, 'FENCING', [B7]],
+  ['watchdog, the holder had one', {}, { watchdog: true }, 'HELD', []],
+  ['watchdog, the holder had none', {}, { watchdog: false }, 'FENCING', [B7]],
+  ['none', { fencing: 'none' }, { watchdog: false }, 'HELD', []],
+  ['required, nobody known', { fencing: 'required' }, { state: 'HELD-UNKNOWN', holder: null, bootId: '' }, 'HELD', []],
+  // A holder that only waited never started anything: what it waited for is waited for, and not the holder itself.
+  ['required, b only waited', { fencing: 'required' }, { state: 'FENCING', fencing: [{ node: 'c', bootId: 'c1', epoch: 5 }] }, 'FENCING', [{ node: 'c', bootId: 'c1', epoch: 5 }]],
+  ['required, b only waited for this node', { fencing: 'required' }, { state: 'FENCING', fencing: [{ node: 'a', bootId: 'a0', epoch: 5 }] }, 'HELD', []],
+];
+for (const [title, policy, seen, state, fencing] of afterW) {
+  test(`after W, fencing ${title}: the next epoch is ${state}`, (t) => {
+    const bench = new Bench(policy).start().read(heldByB(seen)).will().observeFor(3_100, heldByB(seen));
+    t.like(bench.attempt.record, { epoch: 8, state, holder: 'a' });
+    t.deepEqual(bench.attempt.record.fencing, fencing as never);
+  });
+}
+
+test('released with a proof outstanding: taken at once, and waited for', (t) => {
+  const left = released({ fencing: [B7], prevHolder: 'c', epoch: 8 });
+  const bench = new Bench({ fencing: 'required', members: ['a', 'b', 'c'] }).start().will().read(left);
+  t.like(bench.attempt.record, { epoch: 9, state: 'FENCING' });
+  t.deepEqual(bench.attempt.record.fencing, [B7]);
+});
+
+test('waiting for a proof: renewed, petted, the page forbids every start, and the view names who must be confirmed', (t) => {
+  const bench = waiting();
+  t.is(bench.state.phase, 'fencing');
+  t.is(bench.last('persist-phase')?.phase, 'fencing');
+  bench.pass(300);
+  t.like(bench.attempt, { purpose: 'renew', record: { state: 'FENCING', seq: 72 } });
+  bench.done('v9').pass(600);
+  t.true(mayPet(bench.state, bench.nowMs + 60_000));
+  t.deepEqual([...new Set(pages(bench))], ['STOPPING']);
+  const view = leaseViewOf(bench.state, bench.nowMs);
+  t.like(view, { phase: 'fencing', record: 'fencing', holder: 'a' });
+  t.deepEqual(view.fencing, [{ ...B7, proof: null }]);
+  t.regex(view.because, /nothing starts before b \(epoch 7\) is proven down/);
+});
+
+const proofs: [title: string, happenings: Happening[], proven: boolean][] = [
+  ['STOPPED(e) from the holder’s boot', [beatOfB({ stopped: true, phase: 'idle' })], true],
+  ['STOPPED(e) from a later boot of the holder', [{ ...beatOfB({ stopped: true, phase: 'observe' }), bootId: 'b2' } as Happening], true],
+  ['STOPPED of another epoch', [beatOfB({ stopped: true, phase: 'idle', epoch: 6 })], false],
+  ['STOPPED(e) from somebody else', [{ ...beatOfB({ stopped: true, phase: 'idle' }), from: 'c' } as Happening], false],
+  ['a beat of another boot, no more', [{ ...beatOfB({ phase: 'observe', epoch: 8 }), bootId: 'b2' } as Happening], false],
+  ['a new boot of the holder', [beatOfB(), { kind: 'boot-changed', peer: 'b', from: 'b1', to: 'b2' }], true],
+  ['a new boot that was never the holder’s', [{ kind: 'boot-changed', peer: 'b', from: 'b0', to: 'b1' }], false],
+  ['a fence of that boot and epoch', [{ kind: 'fenced', node: 'b', bootId: 'b1', forEpoch: 7, evidence: 'off' }], true],
+  ['a fence for another epoch', [{ kind: 'fenced', node: 'b', bootId: 'b1', forEpoch: 8, evidence: 'off' }], false],
+  ['a fence of another boot', [{ kind: 'fenced', node: 'b', bootId: 'b0', forEpoch: 7, evidence: 'off' }], false],
+  ['a fence of this node itself', [{ kind: 'fenced', node: 'a', bootId: 'a1', forEpoch: 8, evidence: 'off' }], false],
+  ['silence', [{ kind: 'peer-suspect', peer: 'b', steadyMs: 90_000, lastHeardMs: 10_000 }], false],
+];
+for (const [title, happenings, proven] of proofs) {
+  test(`waiting for b, ${title}: ${proven ? 'it begins to hold' : 'it waits on'}`, (t) => {
+    const bench = waiting();
+    for (const happening of happenings) bench.step(happening);
+    if (bench.state.writing === null) bench.pass(300);
+    t.is(bench.attempt.record.state, proven ? 'HELD' : 'FENCING');
+    t.is(bench.state.phase, 'fencing');
+    bench.done('v9');
+    t.is(bench.state.phase, proven ? 'held' : 'fencing');
+    t.is(pages(bench).includes('HELD'), proven);
+    t.is(bench.said('lease.held'), proven);
+  });
+}
+
+test('the answer that says HELD came late: nothing begins until a fresh renewal', (t) => {
+  const bench = waiting({ timing: { ...LAN, petMaxAgeMs: 100 } }).step({ kind: 'fenced', ...{ node: 'b', bootId: 'b1', forEpoch: 7 }, evidence: 'off' });
+  t.is(bench.attempt.record.state, 'HELD');
+  bench.pass(150).done('v9');
+  t.is(bench.state.phase, 'fencing');
+  t.like(bench.attempt.record, { state: 'HELD', seq: 73 });
+  t.is(bench.done('v10').state.phase, 'held');
+});
+
+test('HELD is not said while the watchdog is not armed, and then at once', (t) => {
+  const bench = new Bench({ fencing: 'required', watchdog: true }).start().read(heldByB()).will().observeFor(3_100, heldByB());
+  bench.step({ kind: 'dog', armed: true }).done('v8').step({ kind: 'dog', armed: false });
+  bench.step({ kind: 'fenced', node: 'b', bootId: 'b1', forEpoch: 7, evidence: 'off' }).pass(300);
+  t.is(bench.attempt.record.state, 'FENCING');
+  bench.done('v9').step({ kind: 'dog', armed: true });
+  t.is(bench.attempt.record.state, 'HELD');
+});
+
+test('proofs come one by one: each renewal says what is left', (t) => {
+  const seen = heldByB({ state: 'FENCING', fencing: [{ node: 'c', bootId: 'c1', epoch: 5 }, { node: 'd', bootId: 'd1', epoch: 4 }] });
+  const bench = waiting({}, seen).step({ kind: 'fenced', node: 'd', bootId: 'd1', forEpoch: 4, evidence: 'off' });
+  t.deepEqual(bench.attempt.record.fencing, [{ node: 'c', bootId: 'c1', epoch: 5 }]);
+  bench.done('v9');
+  t.true(bench.said('lease.proof'));
+  bench.step({ kind: 'fenced', node: 'c', bootId: 'c1', forEpoch: 5, evidence: 'off' });
+  t.like(bench.attempt.record, { state: 'HELD' });
+  t.deepEqual(bench.attempt.record.fencing, []);
+});
+
+test('waiting, and somebody took over: the epoch is dead, and nothing was ever started', (t) => {
+  const bench = waiting().pass(300);
+  bench.conflict(heldByB({ epoch: 9, holder: 'c', bootId: 'c1', state: 'FENCING', fencing: [B7] }, 'v9'));
+  t.is(bench.state.phase, 'fencing-self');
+  bench.step({ kind: 'hard-stopped', epoch: 8, verified: true, because: '' });
+  t.is(bench.state.phase, 'idle');
+  t.false(pages(bench).includes('HELD'));
+});
+
+test('HELD without an answer while another takes over: whoever was second learns it', (t) => {
+  const bench = waiting().step({ kind: 'fenced', node: 'b', bootId: 'b1', forEpoch: 7, evidence: 'off' });
+  const first = bench.attempt;
+  bench.unknown().pass(100);
+  // It had landed: the conflict shows the own nonce, and what is written next is on top of it.
+  bench.conflict({ kind: 'record', record: first.record, version: 'v9' });
+  t.like(bench.attempt.record, { state: 'HELD', seq: first.record.seq + 1 });
+  t.is(bench.done('v10').state.phase, 'held');
+});
+
+test('waiting, and given back: RELEASED keeps what is owed; refused, it waits on', (t) => {
+  const bench = waiting().will({ want: 'release', successor: 'c' });
+  t.is(bench.state.phase, 'releasing');
+  bench.step({ kind: 'stop-verified', epoch: 8, verified: false, because: 'an address is there' });
+  t.is(bench.state.phase, 'fencing');
+  t.false(pages(bench).includes('HELD'));
+  bench.pass(300).will({ want: 'release', successor: 'c' }).step({ kind: 'stop-verified', epoch: 8, verified: true, because: '' });
+  if (bench.state.writing?.purpose !== 'release') bench.done('v9');
+  t.like(bench.attempt, { purpose: 'release', record: { state: 'RELEASED', successor: 'c' } });
+  t.deepEqual(bench.attempt.record.fencing, [B7]);
+});
+
+const readopted: [title: string, found: Partial<LeaseRecord>, phase: OwnershipState['phase']][] = [
+  ['still FENCING', { state: 'FENCING', fencing: [B7] }, 'fencing'],
+  ['HELD, which its page did not say yet', { state: 'HELD' }, 'fencing-self'],
+  ['somebody else’s', { epoch: 9, holder: 'c', bootId: 'c1' }, 'fencing-self'],
+];
+for (const [title, found, phase] of readopted) {
+  test(`a guard that starts on a wait finds the record ${title}: ${phase}`, (t) => {
+    const bench = new Bench({ fencing: 'required' });
+    bench.step({ kind: 'start', leftover: { kind: 'adopt', phase: 'fencing', epoch: 8, deadlineMs: bench.nowMs + 1_000, nonce: 'old' } });
+    t.is(bench.state.phase, 'fencing');
+    bench.read(heldByB({ epoch: 8, holder: 'a', bootId: 'a1', ...found }, 'v90'));
+    t.is(bench.state.phase, phase);
+    t.false(pages(bench).includes('HELD'));
+  });
+}
+
+test('the old holder in the same boot: it stops, and says STOPPED(e) for as long as somebody waits for it', (t) => {
+  const bench = Bench.holding().pass(300);
+  const waited = heldByB({ epoch: 9, state: 'FENCING', fencing: [{ node: 'a', bootId: 'a1', epoch: 8 }] }, 'v9');
+  bench.conflict(waited);
+  t.is(bench.state.phase, 'fencing-self');
+  t.like(beatOf(bench.state), { phase: 'fencing-self', stopped: false });
+  bench.step({ kind: 'hard-stopped', epoch: 8, verified: true, because: '' });
+  t.like(beatOf(bench.state), { epoch: 8, stopped: true });
+  bench.nextRead(waited);
+  t.like(beatOf(bench.state), { epoch: 8, stopped: true });
+  bench.nextRead(heldByB({ epoch: 9, seq: 99 }, 'v10'));
+  t.like(beatOf(bench.state), { epoch: 9, stopped: false });
+});
+
+test('after W with a watchdog the old holder may be fenced in the background, until it is proven down', (t) => {
+  const bench = new Bench().start().read(heldByB()).will().observeFor(3_100, heldByB()).done('v8');
+  t.deepEqual(leaseViewOf(bench.state, bench.nowMs).unproven, { ...B7, proof: null });
+  bench.step({ kind: 'fenced', node: 'b', bootId: 'b1', forEpoch: 7, evidence: 'off' });
+  t.regex(leaseViewOf(bench.state, bench.nowMs).unproven?.proof ?? '', /off/);
+  t.is(bench.state.phase, 'held');
 });
 
 test('rebooted: the own old epoch is released for the others, not resumed', (t) => {
@@ -501,7 +670,7 @@ for (const [title, restMs, phase] of adoption) {
   test(`a guard that starts on a held page ${title}: ${phase}`, (t) => {
     const bench = new Bench();
     const deadlineMs = bench.nowMs + restMs;
-    bench.step({ kind: 'start', leftover: { kind: 'adopt', epoch: 8, deadlineMs, nonce: 'old' } });
+    bench.step({ kind: 'start', leftover: { kind: 'adopt', phase: 'held', epoch: 8, deadlineMs, nonce: 'old' } });
     t.is(bench.state.phase, phase);
     if (phase !== 'held') return;
     bench.read(heldByB({ epoch: 8, holder: 'a', bootId: 'a1', seq: 90 }, 'v90'));
@@ -511,7 +680,7 @@ for (const [title, restMs, phase] of adoption) {
 }
 
 test('adopted, but the record has another holder: stopped at once', (t) => {
-  const bench = new Bench().step({ kind: 'start', leftover: { kind: 'adopt', epoch: 8, deadlineMs: 10_900, nonce: 'old' } });
+  const bench = new Bench().step({ kind: 'start', leftover: { kind: 'adopt', phase: 'held', epoch: 8, deadlineMs: 10_900, nonce: 'old' } });
   t.is(bench.read(heldByB({ epoch: 9 })).state.phase, 'fencing-self');
 });
 

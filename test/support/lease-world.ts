@@ -33,12 +33,17 @@ export const LAN: Timing = {
 };
 
 /** One-line bugs that the world must be able to see. */
-export type Mutant = 'none' | 'W = D' | 'CAS on the epoch only';
+export type Mutant = 'none' | 'W = D' | 'CAS on the epoch only' | 'a fence that lies' | 'W is proof without a watchdog';
 
 export interface WorldOptions {
   readonly seed: number;
   readonly nodes?: number;
   readonly mutant?: Mutant;
+  /**
+   * `watchdog`: every node has one. `required`: nobody has, and only proof counts. `mixed`: policy watchdog, every second node
+   * has one. Without a watchdog the application runs on until it is stopped or the power goes.
+   */
+  readonly fencing?: 'watchdog' | 'required' | 'mixed';
   /** Faults until then, then quiet. */
   readonly faultsMs?: number;
   readonly quietMs?: number;
@@ -52,6 +57,9 @@ export interface Outcome {
   readonly active: readonly string[];
   readonly activations: number;
   readonly steps: number;
+  /** Epochs that began by waiting for a proof, and how many of these began to hold. */
+  readonly waits: number;
+  readonly begun: number;
 }
 
 interface Node {
@@ -68,6 +76,7 @@ interface Node {
   lastTickMs: number;
   wake: number;
   page: LeasePage | null;
+  phase: { readonly epoch: number; readonly phase: OwnershipState['phase'] } | null;
   maxEpoch: number;
   /** The application may run, until the watchdog bites at this true time. */
   activeUntil: number | null;
@@ -83,6 +92,7 @@ export const runWorld = ({
   seed,
   nodes: count = 2,
   mutant = 'none',
+  fencing = 'watchdog',
   faultsMs = 60_000,
   quietMs = 12_000,
   attemptMs = LAN.attemptMs,
@@ -100,6 +110,7 @@ export const runWorld = ({
     move: random() * 0.4,
     outage: random() * 0.2,
     verify: random() * 0.2,
+    fence: fencing === 'watchdog' ? 0 : random() * 0.6,
   };
   // W as short as I4 allows, not as long as the profile has it: every millisecond of slack would hide a bug.
   const timing: Timing = { ...LAN, attemptMs, takeoverWaitMs: mutant === 'W = D' ? LAN.selfFenceMs + 1 : 2_450 };
@@ -109,6 +120,8 @@ export const runWorld = ({
   let order = 0;
   let steps = 0;
   let activations = 0;
+  let waits = 0;
+  let begun = 0;
   let outageUntil = 0;
   let stored: { record: LeaseRecord; version: number } | null = null;
   let versions = 0;
@@ -132,7 +145,7 @@ export const runWorld = ({
   const trueOf = (node: Node, localMs: number) => (localMs - node.offsetMs) / node.rate;
 
   const nodes: Node[] = Array.from({ length: count }, (_, index) => ({
-    id: 'abc'[index] ?? 'x',
+    id: 'abcd'[index] ?? 'x',
     rate: between(0.99, 1.01),
     offsetMs: between(0, 1e6),
     boot: 1,
@@ -144,6 +157,7 @@ export const runWorld = ({
     lastTickMs: 0,
     wake: 0,
     page: null,
+    phase: null,
     maxEpoch: 0,
     activeUntil: null,
     fencedEpochs: new Set(),
@@ -151,6 +165,7 @@ export const runWorld = ({
     move: null,
     life: 1,
   }));
+  const hasDog = (node: Node) => fencing === 'watchdog' || (fencing === 'mixed' && nodes.indexOf(node) % 2 === 1);
   const bootId = (node: Node) => `${node.id}-boot${node.boot}`;
   const policy = (node: Node): OwnershipPolicy => ({
     self: node.id,
@@ -159,15 +174,19 @@ export const runWorld = ({
     group: 'g',
     members: nodes.map(({ id }) => id),
     timing,
-    fencing: 'watchdog',
+    fencing: mutant === 'W is proof without a watchdog' ? 'none' : fencing === 'required' ? 'required' : 'watchdog',
     takeover: 'lease',
     confirm: 'renewal',
-    watchdog: true,
+    watchdog: hasDog(node),
     cfgHash: 'same',
   });
 
   const active = (node: Node) => node.activeUntil !== null && nowMs < node.activeUntil;
   const bite = (node: Node) => {
+    if (!hasDog(node)) {
+      if (node.activeUntil !== null) node.activeUntil = Number.POSITIVE_INFINITY;
+      return;
+    }
     // Last petted at the latest P_max after the send of the last good renewal.
     const renewed = node.state?.tenure?.renewedMs;
     if (renewed !== undefined && node.activeUntil !== null)
@@ -192,14 +211,16 @@ export const runWorld = ({
     const [after, effects] = machine(before, event);
     node.state = after;
     node.maxEpoch = Math.max(node.maxEpoch, after.maxEpochSeen);
-    if (before.tenure === null && after.tenure !== null && after.phase === 'held') {
+    if (before.phase !== 'fencing' && after.phase === 'fencing' && before.tenure === null) waits += 1;
+    if (before.phase === 'fencing' && after.phase === 'held') begun += 1;
+    if (after.tenure !== null && after.phase === 'held' && (before.tenure === null || before.phase === 'fencing')) {
       activations += 1;
       const others = nodes.filter((other) => other !== node && active(other));
       if (others.length > 0)
         violations.push(
           `at ${nowMs.toFixed(0)} ms ${node.id} holds epoch ${after.tenure.epoch} while ${others.map(({ id }) => id).join()} is active`,
         );
-      node.activeUntil = nowMs;
+      node.activeUntil = hasDog(node) ? nowMs : Number.POSITIVE_INFINITY;
     }
     if (before.release !== null && !before.release.verified && after.release?.verified === true) node.activeUntil = null;
     if (before.phase === 'fencing-self' && after.phase === 'idle') node.activeUntil = null;
@@ -287,9 +308,11 @@ export const runWorld = ({
         return undefined;
       case 'beat':
         return beat(node);
+      case 'persist-phase':
+        node.phase = { epoch: effect.epoch, phase: effect.phase };
+        return undefined;
       // Files outlive the process: the world remembers what they would hold by itself.
       case 'journal':
-      case 'persist-phase':
       case 'persist-max-epoch':
         return undefined;
       default:
@@ -321,6 +344,7 @@ export const runWorld = ({
     node.lastTickMs = local(node, nowMs);
     const leftover = leftoverOf({
       page: node.page,
+      phase: node.phase,
       bootId: bootId(node),
       leashFired: false,
       verifiedEmpty: !active(node),
@@ -355,6 +379,7 @@ export const runWorld = ({
     node.life += 1;
     node.state = null;
     node.page = null;
+    node.phase = null;
     node.activeUntil = null;
     node.pausedUntil = 0;
     at(nowMs + between(30, 4_000), () => {
@@ -374,6 +399,34 @@ export const runWorld = ({
       kind: 'will',
       will: { group: 'g', want, rank, blockers: [], preemptOk: false, successor: moving?.to ?? null, because: 'of the world' },
     });
+  };
+
+  /**
+   * The controller of whoever waits: one attempt at a time. The device may fail, be slow, or act only when the node has already
+   * come back; it says no more than what it saw. What is said of another boot or another epoch is true, and proves nothing here.
+   */
+  const fences = (node: Node, busy = { until: 0 }) => {
+    at(nowMs + 150, () => fences(node, busy));
+    if (node.state?.phase !== 'fencing' || nowMs < busy.until || nowMs < node.pausedUntil) return;
+    const { life } = node;
+    const say = (evidence: { node: string; bootId: string; forEpoch: number }) =>
+      node.life === life ? step(node, { kind: 'fenced', ...evidence, evidence: 'of the world' }) : undefined;
+    for (const entry of node.state.tenure?.current?.record.fencing ?? []) {
+      const target = nodes.find(({ id }) => id === entry.node);
+      if (target === undefined) continue;
+      if (faulty() && chance(0.2)) {
+        say({ node: entry.node, bootId: `${entry.node}-boot${Number(entry.bootId.split('boot')[1]) - 1}`, forEpoch: entry.epoch });
+        say({ node: entry.node, bootId: entry.bootId, forEpoch: entry.epoch - 1 });
+      }
+      const actsMs = nowMs + (faulty() && chance(knob.fence) ? between(500, 8_000) : between(20, 400));
+      const saysMs = actsMs + (faulty() && chance(knob.fence) ? between(200, 4_000) : between(5, 50));
+      busy.until = saysMs;
+      if (faulty() && chance(knob.fence)) continue;
+      at(actsMs, () => {
+        if (mutant !== 'a fence that lies' && bootId(target) === entry.bootId) powerCycle(target);
+      });
+      at(saysMs, () => say({ node: entry.node, bootId: entry.bootId, forEpoch: entry.epoch }));
+    }
   };
 
   const watchdogs = () => {
@@ -405,6 +458,7 @@ export const runWorld = ({
   for (const node of nodes) {
     startGuard(node);
     at(between(0, 200), () => controller(node));
+    if (fencing !== 'watchdog') at(between(0, 150), () => fences(node));
     const beats = () => {
       at(nowMs + timing.heartbeatMs * 5, beats);
       beat(node);
@@ -417,7 +471,7 @@ export const runWorld = ({
     nowMs = next.atMs;
     next.act();
   }
-  return { violations, active: nodes.filter(active).map(({ id }) => id), activations, steps };
+  return { violations, active: nodes.filter(active).map(({ id }) => id), activations, steps, waits, begun };
 };
 
 const mulberry = (seed: number) => {
