@@ -28,11 +28,16 @@ export class ArbiterError extends Error {
 }
 
 export interface Arbiter {
-  /** Linearizable read of several keys in one round trip where the store can; null for an absent key. Throws ArbiterError. */
+  /**
+   * Linearizable read of several keys, in one round trip where the store can; null for an absent key. All values are those of
+   * one moment between the call and the answer: orders are never older than the lease beside them (SAFETY a.4). A store that
+   * takes so many keys and no more may read in steps, in the order asked. May try again within its signal. Throws ArbiterError.
+   */
   read(keys: readonly string[], signal: AbortSignal): Promise<readonly (Versioned | null)[]>;
   /**
    * Writes `value` if the key's version is still `expected` (null: the key must be absent). Durable before it answers.
-   * Never retries by itself. Throws ArbiterError when the outcome is unknown.
+   * Never sends a write twice. Throws ArbiterError when the outcome is unknown, and `unknown` too when the store was too busy
+   * to do it: to the caller that is silence. A version is never given twice, not even by a store restored from a backup.
    */
   cas(key: string, expected: string | null, value: string, signal: AbortSignal): Promise<CasResult>;
   /**

@@ -32,6 +32,15 @@ export class MemoryStore {
     this.#values.delete(key);
   }
 
+  /** Takes a backup. The returned function puts it back: what was written since is gone, its versions are never given again. */
+  backup(): () => void {
+    const kept = new Map(this.#values);
+    return () => {
+      this.#values.clear();
+      for (const [key, value] of kept) this.#values.set(key, value);
+    };
+  }
+
   follow(follower: (value: Versioned) => void): () => void {
     this.#followers.add(follower);
     return () => this.#followers.delete(follower);
@@ -67,6 +76,8 @@ export class MemoryArbiter implements Arbiter {
   readonly calls = { read: 0, cas: 0 };
   readonly follow?: NonNullable<Arbiter['follow']>;
   readonly #clock: Clock;
+  /** Ends what waits for an answer or follows. */
+  readonly #open = new Set<() => void>();
   #closed = false;
 
   constructor({ clock, store = new MemoryStore(), follow = true }: MemoryArbiterOptions) {
@@ -87,6 +98,7 @@ export class MemoryArbiter implements Arbiter {
 
   close(): Promise<void> {
     this.#closed = true;
+    for (const end of [...this.#open]) end();
     return Promise.resolve();
   }
 
@@ -94,14 +106,18 @@ export class MemoryArbiter implements Arbiter {
   #request<T>(signal: AbortSignal, effect: () => T): Promise<T> {
     const faults = { ...this.faults };
     return new Promise((resolve, reject) => {
-      const silent = () => reject(new ArbiterError('unknown', 'the store did not answer in time', { cause: signal.reason }));
+      const silence = () => new ArbiterError('unknown', 'the store did not answer in time', { cause: signal.reason });
       if (this.#closed) return reject(new ArbiterError('refused', 'the arbiter is closed'));
-      if (signal.aborted) return silent();
-      signal.addEventListener('abort', silent, { once: true });
+      if (signal.aborted) return reject(silence());
       const answered = (settle: () => void) => {
         signal.removeEventListener('abort', silent);
+        this.#open.delete(closed);
         settle();
       };
+      const silent = () => answered(() => reject(silence()));
+      const closed = () => answered(() => reject(new ArbiterError('unknown', 'the arbiter was closed')));
+      signal.addEventListener('abort', silent, { once: true });
+      this.#open.add(closed);
       if (faults.refuse !== null)
         return this.#later(faults.requestDelayMs, () => answered(() => reject(new ArbiterError('refused', faults.refuse ?? ''))));
       if (faults.loseRequest) return undefined;
@@ -119,12 +135,19 @@ export class MemoryArbiter implements Arbiter {
 
   #follow(keys: readonly string[], changed: (value: Versioned) => void, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      if (signal.aborted) return resolve();
-      const end = this.store.follow((value) => {
+      if (signal.aborted || this.#closed) return resolve();
+      const unfollow = this.store.follow((value) => {
         if (keys.includes(value.key) && !this.faults.loseAnswer && !this.faults.loseRequest)
           this.#later(this.faults.answerDelayMs, () => changed(value));
       });
-      signal.addEventListener('abort', () => (end(), resolve()), { once: true });
+      const end = () => {
+        unfollow();
+        this.#open.delete(end);
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      this.#open.add(end);
+      signal.addEventListener('abort', end, { once: true });
     });
   }
 }

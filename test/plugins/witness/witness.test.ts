@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import test, { type ExecutionContext } from 'ava';
 import type { ArbiterDefinition, Log } from 'understudy/plugin';
-import { arbiterContract, FakeClock, MemoryArbiter, MemoryStore } from 'understudy/testkit';
+import { arbiterContract } from 'understudy/testkit';
 import { parseAddress } from '../../../plugins/witness/address.js';
 import { witnessArbiter } from '../../../plugins/witness/arbiter.js';
 import { WitnessClient } from '../../../plugins/witness/client.js';
@@ -72,6 +72,16 @@ const open = async (t?: ExecutionContext) => {
     close,
     faults: {
       lose: (what: 'none' | 'request' | 'answer') => proxy.lose(what),
+      hold: () => Promise.resolve(proxy.hold()),
+      reset: (on: boolean) => proxy.refuse(on),
+      backup: async () => {
+        const copy = readFileSync(stateFile);
+        return async () => {
+          await witness.close();
+          writeFileSync(stateFile, copy);
+          witness = await start(stateFile, port);
+        };
+      },
       restart: async () => {
         await witness.close();
         witness = await start(stateFile, port);
@@ -81,18 +91,6 @@ const open = async (t?: ExecutionContext) => {
 };
 
 arbiterContract(test, 'witness', () => open());
-
-arbiterContract(test, 'memory', () => {
-  const clock = new FakeClock();
-  const store = new MemoryStore();
-  const arbiter = new MemoryArbiter({ clock, store });
-  return Promise.resolve({
-    arbiter,
-    connect: () => Promise.resolve(new MemoryArbiter({ clock, store })),
-    close: () => arbiter.close(),
-    faults: { lose: (what) => void Object.assign(arbiter.faults, { loseRequest: what === 'request', loseAnswer: what === 'answer' }) },
-  });
-});
 
 // ---- connection
 
