@@ -30,6 +30,8 @@ export const bundleSdks = () => {
       minifySyntax: true,
       minifyWhitespace: true,
       legalComments: 'eof',
+      // What is CommonJS inside asks for Node's modules with `require`.
+      banner: { js: `import { createRequire as requireFrom } from 'node:module';const require = requireFrom(import.meta.url);` },
       logLevel: 'warning',
     });
     writeFileSync(entry, `${MARK}export * from './${directory.split('/').at(-1)}/index.mjs';\n`);
