@@ -74,6 +74,8 @@ export interface ClusterConfig {
     readonly delay: { readonly standbyMs: number; readonly randomMs: number };
   };
   readonly timing: Timing;
+  /** While the arbiter is silent (SAFETY a.8). */
+  readonly failsafe: { readonly peerLost: 'stop' | 'fence-then-continue'; readonly arbiterLossMoveMs: number };
   readonly ports: {
     readonly heartbeat: number;
     readonly link: number;

@@ -14,7 +14,17 @@ import { nearest } from './nearest.js';
 import { fencesIn, parseFencing } from './parse-fencing.js';
 import { checkPorts, parseArbiter, parseSettings, parseTiming } from './parse-sections.js';
 import { configError, isRecord, type Problem } from './problem.js';
-import { addressesSchema, clusterSchema, isRootKey, keySchema, pluginsSchema, portsSchema, ROOT_KEYS, watchdogSchema } from './sections.js';
+import {
+  addressesSchema,
+  clusterSchema,
+  failsafeSchema,
+  isRootKey,
+  keySchema,
+  pluginsSchema,
+  portsSchema,
+  ROOT_KEYS,
+  watchdogSchema,
+} from './sections.js';
 
 export type ParsedConfig =
   | { readonly config: ClusterConfig; readonly warnings: readonly Problem[] }
@@ -85,6 +95,7 @@ const parseRoot = (
   const plugins = findings.check(pluginsSchema, root['plugins'] ?? [], ['plugins']);
   const ports = findings.check(portsSchema, root['ports'] ?? {}, ['ports']);
   checkPorts({ ...portsSchema.parse({}), ...(isRecord(root['ports']) ? root['ports'] : {}) }, findings);
+  const failsafe = findings.check(failsafeSchema, root['failsafe'] ?? {}, ['failsafe']);
   const fencing = parseFencing(root['fencing'], { watchdog, nodes: nodes?.names ?? null, findings, catalogue });
   const groups =
     present('groups', (value) => parseGroups(value, { nodes: nodes?.names ?? null, watchdog: watchdog !== 'none', findings, catalogue })) ??
@@ -112,7 +123,7 @@ const parseRoot = (
     plugins === undefined
   )
     return null;
-  if (ports === undefined || fencing === undefined || groups === null || arbiter === undefined) return null;
+  if (ports === undefined || fencing === undefined || failsafe === undefined || groups === null || arbiter === undefined) return null;
 
   const directory = dirname(file);
   const build = (locate: (path: string) => string): ClusterConfig => ({
@@ -123,6 +134,7 @@ const parseRoot = (
     arbiter,
     fencing,
     timing,
+    failsafe: { peerLost: failsafe.peerLost, arbiterLossMoveMs: failsafe.arbiterLossMove },
     ports,
     watchdog: watchdogFrom(watchdog, locate),
     addresses: addresses === 'system' ? { kind: 'system' } : { kind: 'table', path: locate(addresses.slice('table:'.length)) },

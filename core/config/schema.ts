@@ -7,6 +7,7 @@ import {
   addressesSchema,
   arbiterSchema,
   clusterSchema,
+  failsafeSchema,
   fencingSchema,
   groupSchema,
   hookSchema,
@@ -59,6 +60,7 @@ const fileSchema = ({ agents, arbiters, settings }: Catalogue): z.ZodType => {
       .union([z.enum([...TIMING_PROFILES, 'strict']), timingSchema])
       .optional()
       .describe('A profile, or a table of keys.'),
+    failsafe: failsafeSchema.optional().describe('What the holder does while the arbiter is silent.'),
     ports: portsSchema.optional().describe('Ports of this cluster.'),
     watchdog: watchdogSchema.optional(),
     addresses: addressesSchema.optional(),

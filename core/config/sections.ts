@@ -116,6 +116,17 @@ export const timingSchema = z.strictObject({
   steady: durationMs('So long without a gap a peer was heard before its silence counts for `takeover: preempt`.').optional(),
 });
 
+export const failsafeSchema = z.strictObject({
+  peerLost: choice(
+    '`stop`: while the arbiter is silent, a member that does not answer ends the group within D. `fence-then-continue`: its confirmed fence counts as its promise until it is heard again.',
+    ['stop', 'fence-then-continue'],
+  ).default('stop'),
+  arbiterLossMove: durationMs(
+    'So long alone without the arbiter, while a ready node sees it: the group moves there.',
+    60_000,
+  ),
+});
+
 const port = (describe: string, fallback: number) => integer(describe, { min: 1, max: 65_535 }).default(fallback);
 export const portsSchema = z.strictObject({
   heartbeat: port('UDP, heartbeats.', 4470),
@@ -207,6 +218,7 @@ export const ROOT_KEYS = [
   'arbiter',
   'fencing',
   'timing',
+  'failsafe',
   'ports',
   'watchdog',
   'addresses',

@@ -19,7 +19,7 @@ export interface ReadOfGroup {
 export type CasAnswer =
   | { readonly kind: 'done'; readonly version: string }
   | { readonly kind: 'conflict'; readonly found: Found }
-  | { readonly kind: 'unknown'; readonly because: string };
+  | { readonly kind: 'unknown'; readonly refused: boolean; readonly because: string };
 
 export interface ArbiterDeskOptions {
   readonly arbiter: Arbiter;
@@ -82,7 +82,7 @@ export class ArbiterDesk {
       timeoutMs,
       (arbiter, signal) => arbiter.cas(key, expected, encodeRecord(record), signal),
       (answer) => {
-        if (answer.kind === 'none') tell({ kind: 'unknown', because: answer.because });
+        if (answer.kind === 'none') tell({ kind: 'unknown', refused: answer.refused, because: answer.because });
         else if (answer.value.outcome === 'done') tell({ kind: 'done', version: answer.value.version });
         else tell({ kind: 'conflict', found: foundOf(answer.value.current) });
       },

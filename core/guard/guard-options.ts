@@ -61,5 +61,6 @@ export const policyOf = ({ config, node, bootId, watchdog }: GuardOptions, id: G
     confirm: group?.confirm ?? 'renewal',
     watchdog: watchdog.present,
     cfgHash: config.cfgHash,
+    failsafe: config.failsafe,
   };
 };

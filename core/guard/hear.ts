@@ -36,6 +36,18 @@ const onReceived = ({ owner, groups }: HearOptions, said: Map<string, string>, {
       return owner.dispatch(message.group, { kind: 'hint' });
     case 'please-stop':
       return owner.dispatch(message.group, { kind: 'please-stop', from, epoch: message.epoch });
+    case 'ask': {
+      const { group, epoch, round, waitMs } = message;
+      return owner.dispatch(group, { kind: 'asked', from, bootId, epoch, round, waitMs });
+    }
+    case 'grant': {
+      const { group, epoch, round, sees } = message;
+      return owner.dispatch(group, { kind: 'granted', from, epoch, round, sees });
+    }
+    case 'refuse': {
+      const { group, epoch, round, knows, because } = message;
+      return owner.dispatch(group, { kind: 'refused', from, epoch, round, knows, because });
+    }
     default:
       return message satisfies never;
   }

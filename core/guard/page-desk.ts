@@ -6,12 +6,14 @@ import type { LeasePhase } from '../model/lease.js';
 import type { OwnershipEffect } from '../ownership/events.js';
 import { decodePage } from '../ownership/page-codec.js';
 import type { LeasePage } from '../ownership/page.js';
-import type { Files } from '../system/files.js';
+import type { Promised } from '../ownership/state.js';
+import { type Files, readJson } from '../system/files.js';
 import { type PageWriter, openPageWriter } from '../system/page-file.js';
 import { type Paths, hardStopList, leasePage, tombstone } from '../system/paths.js';
 import type { LeaseClock } from './lease-clock.js';
 
 export const phaseFile = (paths: Paths, group: GroupId): string => join(paths.run, 'phase', group);
+export const promiseFile = (paths: Paths, group: GroupId): string => join(paths.run, 'promise', group);
 
 export class PageDesk {
   readonly #files: Files;
@@ -72,6 +74,25 @@ export class PageDesk {
   writePhase(group: GroupId, epoch: Epoch, phase: LeasePhase): void {
     const text = `${JSON.stringify({ bootId: this.#bootId, epoch, phase })}\n`;
     this.#files.replaceSync(phaseFile(this.#paths, group), text, { fsync: false });
+  }
+
+  /** Throws when it cannot be written: then it is not given. */
+  writePromise(group: GroupId, { to, epoch, untilMs }: Promised): void {
+    const body = { bootId: this.#bootId, to, epoch, untilMonoMs: this.#leaseClock.toMonoMs(untilMs) };
+    this.#files.replaceSync(promiseFile(this.#paths, group), `${JSON.stringify(body)}\n`, { fsync: false });
+  }
+
+  /**
+   * The word that a guard of this boot gave last. One of an earlier boot binds nobody: who boots observes the record from
+   * zero for W, and that is no less than the rest of any promise given before. For the same reason a file that cannot be
+   * read endangers nothing; the promise is kept as well so that nothing else than time can shorten it.
+   */
+  promised(group: GroupId): Promised | null {
+    const file = readJson(this.#files, promiseFile(this.#paths, group));
+    if (file.kind !== 'read' || typeof file.value !== 'object' || file.value === null) return null;
+    const { bootId, to, epoch, untilMonoMs } = file.value as Record<string, unknown>;
+    if (bootId !== this.#bootId || typeof to !== 'string' || typeof epoch !== 'number' || typeof untilMonoMs !== 'number') return null;
+    return { to, epoch, untilMs: this.#leaseClock.fromMonoMs(untilMonoMs) };
   }
 
   close(): void {

@@ -71,6 +71,17 @@ export const perform = (options: PerformOptions, group: GroupId, effect: Ownersh
       return options.resetHost(`${group}: ${effect.because}`);
     case 'beat':
       return heartbeats.beatNow();
+    case 'ask': {
+      const { to, epoch, round, waitMs } = effect;
+      for (const node of to) heartbeats.send(node, { kind: 'ask', group, epoch, round, waitMs });
+      return undefined;
+    }
+    case 'grant':
+      return grant(options, group, effect);
+    case 'refuse': {
+      const { to, epoch, round, knows, because } = effect;
+      return heartbeats.send(to, { kind: 'refuse', group, epoch, round, knows, because });
+    }
     case 'nudge':
       return nudge(options, group, effect.to, effect.epoch, NUDGES);
     case 'journal':
@@ -93,7 +104,7 @@ const cas = (options: PerformOptions, group: GroupId, { attempt: sent, timeoutMs
   const tell = (answer: CasAnswer) => {
     if (answer.kind === 'done') return dispatch(group, { kind: 'cas-done', attemptId: sent.id, version: answer.version });
     if (answer.kind === 'conflict') return dispatch(group, { kind: 'cas-conflict', attemptId: sent.id, found: answer.found });
-    return dispatch(group, { kind: 'cas-unknown', attemptId: sent.id, because: answer.because });
+    return dispatch(group, { kind: 'cas-unknown', attemptId: sent.id, because: answer.because, refused: answer.refused });
   };
   if (sent.purpose !== 'acquire') return desk.cas(group, sent, timeoutMs, tell);
   // The watchdog is armed while the store decides: HELD is said only with both.
@@ -111,6 +122,21 @@ const writePage = (options: PerformOptions, group: GroupId, effect: Extract<Owne
   attempt(options, group, 'the lease page', () => pages.write(group, effect));
   if (effect.state === 'HELD' && pages.leashFired(group, effect.epoch) !== 'no')
     dispatch(group, { kind: 'tombstone', epoch: effect.epoch });
+};
+
+/** Written down before it is said: the next guard of this boot keeps it too. What cannot be written is not promised. */
+const grant = (
+  { pages, heartbeats, tell }: PerformOptions,
+  group: GroupId,
+  { promise, round, sees }: Extract<OwnershipEffect, { kind: 'grant' }>,
+): void => {
+  const { to, epoch } = promise;
+  try {
+    pages.writePromise(group, promise);
+  } catch (error) {
+    return tell({ kind: 'guard.file-failed', group, because: `a promise to ${to} was not given: it cannot be written: ${reasonOf(error)}` });
+  }
+  heartbeats.send(to, { kind: 'grant', group, epoch, round, sees });
 };
 
 /** Without its files this node cannot be believed: what it holds is given up. */

@@ -217,7 +217,11 @@ class Guard implements GuardHandle {
   #adopt(group: GroupId): boolean {
     const remains = this.#remains(group);
     if (!adoptable(remains)) return false;
-    this.#owner.dispatch(group, { kind: 'start', leftover: leftoverOf({ ...remains, verifiedEmpty: false }) });
+    this.#owner.dispatch(group, {
+      kind: 'start',
+      leftover: leftoverOf({ ...remains, verifiedEmpty: false }),
+      promise: this.#pages.promised(group),
+    });
     return true;
   }
 
@@ -228,6 +232,7 @@ class Guard implements GuardHandle {
     this.#owner.dispatch(group, {
       kind: 'start',
       leftover: leftoverOf({ ...remains, verifiedEmpty: empty, nowMs: this.#leaseClock.nowMs() }),
+      promise: this.#pages.promised(group),
     });
   }
 

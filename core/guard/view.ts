@@ -1,6 +1,7 @@
 // What the guard shows: everything it knows, as one value (model/lease, GuardView), and the alarms that want a person.
 import type { BootId, GroupId, NodeId } from '../model/ids.js';
 import type { ArbiterView, GroupOrders, GuardView, NodeOrders, PeerView } from '../model/lease.js';
+import { failsafeAlarms } from '../ownership/failsafe-view.js';
 import { type OwnershipState, leaseViewOf } from '../ownership/state.js';
 
 export interface ViewParts {
@@ -42,7 +43,7 @@ export const viewOf = ({
   nodeOrders: { ...nodeOrders },
   watchdog,
   leashAgeMs,
-  alarms: [...alarms, ...arbiterAlarms(arbiter), ...peers.flatMap(peerAlarms), ...states.flatMap((state) => state.alarms)],
+  alarms: [...alarms, ...arbiterAlarms(arbiter), ...peers.flatMap(peerAlarms), ...states.flatMap((state) => [...state.alarms, ...failsafeAlarms(state)])],
 });
 
 const arbiterAlarms = ({ state, because }: ArbiterView): readonly string[] =>
@@ -61,16 +62,9 @@ export const viewKey = ({ peers, arbiter, leases, groupOrders, nodeOrders, watch
   JSON.stringify([
     peers.map(({ node, state, bootId, links, cfgHash, groups }) => [node, state, bootId, links.map((link) => link.state), cfgHash, groups]),
     arbiter.state,
-    leases.map(({ group, phase, epoch, holder, record, inSync, successor, fencing, unproven }) => [
-      group,
-      phase,
-      epoch,
-      holder,
-      record,
-      inSync,
-      successor,
-      fencing,
-      unproven,
+    leases.map(({ group, phase, epoch, holder, record, inSync, successor, fencing, unproven, failsafe = null }) => [
+      ...[group, phase, epoch, holder, record, inSync, successor, fencing, unproven],
+      failsafe === null ? null : [failsafe.by, failsafe.trouble, failsafe.fence, failsafe.moveTo],
     ]),
     groupOrders,
     nodeOrders,

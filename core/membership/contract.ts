@@ -21,7 +21,20 @@ export type Message =
   /** A planned release was just written: read the record now. Sent three times, 20 ms apart. */
   | { readonly kind: 'nudge'; readonly group: GroupId; readonly epoch: Epoch }
   /** Asks the holder's guard to stop the group and say STOPPED(e). */
-  | { readonly kind: 'please-stop'; readonly group: GroupId; readonly epoch: Epoch };
+  | { readonly kind: 'please-stop'; readonly group: GroupId; readonly epoch: Epoch }
+  /** Failsafe (SAFETY a.8): the holder of `epoch` has lost the arbiter and asks for a promise. `waitMs`: the W of its record. */
+  | { readonly kind: 'ask'; readonly group: GroupId; readonly epoch: Epoch; readonly round: number; readonly waitMs: number }
+  /** The sender promises not to acquire for W. `sees`: it reads the lease record itself. */
+  | { readonly kind: 'grant'; readonly group: GroupId; readonly epoch: Epoch; readonly round: number; readonly sees: boolean }
+  /** No promise. `knows`: the highest epoch the sender has heard of. */
+  | {
+      readonly kind: 'refuse';
+      readonly group: GroupId;
+      readonly epoch: Epoch;
+      readonly round: number;
+      readonly knows: Epoch;
+      readonly because: string;
+    };
 
 /** An authentic, fresh message. What is sent comes once over each network: listeners are idempotent. */
 export interface Received {

@@ -13,6 +13,8 @@ export interface MessagePart {
 const PHASES: readonly LeasePhase[] = ['idle', 'observe', 'acquiring', 'held', 'releasing', 'fencing-self', 'fencing'];
 const MAX_PARTS = 64;
 const MAX_NAME = 128;
+/** Longer than any W; nobody may make a peer promise for days. */
+const MAX_WAIT_MS = 3_600_000;
 
 type Wire = readonly unknown[];
 const bytesOf = (wire: Wire): Uint8Array => Buffer.from(JSON.stringify(wire), 'utf8');
@@ -28,7 +30,7 @@ const groupWire = ({ group, epoch, seq, version, phase, stopped }: BeatGroup): W
 /** The message as bodies of at most `maxBytes` each; null when even one group alone is too long. */
 export const encodeMessage = (message: Message, maxBytes: number): readonly Uint8Array[] | null => {
   if (message.kind !== 'beat') {
-    const body = bytesOf([message.kind === 'nudge' ? 'n' : 'p', message.group, message.epoch]);
+    const body = bytesOf(wordsOf(message));
     return body.length <= maxBytes ? [body] : null;
   }
   const beat = (part: number, parts: number, groups: readonly Wire[]) => bytesOf(['b', message.cfgHash, part, parts, groups]);
@@ -50,6 +52,25 @@ export const encodeMessage = (message: Message, maxBytes: number): readonly Uint
   return parts.map((groups, part) => beat(part, parts.length, groups));
 };
 
+/** Everything but beats: one body each. */
+const wordsOf = (message: Exclude<Message, { kind: 'beat' }>): Wire => {
+  const { group, epoch } = message;
+  switch (message.kind) {
+    case 'nudge':
+      return ['n', group, epoch];
+    case 'please-stop':
+      return ['p', group, epoch];
+    case 'ask':
+      return ['a', group, epoch, message.round, message.waitMs];
+    case 'grant':
+      return ['g', group, epoch, message.round, message.sees ? 1 : 0];
+    case 'refuse':
+      return ['r', group, epoch, message.round, message.knows, message.because.slice(0, MAX_NAME)];
+    default:
+      return message satisfies never;
+  }
+};
+
 const isName = (value: unknown): value is string => typeof value === 'string' && value.length <= MAX_NAME;
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
@@ -62,6 +83,16 @@ const readGroup = (wire: unknown): BeatGroup | null => {
   return { group, epoch, seq, version, phase, stopped: stopped === 1 };
 };
 
+const readWords = (kind: unknown, [group, epoch, round, more, because, ...rest]: readonly unknown[]): Message | null => {
+  if (!isName(group) || !isCount(epoch) || rest.length > 0) return null;
+  if (kind === 'n' || kind === 'p') return round === undefined ? { kind: kind === 'n' ? 'nudge' : 'please-stop', group, epoch } : null;
+  if (!isCount(round)) return null;
+  if (kind === 'r') return isCount(more) && isName(because) ? { kind: 'refuse', group, epoch, round, knows: more, because } : null;
+  if (because !== undefined) return null;
+  if (kind === 'a') return isCount(more) && more <= MAX_WAIT_MS ? { kind: 'ask', group, epoch, round, waitMs: more } : null;
+  return kind === 'g' && (more === 0 || more === 1) ? { kind: 'grant', group, epoch, round, sees: more === 1 } : null;
+};
+
 /** What an authentic body says, or null. */
 export const decodeMessage = (body: Uint8Array): MessagePart | null => {
   let wire: unknown;
@@ -72,13 +103,12 @@ export const decodeMessage = (body: Uint8Array): MessagePart | null => {
   }
   if (!Array.isArray(wire)) return null;
   const [kind, ...rest] = wire as unknown[];
-  if (kind === 'n' || kind === 'p') {
-    const [group, epoch] = rest;
-    if (rest.length !== 2 || !isName(group) || !isCount(epoch)) return null;
-    return { message: { kind: kind === 'n' ? 'nudge' : 'please-stop', group, epoch }, part: 0, parts: 1 };
+  if (kind !== 'b') {
+    const message = readWords(kind, rest);
+    return message === null ? null : { message, part: 0, parts: 1 };
   }
   const [cfgHash, part, parts, list] = rest;
-  if (kind !== 'b' || rest.length !== 4 || !isName(cfgHash) || !isCount(part) || !isCount(parts) || !Array.isArray(list)) return null;
+  if (rest.length !== 4 || !isName(cfgHash) || !isCount(part) || !isCount(parts) || !Array.isArray(list)) return null;
   if (parts < 1 || parts > MAX_PARTS || part >= parts) return null;
   const groups = list.map(readGroup);
   if (groups.includes(null)) return null;

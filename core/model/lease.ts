@@ -43,8 +43,24 @@ export interface LeaseView {
   readonly inSync: readonly NodeId[];
   /** Who the holder named to come next when it released (a planned move), else null. */
   readonly successor: NodeId | null;
+  /** While the holder goes on without the arbiter, by the promises of all members (SAFETY a.8); else null or absent. */
+  readonly failsafe?: FailsafeView | null;
   /** Why the phase is what it is: the sentence of the last transition. */
   readonly because: string;
+}
+
+/** The lease of a holder whose arbiter is silent. */
+export interface FailsafeView {
+  /** Since the last good renewal was sent. */
+  readonly silentMs: number;
+  /** Whose promises extended the lease in the last full round; null before the first one. */
+  readonly by: readonly NodeId[] | null;
+  /** Why the last round extended nothing, else null. */
+  readonly trouble: string | null;
+  /** Silent members whose confirmed fence would count as their promise; empty with `peerLost: stop`. */
+  readonly fence: readonly { readonly node: NodeId; readonly bootId: BootId }[];
+  /** A member in sync that sees the arbiter and should have the group, since this node has been without it for too long. */
+  readonly moveTo: NodeId | null;
 }
 
 /** The controller's will for one group on this node; sent each cycle and at least once a second (DESIGN 4). */

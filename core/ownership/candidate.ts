@@ -106,6 +106,8 @@ const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: str
   // One attempt an edge: whatever comes of it, the suspicion is used up. A read under way is older than what follows.
   s.suspicion = null;
   s.reading = null;
+  // Not used before its time but by proof that the holder it was given to has ended.
+  s.promise = null;
   const attempt = sendCas(turn, 'acquire', version, licence.because, (nonce) => ({
     v: 1,
     epoch: record.epoch + 1,
@@ -196,6 +198,8 @@ const won = (turn: Turn, attempt: Attempt, version: string): void => {
     attempts: [{ nonce: record.nonce, sentMs }],
     unproven: unprovenOf(turn, attempt),
     slow: false,
+    refused: null,
+    membersSent: [],
   };
   s.release = null;
   s.suspicion = null;

@@ -6,7 +6,7 @@ import type { BeatGroup } from '../membership/contract.js';
 import type { Leftover } from './adoption.js';
 import type { PageState } from './page.js';
 import type { LeaseRecord } from './record.js';
-import type { Attempt } from './state.js';
+import type { Attempt, Promised } from './state.js';
 
 /** The lease record's key as a read or a conflict found it. */
 export type Found =
@@ -15,8 +15,8 @@ export type Found =
   | { readonly kind: 'record'; readonly record: LeaseRecord; readonly version: string };
 
 type Happening =
-  /** First of all: what the last guard of this host left. */
-  | { readonly kind: 'start'; readonly leftover: Leftover }
+  /** First of all: what the last guard of this host left, and the word it gave. */
+  | { readonly kind: 'start'; readonly leftover: Leftover; readonly promise?: Promised | null }
   /** Time passed. `gapMs`: since the tick before. */
   | { readonly kind: 'tick'; readonly gapMs: number }
   | {
@@ -28,8 +28,8 @@ type Happening =
   | { readonly kind: 'read-failed'; readonly readId: number; readonly because: string }
   | { readonly kind: 'cas-done'; readonly attemptId: number; readonly version: string }
   | { readonly kind: 'cas-conflict'; readonly attemptId: number; readonly found: Found }
-  /** No answer, a late one, or a refusal: it may or may not have happened. */
-  | { readonly kind: 'cas-unknown'; readonly attemptId: number; readonly because: string }
+  /** No answer, a late one, or a refusal (`refused`): it may or may not have happened. */
+  | { readonly kind: 'cas-unknown'; readonly attemptId: number; readonly because: string; readonly refused?: boolean }
   | { readonly kind: 'will'; readonly will: Will }
   | { readonly kind: 'gate'; readonly blockers: readonly string[] }
   | { readonly kind: 'dog'; readonly armed: boolean }
@@ -41,6 +41,25 @@ type Happening =
   /** The store hints at a change, or a peer nudges: read now. */
   | { readonly kind: 'hint' }
   | { readonly kind: 'please-stop'; readonly from: NodeId; readonly epoch: Epoch }
+  /** A holder without the arbiter asks for a promise. `waitMs`: the W of its record. */
+  | {
+      readonly kind: 'asked';
+      readonly from: NodeId;
+      readonly bootId: BootId;
+      readonly epoch: Epoch;
+      readonly round: number;
+      readonly waitMs: number;
+    }
+  /** `sees`: the peer reads the lease record itself. */
+  | { readonly kind: 'granted'; readonly from: NodeId; readonly epoch: Epoch; readonly round: number; readonly sees: boolean }
+  | {
+      readonly kind: 'refused';
+      readonly from: NodeId;
+      readonly epoch: Epoch;
+      readonly round: number;
+      readonly knows: Epoch;
+      readonly because: string;
+    }
   | { readonly kind: 'fenced'; readonly node: NodeId; readonly bootId: BootId; readonly forEpoch: Epoch; readonly evidence: string }
   /** The leash has fired for this epoch. */
   | { readonly kind: 'tombstone'; readonly epoch: Epoch }
@@ -78,6 +97,18 @@ export type OwnershipEffect =
   | { readonly kind: 'beat' }
   /** Tell others to read the record now. */
   | { readonly kind: 'nudge'; readonly to: NodeId | 'all'; readonly epoch: Epoch }
+  /** Failsafe: asks every other member. */
+  | { readonly kind: 'ask'; readonly to: readonly NodeId[]; readonly epoch: Epoch; readonly round: number; readonly waitMs: number }
+  /** Writes the promise down, for the next guard of this boot, and only then says so. */
+  | { readonly kind: 'grant'; readonly promise: Promised; readonly round: number; readonly sees: boolean }
+  | {
+      readonly kind: 'refuse';
+      readonly to: NodeId;
+      readonly epoch: Epoch;
+      readonly round: number;
+      readonly knows: Epoch;
+      readonly because: string;
+    }
   | {
       readonly kind: 'journal';
       readonly event: string;

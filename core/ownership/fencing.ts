@@ -12,6 +12,8 @@ export const fenceSelf = (turn: Turn, because: string): void => {
   s.unresolved = null;
   s.reading = null;
   s.release = null;
+  s.failsafe = null;
+  s.fencedMembers = [];
   enter(turn, 'fencing-self', because);
   // First of all, the page: from now on nothing starts and nothing is acknowledged.
   writePage(turn, 'STOPPING');

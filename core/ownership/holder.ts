@@ -4,6 +4,7 @@
 import { hasNews, onward, waited } from './awaiting.js';
 import type { Found } from './events.js';
 import { releasedRecord } from './candidate.js';
+import { askAll, endFailsafe } from './failsafe.js';
 import { fenceSelf } from './fencing.js';
 import type { LeaseRecord, RecordMember } from './record.js';
 import type { Attempt, Tenure } from './state.js';
@@ -17,7 +18,8 @@ const RELEASE_RETRY_MS = 250;
 export const enforceDeadline = (turn: Turn): boolean => {
   const { s } = turn;
   if (s.tenure === null || s.phase === 'fencing-self' || s.nowMs < s.tenure.deadlineMs) return false;
-  fenceSelf(turn, `no renewal succeeded within D = ${s.policy.timing.selfFenceMs} ms`);
+  const failsafe = s.failsafe === null ? '' : `, and the members did not all extend it: ${s.failsafe.trouble ?? 'a round was under way'}`;
+  fenceSelf(turn, `no renewal succeeded within D = ${s.policy.timing.selfFenceMs} ms${failsafe}`);
   return true;
 };
 
@@ -37,6 +39,7 @@ export const hold = (turn: Turn): void => {
     if (s.reading === null && s.nowMs >= s.lastReadMs + retryMs(timing)) sendRead(turn);
     return;
   }
+  askAll(turn);
   if (s.writing === null) {
     if (s.release?.verified === true) return release(turn, tenure.current);
     const newsMs = hasNews(turn, tenure.current.record) ? tenure.notBeforeMs : Number.POSITIVE_INFINITY;
@@ -70,8 +73,11 @@ export const renewed = (turn: Turn, record: LeaseRecord, version: string): void 
     nonce: record.nonce,
     inSync: record.inSync,
     slow: false,
+    refused: null,
+    membersSent: [],
   };
   s.confirmedMs = s.nowMs;
+  endFailsafe(turn, 'the arbiter answers again');
   if (s.phase !== 'fencing') writePage(turn, s.phase === 'held' ? 'HELD' : 'STOPPING');
   else if (waited(turn, record, tenure.current?.record ?? null, sentMs)) renewNow(turn);
 };
@@ -107,9 +113,16 @@ export const contested = (turn: Turn, found: Found, attempt: Attempt | null): vo
 };
 
 /** A renewal or release has no answer: try again on the same version; the conflict will tell if it landed. */
-export const unanswered = (turn: Turn): void => {
+export const unanswered = (turn: Turn, refusal: string | null): void => {
   const { s } = turn;
-  if (s.tenure !== null) s.tenure = { ...s.tenure, sentMs: Number.NEGATIVE_INFINITY, notBeforeMs: s.nowMs + retryMs(s.policy.timing) };
+  if (s.tenure === null) return;
+  s.tenure = {
+    ...s.tenure,
+    sentMs: Number.NEGATIVE_INFINITY,
+    notBeforeMs: s.nowMs + retryMs(s.policy.timing),
+    refused: refusal ?? s.tenure.refused,
+  };
+  if (refusal !== null) endFailsafe(turn, `the arbiter answers and refuses: ${refusal}`);
 };
 
 /** The stop was verified, or not: then the lease is kept and the controller told. */
@@ -136,6 +149,7 @@ export const released = (turn: Turn, record: LeaseRecord, version: string): void
   turn.effects.push({ kind: 'nudge', to: record.successor ?? 'all', epoch: tenure.epoch });
   writePage(turn, 'RELEASED');
   s.stoppedEpoch = tenure.epoch;
+  endFailsafe(turn, 'the lease is given back');
   s.tenure = null;
   s.release = null;
   s.reading = null;
@@ -182,7 +196,8 @@ const renew = (turn: Turn, { version, record }: NonNullable<Tenure['current']>):
     cfgHash: policy.cfgHash,
   }));
   const attempts = [...tenure.attempts, { nonce: attempt.record.nonce, sentMs: attempt.sentMs }].slice(-ATTEMPTS_KEPT);
-  s.tenure = { ...tenure, sentMs: attempt.sentMs, attempts };
+  const membersSent = [...new Set([...tenure.membersSent, ...attempt.record.members.map(({ id }) => id)])];
+  s.tenure = { ...tenure, sentMs: attempt.sentMs, attempts, membersSent };
 };
 
 /** The members change only when every node of the config is heard with this very config; boots follow what was heard. */

@@ -3,6 +3,7 @@
 // both hold before their deadlines (test/ownership/machine.property.test.ts).
 import { acquireAtMs, acquired, isCandidate, observed, resolve, seek } from './candidate.js';
 import type { Found, OwnershipEffect, OwnershipEvent } from './events.js';
+import { asked, granted, provenMs, refused, roundAtMs } from './failsafe.js';
 import { fenceSelf, hardStopped, pressOn } from './fencing.js';
 import { contested, enforceDeadline, hold, released, renewAtMs, renewed, stopVerified, unanswered } from './holder.js';
 import { bootChanged, fellSilent, fenced, heard, weigh } from './peers.js';
@@ -36,7 +37,7 @@ export const nextWakeMs = (state: OwnershipState): number => {
     const adopting = tenure.current === null && reading === null ? [state.lastReadMs + retryMs(timing)] : [];
     const write = writing === null && tenure.current !== null ? [state.release?.sent === true ? tenure.notBeforeMs : renewAtMs(turn)] : [];
     const slow = tenure.slow ? [] : [tenure.renewedMs + timing.softMs];
-    return Math.min(tenure.deadlineMs, ...attempts, ...nextRead, ...adopting, ...write, ...slow);
+    return Math.min(tenure.deadlineMs, roundAtMs(state), ...attempts, ...nextRead, ...adopting, ...write, ...slow);
   }
   // One write at a time: until its answer nothing else is sent.
   if (writing !== null) return Math.min(...attempts);
@@ -45,11 +46,11 @@ export const nextWakeMs = (state: OwnershipState): number => {
   return Math.min(...attempts, ...nextRead, ...confirm, ...acquire);
 };
 
-/** Whether this group allows the node's watchdog to be petted (SAFETY a.6): nothing runs here, or the lease is fresh. */
+/** Whether this group allows the node's watchdog to be petted (SAFETY a.6): nothing runs here, or a renewal or failsafe round is fresh. */
 export const mayPet = (state: OwnershipState, nowMs: number): boolean => {
   if (isCandidate(state.phase) || state.phase === 'fencing') return true;
   if (state.phase === 'fencing-self' || state.tenure === null) return false;
-  return nowMs - state.tenure.renewedMs <= state.policy.timing.petMaxAgeMs;
+  return nowMs - provenMs(state) <= state.policy.timing.petMaxAgeMs;
 };
 
 /** Whether the watchdog must be armed for this group. */
@@ -75,7 +76,7 @@ const handle = (turn: Turn, event: OwnershipEvent): void => {
     case 'cas-conflict':
       return s.writing?.id === event.attemptId ? casConflict(turn, s.writing, event.found) : undefined;
     case 'cas-unknown':
-      return s.writing?.id === event.attemptId ? casUnknown(turn, s.writing) : undefined;
+      return s.writing?.id === event.attemptId ? casUnknown(turn, s.writing, event.refused === true ? event.because : null) : undefined;
     case 'will':
       s.will = { will: event.will, atMs: s.nowMs };
       return undefined;
@@ -96,6 +97,12 @@ const handle = (turn: Turn, event: OwnershipEvent): void => {
       return undefined;
     case 'please-stop':
       return pleaseStop(turn, event.from, event.epoch);
+    case 'asked':
+      return asked(turn, event);
+    case 'granted':
+      return granted(turn, event);
+    case 'refused':
+      return refused(turn, event);
     case 'fenced':
       return fenced(turn, event);
     case 'tombstone':
@@ -114,9 +121,10 @@ const handle = (turn: Turn, event: OwnershipEvent): void => {
   }
 };
 
-const start = (turn: Turn, { leftover }: Extract<OwnershipEvent, { kind: 'start' }>): void => {
+const start = (turn: Turn, { leftover, promise = null }: Extract<OwnershipEvent, { kind: 'start' }>): void => {
   const { s } = turn;
   s.started = true;
+  s.promise = promise;
   if (leftover.kind === 'nothing') {
     s.stoppedEpoch = leftover.stoppedEpoch;
     return;
@@ -135,6 +143,8 @@ const start = (turn: Turn, { leftover }: Extract<OwnershipEvent, { kind: 'start'
     attempts: [],
     unproven: null,
     slow: false,
+    refused: null,
+    membersSent: [],
   };
   s.phase = leftover.kind === 'adopt' ? leftover.phase : 'held';
   if (leftover.kind === 'fence') return fenceSelf(turn, leftover.because);
@@ -150,7 +160,7 @@ const expire = (turn: Turn): void => {
   const { s } = turn;
   const { attemptMs } = s.policy.timing;
   if (s.reading !== null && s.nowMs >= s.reading.sentMs + attemptMs) readFailed(turn);
-  if (s.writing !== null && s.nowMs >= s.writing.sentMs + attemptMs) casUnknown(turn, s.writing);
+  if (s.writing !== null && s.nowMs >= s.writing.sentMs + attemptMs) casUnknown(turn, s.writing, null);
 };
 
 const readDone = (turn: Turn, { found, orders }: Extract<OwnershipEvent, { kind: 'read-done' }>, sentMs: number): void => {
@@ -215,10 +225,10 @@ const casConflict = (turn: Turn, attempt: Attempt, found: Found): void => {
   return observed(turn, found, false);
 };
 
-const casUnknown = (turn: Turn, attempt: Attempt): void => {
+const casUnknown = (turn: Turn, attempt: Attempt, refusal: string | null): void => {
   const { s } = turn;
   s.writing = null;
-  if (attempt.purpose === 'renew' || attempt.purpose === 'release') return unanswered(turn);
+  if (attempt.purpose === 'renew' || attempt.purpose === 'release') return unanswered(turn, refusal);
   s.readWanted = true;
   s.writeNotBeforeMs = s.nowMs + retryMs(s.policy.timing);
   if (attempt.purpose === 'acquire') s.unresolved = attempt;

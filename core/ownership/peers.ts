@@ -1,6 +1,7 @@
 // What the machine takes from peers: beats, STOPPED(e), changed boots, silence (SAFETY a.7, a.7b). All of it was
 // authenticated before; none of it gives a right by itself, it is matched with the record in takeover.ts.
 import type { NodeId } from '../model/ids.js';
+import { memberFenced } from './failsafe.js';
 import { fenceSelf } from './fencing.js';
 import type { OwnershipEvent } from './events.js';
 import { renewNow } from './holder.js';
@@ -30,6 +31,8 @@ export const heard = (turn: Turn, { from, bootId, cfgHash, group }: Of<'beat'>):
   const sinceMs = same?.held?.epoch === group?.epoch ? same?.held?.sinceMs : undefined;
   const held = holds ? { epoch: group.epoch, bootId, sinceMs: sinceMs ?? s.nowMs, seq: group.seq } : null;
   remember(turn, from, { bootId, cfgHash, stopped, held, retired: before?.retired ?? [] });
+  // Whoever is heard is not off.
+  if (s.fencedMembers.some(({ node }) => node === from)) s.fencedMembers = s.fencedMembers.filter(({ node }) => node !== from);
   if (s.suspicion?.peer === from) {
     s.suspicion = null;
     journal(turn, 'lease.suspicion-ended', `${from} is heard again`);
@@ -105,6 +108,7 @@ export const weigh = (turn: Turn, record: LeaseRecord | null, sentMs: number): v
 /** Evidence counts for a holder that is waited for, in that boot and epoch, and for nobody else. */
 export const fenced = (turn: Turn, { node, bootId, forEpoch, evidence }: Of<'fenced'>): void => {
   const { s } = turn;
+  if (s.tenure?.epoch === forEpoch && memberFenced(turn, node, bootId)) return;
   const record = s.tenure?.current?.record ?? (s.known.kind === 'record' ? s.known.record : null);
   const { tenure } = s;
   const named: readonly EarlierHolder[] = [

@@ -14,6 +14,7 @@ import {
 } from '../model/lease.js';
 import type { Timing } from '../model/timing.js';
 import type { BeatGroup } from '../membership/contract.js';
+import { failsafeSentence, failsafeViewOf } from './failsafe-view.js';
 import { proofOf } from './proof.js';
 import type { EarlierHolder, LeaseRecord, RecordMember } from './record.js';
 import { waitingFor } from './takeover.js';
@@ -34,6 +35,15 @@ export interface OwnershipPolicy {
   /** A watchdog is configured: it is armed before this node calls itself holder. */
   readonly watchdog: boolean;
   readonly cfgHash: string;
+  readonly failsafe: FailsafePolicy;
+}
+
+/** What the holder may do while the arbiter is silent (SAFETY a.8). */
+export interface FailsafePolicy {
+  /** `stop`: a member that does not answer ends the failsafe at D. `fence-then-continue`: a confirmed fence of it is its grant. */
+  readonly peerLost: 'stop' | 'fence-then-continue';
+  /** So long alone without the arbiter, while a ready peer sees it: the group is moved there. */
+  readonly arbiterLossMoveMs: number;
 }
 
 /** The record as last read. `firstSeenMs`: when this very state of it was first received; any change restarts it. */
@@ -82,6 +92,39 @@ export interface Tenure {
   readonly unproven: (EarlierHolder & { readonly dueMs: number }) | null;
   /** `lease.renew-slow` was said and no renewal succeeded since. */
   readonly slow: boolean;
+  /** The arbiter has said no to a renewal since the last good one: that is an answer, and no failsafe may follow. */
+  readonly refused: string | null;
+  /** Members of records sent since the last good renewal: any of those writes may have landed. */
+  readonly membersSent: readonly NodeId[];
+}
+
+/** The holder's rounds among all members while the arbiter is silent (SAFETY a.8). */
+export interface Failsafe {
+  /** When the last good renewal was sent. */
+  readonly sinceMs: number;
+  /** Unlike any other round of this boot. */
+  readonly round: number;
+  /** Taken before the round was sent. */
+  readonly sentMs: number;
+  /** Everybody who must grant, this node left out. */
+  readonly members: readonly NodeId[];
+  readonly granted: readonly NodeId[];
+  readonly refused: readonly NodeId[];
+  /** The next round is not waited for: something has changed for the better. */
+  readonly atOnce: boolean;
+  /** Of those who granted in the last full round: they read the lease record themselves. */
+  readonly seeing: readonly NodeId[];
+  /** The send of the last full round, and who granted it; null before the first. */
+  readonly full: { readonly sentMs: number; readonly by: readonly NodeId[] } | null;
+  /** The last round got no further; a sentence, null when it was full. */
+  readonly trouble: string | null;
+}
+
+/** The word given to a holder in failsafe: no acquisition by time or suspicion before `untilMs`. */
+export interface Promised {
+  readonly to: NodeId;
+  readonly epoch: Epoch;
+  readonly untilMs: number;
 }
 
 /** What is known of a peer from its authentic heartbeats. */
@@ -157,6 +200,11 @@ export interface OwnershipState {
   /** Confirmed fences, each of one boot in one epoch; newest last, at most 8. */
   readonly fenced: readonly Fenced[];
   readonly suspicion: Suspicion | null;
+  /** Set while this node holds and the arbiter is silent for longer than `soft`. */
+  readonly failsafe: Failsafe | null;
+  /** Members confirmed off while this node holds: each until it is heard again (`fence-then-continue`). */
+  readonly fencedMembers: readonly { readonly node: NodeId; readonly bootId: BootId }[];
+  readonly promise: Promised | null;
   readonly maxEpochSeen: Epoch;
   /** The newest epoch of this boot that is dead here and verified stopped; 0 when none. */
   readonly stoppedEpoch: Epoch;
@@ -191,6 +239,9 @@ export const initialState = (policy: OwnershipPolicy, nowMs: number, maxEpochSee
   peers: {},
   fenced: [],
   suspicion: null,
+  failsafe: null,
+  fencedMembers: [],
+  promise: null,
   maxEpochSeen,
   stoppedEpoch: 0,
   alarms: [],
@@ -234,7 +285,8 @@ export const leaseViewOf = (state: OwnershipState, nowMs: number): LeaseView => 
     recordAgeMs: state.confirmedMs === null ? null : Math.max(0, nowMs - state.confirmedMs),
     inSync: (record?.inSync ?? []).map(({ id }) => id),
     successor: record?.state === 'RELEASED' ? record.successor : null,
-    because: phase === 'observe' && known.kind === 'record' ? `${state.because}; ${waitingFor(state)}` : state.because,
+    failsafe: failsafeViewOf(state, nowMs),
+    because: state.failsafe !== null ? failsafeSentence(state, nowMs) : phase === 'observe' && known.kind === 'record' ? `${state.because}; ${waitingFor(state)}` : state.because,
   };
 };
 

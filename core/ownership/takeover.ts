@@ -1,6 +1,7 @@
 // Whether this node may take the lease, and when: the licences of SAFETY a.7 and a.7b, and what stands against using one.
 // Heartbeats give suspicion; only the record, a statement, a changed boot, a confirmed fence or W gives a right.
 import type { Epoch, NodeId } from '../model/ids.js';
+import { promiseInForce } from './failsafe.js';
 import { proofOf } from './proof.js';
 import type { EarlierHolder, LeaseRecord } from './record.js';
 import type { OwnershipState } from './state.js';
@@ -76,7 +77,7 @@ const licences = (state: OwnershipState, record: LeaseRecord, firstSeenMs: numbe
       { evidence: 'released', atMs: firstSeenMs, because: `${record.prevHolder ?? 'the last holder'} released epoch ${record.epoch}` },
     ];
   const found: (Licence | null)[] = [
-    waited(record, firstSeenMs),
+    waited(state, record, firstSeenMs),
     ownEnd(state, record, firstSeenMs),
     ...(record.holder === null
       ? []
@@ -91,9 +92,10 @@ const licences = (state: OwnershipState, record: LeaseRecord, firstSeenMs: numbe
 };
 
 /** A right to the next epoch. Whether it is also proof that the last holder is down, `owed` says. */
-const waited = (record: LeaseRecord, firstSeenMs: number): Licence => ({
+const waited = ({ promise }: OwnershipState, record: LeaseRecord, firstSeenMs: number): Licence => ({
   evidence: 'waited',
-  atMs: firstSeenMs + record.ttlW,
+  // Whatever the record says: who has given its word waits.
+  atMs: Math.max(firstSeenMs + record.ttlW, promise?.untilMs ?? 0),
   because: `the record of epoch ${record.epoch} (${record.holder ?? 'holder unknown'}) has not changed for W = ${record.ttlW} ms`,
 });
 
@@ -166,7 +168,9 @@ const fence = ({ fenced }: OwnershipState, record: LeaseRecord, firstSeenMs: num
 };
 
 /** The base was read after the edge; the CAS on exactly its version fails if the holder wrote since. */
-const preempt = ({ suspicion, will }: OwnershipState, record: LeaseRecord): Licence | null => {
+const preempt = (state: OwnershipState, record: LeaseRecord): Licence | null => {
+  const { suspicion, will } = state;
+  if (promiseInForce(state)) return null;
   if (suspicion?.base == null || will?.will.preemptOk !== true) return null;
   if (suspicion.epoch !== record.epoch || suspicion.bootId !== record.bootId || suspicion.base.seq !== record.seq) return null;
   return {

@@ -154,9 +154,42 @@ test.serial('the guard comes back too late: the group is stopped, the epoch is d
   t.is(b.lease.phase, 'held');
 });
 
-test.serial('the arbiter is silent for the holder alone: stopped at D, and STOPPED lets the other take over before W', async (t) => {
+test.serial('the arbiter is silent for the holder alone: it goes on by the promise of the other, also of its next guard', async (t) => {
   const { c, a, b } = await running(t);
   a.arbiter.faults.loseRequest = true;
+  await c.pass(2 * LAN.takeoverWaitMs);
+  t.is(a.lease.phase, 'held');
+  t.regex(a.lease.because, /^FAILSAFE: arbiter silent since 6 s, extended by promise of b$/);
+  t.regex(a.guard?.view().alarms.join() ?? '', /FAILSAFE/);
+  t.true(a.dog.pets > 10);
+  t.false(a.dog.bitten);
+  t.is(b.lease.phase, 'observe', 'b reads the record, which has not changed for two W');
+  t.regex(b.lease.because, /may acquire in/);
+  await b.killGuard();
+  await b.startGuard();
+  await c.pass(200);
+  t.is(a.lease.phase, 'held');
+  a.arbiter.faults.loseRequest = false;
+  await c.pass(300);
+  t.truthy(a.event('failsafe.ended'));
+  t.is(a.lease.epoch, 1);
+});
+
+test.serial('the holder dies in failsafe: the other keeps its promise, and takes over when it has run out', async (t) => {
+  const { c, a, b } = await running(t);
+  a.arbiter.faults.loseRequest = true;
+  await c.pass(2 * LAN.takeoverWaitMs);
+  await a.killGuard();
+  await c.pass(LAN.takeoverWaitMs - LAN.renewMs - 100);
+  t.is(b.lease.phase, 'observe');
+  await c.pass(LAN.renewMs + 300);
+  t.is(b.lease.phase, 'held');
+});
+
+test.serial('the arbiter is silent for the holder and a member does not answer: stopped at D, and STOPPED frees the other before W', async (t) => {
+  const { c, a, b } = await running(t);
+  a.arbiter.faults.loseRequest = true;
+  c.bus.deaf.add('b>a');
   const startMs = c.clock.nowMs();
   await c.pass(LAN.selfFenceMs + 400);
   t.truthy(a.event('arbiter.silent'));
@@ -173,6 +206,7 @@ test.serial('a group that cannot be stopped: no petting from its first moment, a
   a.stop.result = { verified: false, because: 'pid 7 lives' };
   const pets = a.dog.pets;
   a.arbiter.faults.loseRequest = true;
+  c.bus.deaf.add('b>a');
   await c.pass(LAN.selfFenceMs + LAN.stopBudgetMs + 100);
   t.regex(a.resets.join(), /could not be stopped/);
   t.true(a.dog.pets <= pets + 3);

@@ -151,6 +151,15 @@ const anyGroup: fc.Arbitrary<BeatGroup> = fc.record({
 const anyMessage: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ kind: fc.constant('beat' as const), cfgHash: name, groups: fc.array(anyGroup, { maxLength: 60 }) }),
   fc.record({ kind: fc.constantFrom('nudge' as const, 'please-stop' as const), group: name, epoch: fc.nat() }),
+  fc.record({
+    kind: fc.constant('ask' as const),
+    group: name,
+    epoch: fc.nat(),
+    round: fc.nat(),
+    waitMs: fc.nat({ max: 3_600_000 }),
+  }),
+  fc.record({ kind: fc.constant('grant' as const), group: name, epoch: fc.nat(), round: fc.nat(), sees: fc.boolean() }),
+  fc.record({ kind: fc.constant('refuse' as const), group: name, epoch: fc.nat(), round: fc.nat(), knows: fc.nat(), because: name }),
 );
 
 test('a message of any size: its parts fit a frame and together say the same', (t) => {
@@ -182,6 +191,12 @@ test('bodies that are authentic but not understood: null, whatever they are', (t
     '',
     '{',
     '[]',
+    '["a","g",1,2,3600001]',
+    '["a","g",1,2]',
+    '["g","g",1,2,2]',
+    '["g","g",1,2,1,0]',
+    '["r","g",1,2,3]',
+    '["n","g",1,2]',
     'null',
     '{"kind":"beat"}',
     '["b"]',

@@ -31,6 +31,7 @@ class Bench {
         confirm: 'renewal',
         watchdog: false,
         cfgHash: 'cfg',
+        failsafe: { peerLost: 'stop', arbiterLossMoveMs: 60_000 },
         ...policy,
       },
       this.nowMs,
@@ -764,4 +765,171 @@ test('the state handed in is never touched', (t) => {
   const kept = bench.state;
   bench.pass(2_000);
   t.deepEqual(kept, before);
+});
+
+/** Node a holds epoch 2, its last renewal sent now, and the arbiter is silent from now on. */
+const silent = (policy: Partial<OwnershipPolicy> = {}): Bench => {
+  const members = policy.members ?? ['a', 'b'];
+  const bench = new Bench(policy).start().will();
+  bench.read({ ...HELD_BY_NOBODY, record: { ...HELD_BY_NOBODY.record, members: members.map((id) => ({ id, bootId: `${id}1` })) } });
+  bench.nowMs += 1;
+  bench.step({ kind: 'tick', gapMs: 1 });
+  bench.done();
+  return bench;
+};
+const HELD_BY_NOBODY = {
+  kind: 'record' as const,
+  version: '1',
+  record: { ...record({ state: 'RELEASED', holder: null, prevHolder: 'b' }) },
+};
+
+test('failsafe: nobody is asked before soft, then everybody; all promises of one round count from its send', (t) => {
+  const bench = silent({ members: ['a', 'b', 'c'] });
+  const sentMs = bench.state.tenure?.renewedMs ?? 0;
+  bench.pass(LAN.softMs - 50);
+  t.false(bench.all.some(({ kind }) => kind === 'ask'));
+  bench.pass(50);
+  const ask = bench.last('ask');
+  t.deepEqual(ask?.to, ['b', 'c']);
+  const roundMs = bench.nowMs;
+  bench.nowMs += 20;
+  const epoch = bench.state.tenure?.epoch ?? 0;
+  bench.step({ kind: 'granted', from: 'b', epoch, round: ask?.round ?? 0, sees: false });
+  t.is(bench.state.tenure?.deadlineMs, sentMs + LAN.selfFenceMs, 'one of two is nothing');
+  bench.step({ kind: 'granted', from: 'c', epoch, round: (ask?.round ?? 0) - 1, sees: false });
+  t.is(bench.state.tenure?.deadlineMs, sentMs + LAN.selfFenceMs, 'a promise of another round is nothing');
+  bench.step({ kind: 'granted', from: 'c', epoch, round: ask?.round ?? 0, sees: false });
+  t.is(bench.state.tenure?.deadlineMs, roundMs + LAN.selfFenceMs, 'from before the send, not from the answer');
+  t.like(bench.last('write-page'), { state: 'HELD', deadlineMs: roundMs + LAN.selfFenceMs });
+  t.true(mayPet(bench.state, roundMs + LAN.petMaxAgeMs));
+  t.false(mayPet(bench.state, roundMs + LAN.petMaxAgeMs + 1));
+  const view = leaseViewOf(bench.state, bench.nowMs);
+  t.is(view.phase, 'held');
+  t.regex(view.because, /^FAILSAFE: arbiter silent since \d+ s, extended by promise of b, c$/);
+});
+
+test('failsafe: a refusal or silence extends nothing, and the holder stops at its deadline', (t) => {
+  const bench = silent();
+  const deadlineMs = bench.state.tenure?.deadlineMs ?? 0;
+  bench.pass(LAN.softMs);
+  const round = bench.last('ask')?.round ?? 0;
+  bench.step({ kind: 'refused', from: 'b', epoch: 8, round, knows: 7, because: 'it is acquiring the lease itself' });
+  bench.pass(deadlineMs - bench.nowMs - 1);
+  t.is(bench.state.phase, 'held');
+  t.true(bench.all.filter(({ kind }) => kind === 'ask').length >= 2, 'it is asked once more');
+  bench.pass(1);
+  t.is(bench.state.phase, 'fencing-self');
+  t.regex(bench.state.because, /b did not answer|b refused/);
+});
+
+test('failsafe: never after a conflict, never after the arbiter has refused', (t) => {
+  const conflict = silent();
+  conflict.pass(LAN.renewMs);
+  conflict.conflict({ kind: 'absent' });
+  t.is(conflict.state.phase, 'fencing-self');
+  t.false(conflict.pass(LAN.softMs).all.some(({ kind }) => kind === 'ask'));
+
+  const refused = silent();
+  refused.pass(LAN.renewMs);
+  refused.step({ kind: 'cas-unknown', attemptId: refused.attempt.id, because: 'forbidden', refused: true });
+  t.false(refused.pass(LAN.selfFenceMs - LAN.renewMs - 60).all.some(({ kind }) => kind === 'ask'));
+  t.is(refused.state.phase, 'held');
+  t.is(refused.pass(100).state.phase, 'fencing-self');
+});
+
+test('failsafe: a higher epoch in an answer or a question ends this one', (t) => {
+  const answer = silent().pass(LAN.softMs);
+  answer.step({ kind: 'refused', from: 'b', epoch: answer.state.tenure?.epoch ?? 0, round: 0, knows: 9, because: 'it knows of epoch 9' });
+  t.is(answer.state.phase, 'fencing-self');
+  const question = silent();
+  question.step({ kind: 'asked', from: 'b', bootId: 'b1', epoch: 9, round: 1, waitMs: 3_000 });
+  t.is(question.state.phase, 'fencing-self');
+  t.like(question.last('refuse'), { to: 'b', epoch: 9 });
+});
+
+test('failsafe: a good renewal ends it, and the next silence begins anew', (t) => {
+  const bench = silent().pass(LAN.softMs);
+  t.not(bench.state.failsafe, null);
+  for (let turn = 0; turn < 5 && bench.state.writing === null; turn += 1) bench.pass(20);
+  bench.done('9');
+  t.is(bench.state.failsafe, null);
+  t.true(bench.all.some((effect) => effect.kind === 'journal' && effect.event === 'failsafe.ended'));
+});
+
+const asks = { kind: 'asked' as const, from: 'b', bootId: 'b1', epoch: 7, round: 7, waitMs: 2_000 };
+const observing = (policy: Partial<OwnershipPolicy> = {}): Bench =>
+  new Bench(policy).start().will().read({ kind: 'record', version: '1', record: record() });
+
+test('a promise: given by who holds nothing, kept for W whatever the record says, given anew with each question', (t) => {
+  const bench = observing();
+  bench.pass(LAN.takeoverWaitMs - 100);
+  bench.step(asks);
+  t.like(bench.last('grant'), { round: 7, promise: { to: 'b', epoch: 7, untilMs: bench.nowMs + LAN.takeoverWaitMs } });
+  const atMs = bench.nowMs;
+  bench.pass(LAN.takeoverWaitMs - 500).will();
+  t.is(bench.state.phase, 'observe', 'the record has not changed for far more than W');
+  for (; bench.nowMs < atMs + LAN.takeoverWaitMs + 100 && bench.state.phase === 'observe'; ) {
+    t.true(nextWakeMs(bench.state) <= atMs + LAN.takeoverWaitMs);
+    bench.pass(10);
+  }
+  t.is(bench.state.phase, 'acquiring');
+  t.is(bench.nowMs, atMs + LAN.takeoverWaitMs);
+});
+
+test('a promise: proof that the holder has ended discharges it', (t) => {
+  const bench = observing();
+  bench.step(asks);
+  bench.step({ kind: 'boot-changed', peer: 'b', from: 'b1', to: 'b2' });
+  for (let turn = 0; turn < 5 && bench.state.phase === 'observe'; turn += 1)
+    bench.pass(50).nextRead({ kind: 'record', version: '1', record: record() });
+  t.is(bench.state.phase, 'acquiring');
+  t.is(bench.state.promise, null);
+});
+
+test('a promise outlives the guard that gave it, within the boot', (t) => {
+  const given = observing().step(asks).last('grant')?.promise ?? null;
+  const next = new Bench();
+  next.nowMs += 100;
+  next.step({ kind: 'start', leftover: { kind: 'nothing', stoppedEpoch: 0 }, promise: given }).will();
+  // A record whose W is shorter than what was promised.
+  next.read({ kind: 'record', version: '1', record: record({ ttlW: 500 }) });
+  for (let turn = 0; turn < 10; turn += 1) next.will().pass(100);
+  t.is(next.state.phase, 'observe');
+});
+
+test('no promise: what is held, known to be newer, being acquired, stopped, or of another boot by the record', (t) => {
+  t.like(observing().step({ ...asks, epoch: 0 }).last('refuse'), { knows: 7 });
+  t.regex(observing().step({ ...asks, bootId: 'b0' }).last('refuse')?.because ?? '', /does not hold epoch 7/);
+  t.regex(observing().step({ ...asks, from: 'c', bootId: 'c1' }).last('refuse')?.because ?? '', /does not hold epoch 7/);
+  t.regex(silent().step({ ...asks, epoch: 0 }).last('refuse')?.because ?? '', /has epoch 8 itself/);
+  const stopped = observing().step({
+    kind: 'beat',
+    from: 'b',
+    bootId: 'b1',
+    cfgHash: 'cfg',
+    group: { group: 'g', epoch: 7, seq: 70, version: '1', phase: 'idle', stopped: true },
+  });
+  t.not(stopped.step(asks).last('refuse'), undefined);
+  const acquiring = observing();
+  acquiring.pass(LAN.takeoverWaitMs + 100);
+  if (acquiring.state.reading !== null) acquiring.read({ kind: 'record', version: '1', record: record() });
+  acquiring.will().pass(200);
+  t.is(acquiring.state.phase, 'acquiring');
+  t.regex(acquiring.step(asks).last('refuse')?.because ?? '', /acquiring/);
+});
+
+test('failsafe with fence-then-continue: a confirmed fence of the silent member, in its last boot, counts until it is heard', (t) => {
+  const bench = silent({ failsafe: { peerLost: 'fence-then-continue', arbiterLossMoveMs: 60_000 } }).pass(LAN.softMs);
+  const epoch = bench.state.tenure?.epoch ?? 0;
+  bench.pass(LAN.attemptMs);
+  t.deepEqual(leaseViewOf(bench.state, bench.nowMs).failsafe?.fence, [{ node: 'b', bootId: 'b1' }]);
+  bench.step({ kind: 'fenced', node: 'b', bootId: 'b0', forEpoch: epoch, evidence: 'an older boot' });
+  t.is(bench.state.failsafe?.full, null);
+  bench.step({ kind: 'fenced', node: 'b', bootId: 'b1', forEpoch: epoch, evidence: 'off' });
+  t.is(bench.state.tenure?.deadlineMs, bench.nowMs + LAN.selfFenceMs);
+  bench.step({ kind: 'beat', from: 'b', bootId: 'b2', cfgHash: 'cfg', group: null });
+  t.deepEqual(bench.state.fencedMembers, []);
+  const stop = silent().pass(LAN.softMs);
+  stop.step({ kind: 'fenced', node: 'b', bootId: 'b1', forEpoch: epoch, evidence: 'off' });
+  t.is(stop.state.failsafe?.full, null, 'not by default');
 });

@@ -80,6 +80,7 @@ export class TestCluster {
       arbiter: { use: 'memory', options: {} },
       fencing: { policy: 'watchdog', unsafe: false, levels: [], delay: { standbyMs: 20_000, randomMs: 10_000 } },
       timing: { ...LAN, ...timing },
+      failsafe: { peerLost: 'stop', arbiterLossMoveMs: 60_000 },
       ports: { heartbeat: 1, link: 2, witness: 3, api: 4, mirror: 5 },
       watchdog: watchdog ? { driver: 'socket', path: 'test' } : { driver: 'none' },
       addresses: { kind: 'system' },
@@ -296,6 +297,8 @@ export class TestDog implements Watchdog {
 /** The wire between guards. */
 class Bus {
   readonly ends = new Set<BusHeartbeats>();
+  /** Directions in which nothing passes: `b>a`. */
+  readonly deaf = new Set<string>();
 
   constructor(readonly clock: FakeClock) {}
 }
@@ -342,7 +345,8 @@ class BusHeartbeats implements Heartbeats {
   send(to: string, message: Message): void {
     if (!this.bus.ends.has(this)) return;
     for (const other of this.bus.ends)
-      if (other !== this && (to === 'all' || to === other.node)) setImmediate(() => other.#hear(this, message));
+      if (other !== this && (to === 'all' || to === other.node) && !this.bus.deaf.has(`${this.node}>${other.node}`))
+        setImmediate(() => other.#hear(this, message));
   }
 
   onReceived(listener: (received: Received) => void): void {

@@ -1,12 +1,14 @@
-// A world for the ownership machine: two or three machines on clocks of different rates, one linearizable store behind a
-// network that delays, loses and lands late, pauses, guard crashes, power cuts and planned moves. Deterministic by its seed.
+// A world for the ownership machine: two to eight machines on clocks of different rates, one linearizable store behind a
+// network that delays, loses and lands late, outages of the store for all or for one, failsafe rounds, pauses, guard crashes,
+// power cuts and planned moves. Deterministic by its seed.
 // It keeps its own account of where the application may be active; the machines know nothing of it.
 import { leftoverOf } from '../../core/ownership/adoption.js';
 import type { Found, OwnershipEffect, OwnershipEvent } from '../../core/ownership/events.js';
+import { provenMs } from '../../core/ownership/failsafe.js';
 import { machine, nextWakeMs } from '../../core/ownership/machine.js';
 import type { LeasePage } from '../../core/ownership/page.js';
 import type { LeaseRecord } from '../../core/ownership/record.js';
-import { type OwnershipPolicy, type OwnershipState, beatOf, initialState } from '../../core/ownership/state.js';
+import { type OwnershipPolicy, type OwnershipState, type Promised, beatOf, initialState } from '../../core/ownership/state.js';
 import { type Timing } from '../../core/model/timing.js';
 import { NO_GROUP_ORDERS, NO_NODE_ORDERS } from '../../core/model/lease.js';
 
@@ -47,6 +49,8 @@ export interface WorldOptions {
   /** Faults until then, then quiet. */
   readonly faultsMs?: number;
   readonly quietMs?: number;
+  /** The store is often away for long, from everybody or from one node, and the peers are not: the weather of failsafe. */
+  readonly arbiterTrouble?: boolean;
   /** a; longer than the profile's makes answers later. */
   readonly attemptMs?: number;
 }
@@ -56,6 +60,8 @@ export interface Outcome {
   /** Where the application runs at the end. */
   readonly active: readonly string[];
   readonly activations: number;
+  /** Full failsafe rounds. */
+  readonly extensions: number;
   readonly steps: number;
   /** Epochs that began by waiting for a proof, and how many of these began to hold. */
   readonly waits: number;
@@ -73,6 +79,10 @@ interface Node {
   pausedUntil: number;
   /** Cut off from the store and from its peers until then; the others are not. */
   cutUntil: number;
+  /** Cut off from the store alone. */
+  storeCutUntil: number;
+  /** What the file in the run directory holds. */
+  promise: Promised | null;
   lastTickMs: number;
   wake: number;
   page: LeasePage | null;
@@ -95,6 +105,7 @@ export const runWorld = ({
   fencing = 'watchdog',
   faultsMs = 60_000,
   quietMs = 12_000,
+  arbiterTrouble = false,
   attemptMs = LAN.attemptMs,
 }: WorldOptions): Outcome => {
   const random = mulberry(seed);
@@ -111,7 +122,9 @@ export const runWorld = ({
     outage: random() * 0.2,
     verify: random() * 0.2,
     fence: fencing === 'watchdog' ? 0 : random() * 0.6,
+    storeCut: arbiterTrouble ? 0.2 + random() * 0.6 : random() * 0.2,
   };
+  if (arbiterTrouble) knob.outage = 0.1 + random() * 0.4;
   // W as short as I4 allows, not as long as the profile has it: every millisecond of slack would hide a bug.
   const timing: Timing = { ...LAN, attemptMs, takeoverWaitMs: mutant === 'W = D' ? LAN.selfFenceMs + 1 : 2_450 };
   const queue: { atMs: number; order: number; act: () => void }[] = [];
@@ -122,6 +135,7 @@ export const runWorld = ({
   let activations = 0;
   let waits = 0;
   let begun = 0;
+  let extensions = 0;
   let outageUntil = 0;
   let stored: { record: LeaseRecord; version: number } | null = null;
   let versions = 0;
@@ -140,12 +154,13 @@ export const runWorld = ({
   };
   const faulty = () => nowMs < faultsMs;
   const delay = () => (faulty() && chance(knob.slow) ? between(20, chance(0.2) ? 12_000 : attemptMs * 1.5) : between(1, 8));
-  const lost = (node: Node) => faulty() && (nowMs < outageUntil || nowMs < node.cutUntil || chance(knob.lost));
+  const lost = (node: Node) => faulty() && (nowMs < node.cutUntil || chance(knob.lost));
+  const storeLost = (node: Node) => (faulty() && (nowMs < outageUntil || nowMs < node.storeCutUntil)) || lost(node);
   const local = (node: Node, trueMs: number) => node.offsetMs + node.rate * trueMs;
   const trueOf = (node: Node, localMs: number) => (localMs - node.offsetMs) / node.rate;
 
   const nodes: Node[] = Array.from({ length: count }, (_, index) => ({
-    id: 'abcd'[index] ?? 'x',
+    id: 'abcdefgh'[index] ?? 'x',
     rate: between(0.99, 1.01),
     offsetMs: between(0, 1e6),
     boot: 1,
@@ -154,6 +169,8 @@ export const runWorld = ({
     powered: true,
     pausedUntil: 0,
     cutUntil: 0,
+    storeCutUntil: 0,
+    promise: null,
     lastTickMs: 0,
     wake: 0,
     page: null,
@@ -179,6 +196,7 @@ export const runWorld = ({
     confirm: 'renewal',
     watchdog: hasDog(node),
     cfgHash: 'same',
+    failsafe: { peerLost: 'stop', arbiterLossMoveMs: 60_000 },
   });
 
   const active = (node: Node) => node.activeUntil !== null && nowMs < node.activeUntil;
@@ -187,10 +205,10 @@ export const runWorld = ({
       if (node.activeUntil !== null) node.activeUntil = Number.POSITIVE_INFINITY;
       return;
     }
-    // Last petted at the latest P_max after the send of the last good renewal.
-    const renewed = node.state?.tenure?.renewedMs;
-    if (renewed !== undefined && node.activeUntil !== null)
-      node.activeUntil = trueOf(node, renewed + timing.petMaxAgeMs + timing.watchdogMs);
+    // Last petted at the latest P_max after the send of the last good renewal or full failsafe round.
+    const { state } = node;
+    if (state?.tenure != null && node.activeUntil !== null)
+      node.activeUntil = trueOf(node, provenMs(state) + timing.petMaxAgeMs + timing.watchdogMs);
   };
 
   const step = (node: Node, happening: Record<string, unknown> & { kind: OwnershipEvent['kind'] }) => {
@@ -222,6 +240,7 @@ export const runWorld = ({
         );
       node.activeUntil = hasDog(node) ? nowMs : Number.POSITIVE_INFINITY;
     }
+    if (after.failsafe?.full != null && after.failsafe.full.sentMs !== before.failsafe?.full?.sentMs) extensions += 1;
     if (before.release !== null && !before.release.verified && after.release?.verified === true) node.activeUntil = null;
     if (before.phase === 'fencing-self' && after.phase === 'idle') node.activeUntil = null;
     if (after.phase === 'fencing-self') node.fencedEpochs.add(`${node.boot}/${after.tenure?.epoch ?? 0}`);
@@ -247,10 +266,10 @@ export const runWorld = ({
     const back = (happening: Parameters<typeof step>[1]) => () => (node.life === life ? step(node, happening) : undefined);
     switch (effect.kind) {
       case 'read':
-        if (lost(node)) return;
+        if (storeLost(node)) return;
         return at(nowMs + delay(), () => {
           const seen = found();
-          if (!lost(node))
+          if (!storeLost(node))
             at(
               nowMs + delay(),
               back({ kind: 'read-done', readId: effect.readId, found: seen, orders: { group: NO_GROUP_ORDERS, node: NO_NODE_ORDERS } }),
@@ -260,7 +279,7 @@ export const runWorld = ({
         const { attempt } = effect;
         if (attempt.record.state === 'HELD' && node.fencedEpochs.has(`${node.boot}/${attempt.record.epoch}`))
           violations.push(`${node.id} writes its dead epoch ${attempt.record.epoch}`);
-        if (lost(node)) return;
+        if (storeLost(node)) return;
         return at(nowMs + delay(), () => {
           const expected = attempt.expected;
           const fits =
@@ -276,7 +295,7 @@ export const runWorld = ({
           const answer = fits
             ? { kind: 'cas-done' as const, attemptId: attempt.id, version: String(versions) }
             : { kind: 'cas-conflict' as const, attemptId: attempt.id, found: found() };
-          if (!lost(node)) at(nowMs + delay(), back(answer));
+          if (!storeLost(node)) at(nowMs + delay(), back(answer));
         });
       }
       case 'write-page':
@@ -311,12 +330,41 @@ export const runWorld = ({
       case 'persist-phase':
         node.phase = { epoch: effect.epoch, phase: effect.phase };
         return undefined;
+      case 'ask': {
+        const { epoch, round, waitMs } = effect;
+        const said = { kind: 'asked' as const, from: node.id, bootId: bootId(node), epoch, round, waitMs };
+        return effect.to.forEach((to) => send(node, to, said));
+      }
+      case 'grant': {
+        const { promise, round, sees } = effect;
+        node.promise = promise;
+        return send(node, promise.to, { kind: 'granted', from: node.id, epoch: promise.epoch, round, sees });
+      }
+      case 'refuse': {
+        const { to, epoch, round, knows, because } = effect;
+        return send(node, to, { kind: 'refused', from: node.id, epoch, round, knows, because });
+      }
       // Files outlive the process: the world remembers what they would hold by itself.
       case 'journal':
       case 'persist-max-epoch':
         return undefined;
       default:
         return effect satisfies never;
+    }
+  };
+
+  /** One message to one peer, once over each of two networks. */
+  const send = (node: Node, to: string, happening: Parameters<typeof step>[1]) => {
+    const other = nodes.find(({ id }) => id === to);
+    const boot = node.boot;
+    for (const _network of [1, 2]) {
+      if (other === undefined || lost(node)) continue;
+      at(nowMs + delay(), () => {
+        // The transport takes nothing of a boot that was followed by another.
+        const known = other.heardBoots.get(node.id);
+        if (lost(other) || (known !== undefined && Number(known.split('boot')[1]) > boot)) return;
+        step(other, happening);
+      });
     }
   };
 
@@ -356,7 +404,7 @@ export const runWorld = ({
     // The application outlives its guard: taking it up again is no new activation.
     node.activeUntil = null;
     const count = activations;
-    step(node, { kind: 'start', leftover });
+    step(node, { kind: 'start', leftover, promise: node.promise });
     activations = count;
     if (taken !== null) node.activeUntil = taken;
     if (node.state?.tenure == null) node.activeUntil = null;
@@ -380,6 +428,7 @@ export const runWorld = ({
     node.state = null;
     node.page = null;
     node.phase = null;
+    node.promise = null;
     node.activeUntil = null;
     node.pausedUntil = 0;
     at(nowMs + between(30, 4_000), () => {
@@ -448,7 +497,8 @@ export const runWorld = ({
       else powerCycle(node);
     }
     if (chance(knob.cut)) node.cutUntil = nowMs + between(100, 6_000);
-    if (chance(knob.outage)) outageUntil = nowMs + between(100, 5_000);
+    if (chance(knob.storeCut)) node.storeCutUntil = nowMs + between(100, arbiterTrouble ? 15_000 : 4_000);
+    if (chance(knob.outage)) outageUntil = nowMs + between(100, arbiterTrouble ? 15_000 : 5_000);
     if (chance(knob.move)) {
       const other = nodes.find((candidate) => candidate !== node);
       if (other !== undefined) node.move = { to: other.id, untilMs: nowMs + between(200, 1_500) };
@@ -471,7 +521,7 @@ export const runWorld = ({
     nowMs = next.atMs;
     next.act();
   }
-  return { violations, active: nodes.filter(active).map(({ id }) => id), activations, steps, waits, begun };
+  return { violations, active: nodes.filter(active).map(({ id }) => id), activations, extensions, steps, waits, begun };
 };
 
 const mulberry = (seed: number) => {

@@ -1,0 +1,36 @@
+// What people and the planner are shown of a holder in failsafe. Derived from the state only; nothing here decides a lease.
+import type { FailsafeView } from '../model/lease.js';
+import { lastBootOf, silentOf } from './failsafe.js';
+import type { OwnershipState } from './state.js';
+
+/** null while the arbiter answers. */
+export const failsafeViewOf = (state: OwnershipState, nowMs: number): FailsafeView | null => {
+  const { failsafe, policy, tenure } = state;
+  if (failsafe === null) return null;
+  const { peerLost, arbiterLossMoveMs } = policy.failsafe;
+  const silent = failsafe.trouble === null || peerLost === 'stop' ? [] : silentOf(state);
+  const late = nowMs - failsafe.sinceMs >= arbiterLossMoveMs;
+  const ready = (id: string) => failsafe.full?.by.includes(id) === true && tenure?.inSync.some((member) => member.id === id) === true;
+  return {
+    silentMs: Math.max(0, nowMs - failsafe.sinceMs),
+    by: failsafe.full?.by ?? null,
+    trouble: failsafe.trouble,
+    fence: silent.map((node) => ({ node, bootId: lastBootOf(state, node) })).filter(({ bootId }) => bootId !== ''),
+    moveTo: late ? (policy.members.find((id) => failsafe.seeing.includes(id) && ready(id)) ?? null) : null,
+  };
+};
+
+/** One sentence for status. */
+export const failsafeSentence = (state: OwnershipState, nowMs: number): string => {
+  const view = failsafeViewOf(state, nowMs);
+  if (view === null) return state.because;
+  const since = `FAILSAFE: arbiter silent since ${Math.round(view.silentMs / 1000)} s`;
+  const by = view.by === null ? 'not extended yet' : `extended by promise of ${view.by.join(', ') || 'nobody: no other member could take it'}`;
+  return `${since}, ${by}${view.trouble === null ? '' : `; ${view.trouble}`}`;
+};
+
+/** What wants a person's attention while it lasts. */
+export const failsafeAlarms = ({ failsafe, policy }: OwnershipState): readonly string[] =>
+  failsafe === null
+    ? []
+    : [`${policy.group}: FAILSAFE: the arbiter is silent; the lease goes on only while every other member promises not to take it`];
