@@ -7,6 +7,8 @@ import { reasonOf, UnderstudyError, type Clock, type Random } from 'understudy/p
 /** What the agents need to know of the instance they run on. All reject with AGENT_FAILED when IMDS does not tell. */
 export interface Imds {
   region(signal: AbortSignal): Promise<string>;
+  /** The id of this instance. */
+  instance(signal: AbortSignal): Promise<string>;
   /** The ENI behind a network interface of this host; that of the first interface for one without a hardware address (`lo`). */
   eni(interfaceName: string, signal: AbortSignal): Promise<string>;
   /** The instance role's credentials. */
@@ -40,6 +42,10 @@ export class HttpImds implements Imds {
 
   async region(signal: AbortSignal): Promise<string> {
     return this.need('meta-data/placement/region', signal);
+  }
+
+  async instance(signal: AbortSignal): Promise<string> {
+    return (await this.need('meta-data/instance-id', signal)).trim();
   }
 
   async eni(interfaceName: string, signal: AbortSignal): Promise<string> {
