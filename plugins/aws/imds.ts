@@ -31,6 +31,29 @@ export interface ImdsParts {
   readonly macOf?: (interfaceName: string) => string | null;
 }
 
+/** What IMDS says of a role. Rejects with AGENT_FAILED whatever the text is; shows nothing of it but its code. */
+export const readCredentials = (text: string, role: string): RoleCredentials => {
+  const told = parsed(text);
+  const part = (name: string): string | null => {
+    const value = told?.[name];
+    return typeof value === 'string' && value !== '' ? value : null;
+  };
+  const [accessKeyId, secretAccessKey, sessionToken] = [part('AccessKeyId'), part('SecretAccessKey'), part('Token')];
+  const expiration = new Date(part('Expiration') ?? Number.NaN);
+  if (accessKeyId === null || secretAccessKey === null || sessionToken === null || Number.isNaN(expiration.getTime()))
+    throw new UnderstudyError('AGENT_FAILED', `IMDS gave no credentials for the role ${role}: ${part('Code')?.slice(0, 100) ?? 'no reason given'}`);
+  return { accessKeyId, secretAccessKey, sessionToken, expiration };
+};
+
+const parsed = (text: string): Readonly<Record<string, unknown>> | null => {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : null;
+  } catch {
+    return null; // Not JSON: no credentials, which the caller says.
+  }
+};
+
 const ATTEMPT_MS = 500;
 const ATTEMPTS = 5;
 const TOKEN_TTL_SECONDS = 21_600;
@@ -56,12 +79,7 @@ export class HttpImds implements Imds {
   async credentials(signal: AbortSignal): Promise<RoleCredentials> {
     const base = 'meta-data/iam/security-credentials/';
     const role = (await this.need(base, signal)).split('\n')[0]!.trim();
-    const told = JSON.parse(await this.need(base + role, signal)) as Record<string, string | undefined>;
-    const { AccessKeyId, SecretAccessKey, Token, Expiration } = told;
-    if (AccessKeyId === undefined || SecretAccessKey === undefined || Token === undefined || Expiration === undefined) {
-      throw new UnderstudyError('AGENT_FAILED', `IMDS gave no credentials for the role ${role}: ${told['Code'] ?? 'no reason given'}`);
-    }
-    return { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey, sessionToken: Token, expiration: new Date(Expiration) };
+    return readCredentials(await this.need(base + role, signal), role);
   }
 
   private async need(path: string, signal: AbortSignal): Promise<string> {
