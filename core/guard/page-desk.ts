@@ -15,12 +15,16 @@ import type { LeaseClock } from './lease-clock.js';
 export const phaseFile = (paths: Paths, group: GroupId): string => join(paths.run, 'phase', group);
 export const promiseFile = (paths: Paths, group: GroupId): string => join(paths.run, 'promise', group);
 
+type PageWish = Extract<OwnershipEffect, { kind: 'write-page' }>;
+
 export class PageDesk {
   readonly #files: Files;
   readonly #paths: Paths;
   readonly #bootId: BootId;
   readonly #leaseClock: LeaseClock;
   readonly #writers = new Map<GroupId, PageWriter>();
+  /** What could not be written although it takes the right to start away: readers go on with the page before. */
+  readonly #unsaid = new Map<GroupId, PageWish>();
 
   constructor(files: Files, paths: Paths, bootId: BootId, leaseClock: LeaseClock) {
     this.#files = files;
@@ -36,7 +40,31 @@ export class PageDesk {
   }
 
   /** Throws when the page cannot be written: readers then go on with the old one, and nothing may be assumed held. */
-  write(group: GroupId, { state, epoch, deadlineMs, nonce, inSync }: Extract<OwnershipEffect, { kind: 'write-page' }>): void {
+  write(group: GroupId, wish: PageWish): void {
+    if (wish.state !== 'HELD') this.#unsaid.set(group, wish);
+    this.#write(group, wish);
+    this.#unsaid.delete(group);
+  }
+
+  /**
+   * For how long readers may still take the group for held because STOPPING or DEAD could not be written; that is tried
+   * once more. 0 when the page says what it shall. Until then whatever was stopped may be started again.
+   */
+  stillHeldMs(group: GroupId): number {
+    const wish = this.#unsaid.get(group);
+    if (wish === undefined) return 0;
+    try {
+      this.write(group, wish);
+      return 0;
+    } catch {
+      // Not writable yet: then the old page counts until its own deadline.
+      const page = this.left(group);
+      if (page?.state !== 'HELD' || page.bootId !== this.#bootId) return 0;
+      return Math.max(0, Number(page.deadlineMonoNs) / 1e6 - this.#leaseClock.toMonoMs(this.#leaseClock.nowMs()));
+    }
+  }
+
+  #write(group: GroupId, { state, epoch, deadlineMs, nonce, inSync }: PageWish): void {
     const monoMs = Math.max(0, this.#leaseClock.toMonoMs(deadlineMs));
     const { bootOffsetMs } = this.#leaseClock;
     const writer = this.#writers.get(group) ?? openPageWriter(leasePage(this.#paths, group), this.#files);

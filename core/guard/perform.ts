@@ -152,9 +152,15 @@ const attempt = ({ dispatch, tell, unfit }: PerformOptions, group: GroupId, what
 };
 
 /** Stops, then looks again with the same eyes that look before a release. */
-const stopAndVerify = async ({ hardStop }: PerformOptions, group: GroupId, limitMs: number) => {
+const stopAndVerify = async ({ hardStop, pages }: PerformOptions, group: GroupId, limitMs: number) => {
+  // What could not be said before is said now if it can be: else the controller starts again what is being stopped.
+  pages.stillHeldMs(group);
   const stopped = await hardStop.stop(group, limitMs);
-  return stopped.verified ? hardStop.verify(group, limitMs) : stopped;
+  if (!stopped.verified) return stopped;
+  const stillMs = pages.stillHeldMs(group);
+  if (stillMs > 0)
+    return { verified: false, because: `the lease page cannot be written and says HELD for ${Math.ceil(stillMs)} ms more: what is stopped may be started again` };
+  return hardStop.verify(group, limitMs);
 };
 
 const nudge = (options: PerformOptions, group: GroupId, to: NodeId | 'all', epoch: Epoch, left: number): void => {

@@ -11,6 +11,7 @@ import { GuardStore } from '../../core/guard/guard-store.js';
 import { quickHardStop, scriptHardStop } from '../../core/guard/hard-stop.js';
 import { type Eyes, looksGone } from '../../core/guard/look-gone.js';
 import { LeaseClock } from '../../core/guard/lease-clock.js';
+import { PageDesk } from '../../core/guard/page-desk.js';
 import { viewOf, type ViewParts } from '../../core/guard/view.js';
 import { socketWatchdog } from '../../core/guard/watchdog-socket.js';
 import { type Dog, dogStep, sleepingDog } from '../../core/lab/watchdog.js';
@@ -372,4 +373,35 @@ test('alarms: a lost peer and a silent arbiter are alarms, one link down or a su
   t.regex(alarms('lost', 'ok')[1] ?? '', /^b is not heard over one, two: /);
   t.deepEqual(alarms('member', 'silent').slice(1), ['the arbiter is silent: no answer within 250 ms']);
   t.deepEqual(alarms('member', 'refused').slice(1), ['the arbiter refuses: no answer within 250 ms']);
+});
+
+test('lease page that cannot be written: readers still take it for held, until its deadline or until it can be written', (t) => {
+  const clock = new FakeClock();
+  let broken = false;
+  const files = {
+    ...systemFiles,
+    openFixed: (path: string, size: number) => {
+      const file = systemFiles.openFixed(path, size);
+      const write = (bytes: Uint8Array) => {
+        if (broken) throw new Error('EIO');
+        file.write(bytes);
+      };
+      return { write, close: () => file.close() };
+    },
+  };
+  const paths = { run: join(directory, 'unwritable'), state: '', log: '' };
+  const desk = new PageDesk(files, paths, 'boot', new LeaseClock(clock, () => 0));
+  const wish = { kind: 'write-page', epoch: 3, deadlineMs: clock.nowMs() + 1_000, nonce: 'n', inSync: [] } as const;
+  desk.write('g', { ...wish, state: 'HELD' });
+  t.is(desk.stillHeldMs('g'), 0, 'nothing else was wanted');
+  broken = true;
+  t.throws(() => desk.write('g', { ...wish, state: 'STOPPING' }));
+  clock.advance(400);
+  t.is(Math.round(desk.stillHeldMs('g')), 600);
+  clock.advance(600);
+  t.is(desk.stillHeldMs('g'), 0, 'the old page has run out');
+  broken = false;
+  t.is(desk.stillHeldMs('g'), 0);
+  t.is(desk.left('g')?.state, 'STOPPING', 'what could not be written is written as soon as it can be');
+  desk.close();
 });
