@@ -4,8 +4,7 @@ import type { ActionKind } from './plan.js';
 import type { ArbiterView, GroupOrders, LeaseView, NodeOrders, PeerState } from './lease.js';
 
 /** `unknown` is a value of its own: never folded into `offline` (DESIGN 7). */
-export const RESOURCE_STATES = ['online', 'offline', 'faulted', 'unknown'] as const;
-export type ResourceState = (typeof RESOURCE_STATES)[number];
+export type ResourceState = 'online' | 'offline' | 'faulted' | 'unknown';
 
 /** One resource on this node, as its agent last said or as the last action left it. */
 export interface ObservedResource {

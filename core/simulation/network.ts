@@ -96,6 +96,7 @@ export class Network {
 
   #send({ node, owner, network }: Bound, address: string, to: string, bytes: Uint8Array): void {
     if (!owner.alive) return;
+    owner.systemCall();
     this.onSend?.(node, bytes);
     const chance = this.#chance;
     const { weather } = this;

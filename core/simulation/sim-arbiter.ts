@@ -165,6 +165,7 @@ export class SimArbiter {
     const node = owner.node.id;
     const chance = this.#chance;
     return new Promise((resolve, reject) => {
+      owner.systemCall();
       const silent = () => reject(new ArbiterError('unknown', 'the store did not answer in time'));
       if (signal.aborted) return silent();
       signal.addEventListener('abort', silent, { once: true });

@@ -29,6 +29,11 @@ export class SimDisk {
     this.#node = node;
   }
 
+  fails(path: string): boolean {
+    const { failing } = this;
+    return failing !== null && this.#node.world.nowMs < failing.untilMs && path.startsWith(failing.under);
+  }
+
   /** The text of a file as the oracle reads it: no fault, no cost. */
   peek(path: string): string | null {
     return this.#entries.get(path)?.bytes.toString('latin1') ?? null;
@@ -51,9 +56,7 @@ export class SimDisk {
   }
 
   write(path: string, bytes: Buffer, options: { readonly inPlace?: boolean; readonly synced?: boolean } = {}): void {
-    const { failing } = this;
-    if (failing !== null && this.#node.world.nowMs < failing.untilMs && path.startsWith(failing.under))
-      throw systemError(failing.code, `write ${path}`);
+    if (this.fails(path)) throw systemError(this.failing?.code ?? 'EIO', `write ${path}`);
     const before = this.#entries.get(path);
     this.#serial += 1;
     this.#entries.set(path, {
@@ -95,6 +98,7 @@ export class SimDisk {
     const write = (path: string, bytes: Buffer, options: { inPlace?: boolean; synced?: boolean }) => {
       alive(path);
       this.write(path, bytes, options);
+      owner.systemCall();
     };
     return {
       read: (path) => {

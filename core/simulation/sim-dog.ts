@@ -80,6 +80,7 @@ export class SimDog {
     const { world } = this.#node;
     const { boot } = this.#node;
     return new Promise((resolve, reject) => {
+      owner.systemCall();
       let open = true;
       const answer = (settle: () => void) => {
         if (!open) return;

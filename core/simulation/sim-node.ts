@@ -25,8 +25,6 @@ export interface OffTime {
   readonly toMs: number;
 }
 
-let pids = 0;
-
 export class SimNode {
   readonly world: World;
   readonly id: NodeId;
@@ -41,6 +39,9 @@ export class SimNode {
   readonly units: { readonly name: string; readonly start: (process: SimProcess) => void; readonly restartMs: () => number }[] = [];
   readonly #offTimes: OffTime[] = [];
   readonly #deadFromMs = new Map<string, number>();
+  /** Chance that a process is paused at a system call, and for how long at most. */
+  stallChance = 0;
+  stallMs = 0;
   powered = false;
   asleep = false;
   /** True time at which it last woke from a sleep. */
@@ -131,7 +132,7 @@ export class SimNode {
   startUnit(name: string): void {
     const unit = this.units.find((one) => one.name === name);
     if (unit === undefined || !this.powered || this.processes.has(name)) return;
-    const process = new SimProcess(this, name, (pids += 1));
+    const process = new SimProcess(this, name, this.world.newPid());
     this.processes.set(name, process);
     this.world.say(`${this.id} ${name}`, 'started');
     process.enqueue('timer', 0, () => unit.start(process));
@@ -184,6 +185,9 @@ export class SimNode {
 
   /** From now on its clock runs at another rate. */
   changeRate(rate: number): void {
+    if (rate === this.#rate) return;
+    // The clock stands: it changes when it goes on.
+    if (this.asleep) return this.onWoken(() => this.changeRate(rate));
     this.#monoBaseMs = this.monoMs(this.world.nowMs);
     this.#trueBaseMs = this.world.nowMs;
     this.#rate = rate;

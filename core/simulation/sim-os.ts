@@ -75,6 +75,10 @@ export class SimOs {
     this.#unkillableUntilMs = Math.max(this.#unkillableUntilMs, this.#node.world.nowMs + forMs);
   }
 
+  makeKillable(): void {
+    this.#unkillableUntilMs = Number.NEGATIVE_INFINITY;
+  }
+
   powerLost(): void {
     this.#unkillableUntilMs = Number.NEGATIVE_INFINITY;
     for (const { group, kind, key } of this.facts()) this.end(group, kind, 'the loss of power', key);

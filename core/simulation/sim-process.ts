@@ -28,6 +28,8 @@ export class SimProcess {
   readonly chance: Chance;
   readonly bornMs: number;
   alive = true;
+  /** The next system call is preceded by a pause of so long. */
+  stallNextMs = 0;
   readonly #ended: (() => void)[] = [];
   #waiting: Waiting[] = [];
   #waitingSockets = 0;
@@ -105,6 +107,18 @@ export class SimProcess {
     this.#aheadMs += forMs;
     this.node.world.say(`${this.node.id} ${this.name}`, 'stalled', `${Math.round(forMs)} ms between two instructions`);
     this.#block(this.trueMs);
+  }
+
+  /** Before a system call: a planned stall, or one by chance (a page fault, a throttled cgroup, a stopped machine). */
+  systemCall(): void {
+    if (this.stallNextMs > 0) {
+      const forMs = this.stallNextMs;
+      this.stallNextMs = 0;
+      this.stall(forMs);
+    } else if (this.node.stallChance > 0 && this.chance.happens(this.node.stallChance)) {
+      this.node.world.mark('stall');
+      this.stall(this.chance.heavyTail(10, this.node.stallMs));
+    }
   }
 
   /** Lets `run` happen as an event of this process, `afterMs` from its now at the earliest. */

@@ -29,6 +29,7 @@ export class World {
   readonly #queue = new EventQueue();
   #nowMs = 0;
   #endMs = 0;
+  #pids = 100;
 
   constructor(seed: number, options: { readonly traceLines?: number } = {}) {
     this.seed = seed;
@@ -47,6 +48,11 @@ export class World {
 
   after(afterMs: number, run: () => void): Scheduled {
     return this.#queue.add(this.#nowMs + Math.max(0, afterMs), run);
+  }
+
+  /** Unlike any other of this world. */
+  newPid(): number {
+    return (this.#pids += 1);
   }
 
   mark(what: string): void {

@@ -1,0 +1,206 @@
+// Carries a plan's faults out, one after the other, and ends all of them when everything shall heal. What a fault does is
+// said here and nowhere else.
+import { parseRecord } from '../ownership/record-codec.js';
+import { leaseKey } from '../ownership/record.js';
+import { type ClusterWorld, GROUP } from './cluster-world.js';
+import type { Fault, FaultKind } from './fault-plan.js';
+
+const KEY = leaseKey('simulated', GROUP);
+
+/** Plans everything that befalls the world. */
+export const befall = (cluster: ClusterWorld): void => {
+  const { world, plan } = cluster;
+  for (const fault of plan.faults) {
+    world.at(fault.atMs, () => {
+      world.mark(`fault ${fault.kind}`);
+      world.say('fault', fault.kind, wordsOf(fault));
+      (CARRY_OUT[fault.kind] as (cluster: ClusterWorld, fault: Fault) => void)(cluster, fault);
+    });
+  }
+  world.at(plan.healMs, () => heal(cluster));
+};
+
+/** All that ends by itself ends now; what needs an operator has one. */
+const heal = (cluster: ClusterWorld): void => {
+  const { world, network, arbiter, nodes } = cluster;
+  world.say('world', 'heal', 'all faults end');
+  network.heal();
+  arbiter.heal();
+  for (const node of nodes) {
+    node.stallChance = 0;
+    node.disk.failing = null;
+    node.dog.deafUntilMs = Number.NEGATIVE_INFINITY;
+    node.os.makeKillable();
+    node.changeRate(cluster.plan.rates[nodes.indexOf(node)] ?? 1);
+    for (const process of node.processes.values()) {
+      process.stallNextMs = 0;
+      if (!node.asleep) process.resume();
+    }
+    if (!node.powered) world.after(1_000, () => node.powerOn());
+  }
+  repair(cluster);
+  order(cluster, { want: 'online', maintenance: false, frozen: false });
+  for (const node of nodes) standby(cluster, node.id, false);
+};
+
+/** As an operator does it after reading the alarm: a record of a new epoch that nobody holds, when everything is off. */
+const repair = (cluster: ClusterWorld): void => {
+  const { arbiter, world, nodes, oracle } = cluster;
+  if (!oracle.wasTampered) return;
+  const there = arbiter.get(KEY);
+  const parsed = there === null ? null : parseRecord(there.value);
+  world.say('operator', 'repairs the record', 'all nodes off, a new epoch, all nodes on');
+  for (const node of nodes) node.powerOff('the operator repairs the record');
+  const record = parsed?.kind === 'record' ? parsed.record : oracle.lastRecord;
+  if (record === null) arbiter.remove(KEY);
+  else {
+    arbiter.put(
+      KEY,
+      JSON.stringify({
+        ...record,
+        epoch: oracle.highestEpoch + 1,
+        seq: record.seq + 1_000,
+        state: 'RELEASED',
+        holder: null,
+        prevHolder: null,
+        successor: null,
+        nonce: `operator-${Math.round(world.nowMs)}`,
+      }),
+    );
+  }
+  for (const node of nodes) world.after(2_000, () => node.powerOn());
+};
+
+type Of<Kind extends FaultKind> = Extract<Fault, { readonly kind: Kind }>;
+
+const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: Of<Kind>) => void } = {
+  cut: ({ world, network }, { from, to, networks, forMs }) => {
+    for (const index of networks) {
+      const way = network.way(index, from, to);
+      way.cutUntilMs = Math.max(way.cutUntilMs, world.nowMs + forMs);
+    }
+  },
+  lossy: ({ world, network }, { from, to, loss, forMs }) => {
+    for (const index of [0, 1]) Object.assign(network.way(index, from, to), { loss, lossyUntilMs: world.nowMs + forMs });
+  },
+  mtu: ({ world, network }, { from, to, bytes, forMs }) => {
+    for (const index of [0, 1]) Object.assign(network.way(index, from, to), { mtuBytes: bytes, mtuUntilMs: world.nowMs + forMs });
+  },
+  kill: (cluster, { node, process }) => cluster.node(node).processes.get(process)?.kill(),
+  pause: (cluster, { node, process, forMs }) => {
+    for (const [name, one] of cluster.node(node).processes) if (process === 'all' || process === name) one.pause(forMs);
+  },
+  stall: (cluster, { node, process, forMs }) => {
+    const found = cluster.node(node).processes.get(process);
+    if (found !== undefined) found.stallNextMs = forMs;
+  },
+  power: (cluster, { node, forMs }) => cluster.node(node).reset('the power fails', forMs),
+  hang: ({ world, ...cluster }, { node: id, forMs }) => {
+    const node = cluster.nodes.find((one) => one.id === id);
+    if (node === undefined || !node.powered) return;
+    const { boot } = node;
+    for (const process of node.processes.values()) process.pause(Number.POSITIVE_INFINITY);
+    world.after(forMs, () => node.boot === boot && node.reset('somebody resets the hung host', 2_000));
+  },
+  suspend: (cluster, { node: id, forMs }) => {
+    const node = cluster.node(id);
+    if (!node.powered || node.asleep) return;
+    node.suspend(forMs);
+    node.onWoken(() => cluster.oracle.woken(node));
+  },
+  'clock-rate': (cluster, { node: id, rate, forMs }) => {
+    const node = cluster.node(id);
+    const usual = cluster.plan.rates[cluster.nodes.indexOf(node)] ?? 1;
+    if (node.asleep) return;
+    cluster.oracle.beyondDrift();
+    node.changeRate(rate);
+    cluster.world.after(forMs, () => node.changeRate(usual));
+  },
+  disk: (cluster, { node, code, under, forMs }) => {
+    cluster.node(node).disk.failing = { code, under, untilMs: cluster.world.nowMs + forMs };
+  },
+  unkillable: (cluster, { node, forMs }) => cluster.node(node).os.makeUnkillable(forMs),
+  'app-dies': (cluster, { node }) => void cluster.node(node).os.end(GROUP, 'process', 'a fault'),
+  'dog-deaf': (cluster, { node, forMs }) => {
+    cluster.node(node).dog.deafUntilMs = cluster.world.nowMs + forMs;
+  },
+  arbiter: ({ arbiter }, { how, node, forMs }) => arbiter.trouble(how, node, forMs),
+  'arbiter-restored': (cluster, { backupMs }) => {
+    cluster.arbiter.backUp();
+    cluster.world.after(backupMs, () => {
+      cluster.oracle.tampered();
+      cluster.world.say('fault', 'arbiter-restored', 'the store goes back to its backup');
+      cluster.arbiter.restore();
+    });
+  },
+  'record-deleted': (cluster) => cluster.arbiter.remove(KEY),
+  'record-edited': (cluster, { how }) => {
+    const there = cluster.arbiter.get(KEY);
+    const parsed = there === null ? null : parseRecord(there.value);
+    if (parsed?.kind !== 'record') return;
+    const { record } = parsed;
+    const edited = {
+      garbage: 'edited by hand: {',
+      same: JSON.stringify(record),
+      holder: JSON.stringify({ ...record, holder: null, state: 'RELEASED', seq: record.seq + 1 }),
+      epoch: JSON.stringify({ ...record, epoch: record.epoch + 5 }),
+    }[how];
+    // Whoever writes RELEASED by hand says that nothing runs: that is no fault of ours to survive.
+    if (how === 'holder') return;
+    cluster.oracle.tampered();
+    cluster.arbiter.put(KEY, edited);
+  },
+  move: (cluster, { to }) => order(cluster, { move: { id: `move-${Math.round(cluster.world.nowMs)}`, to, by: 'operator', why: 'plan' } }),
+  standby: (cluster, { node, forMs }) => {
+    standby(cluster, node, true);
+    cluster.world.after(forMs, () => standby(cluster, node, false));
+  },
+  offline: (cluster, { forMs }) => {
+    order(cluster, { want: 'offline' });
+    cluster.world.after(forMs, () => order(cluster, { want: 'online' }));
+  },
+  maintenance: (cluster, { forMs }) => {
+    order(cluster, { maintenance: true });
+    cluster.world.after(forMs, () => order(cluster, { maintenance: false }));
+  },
+};
+
+type GroupChange = Parameters<NonNullable<ReturnType<ClusterWorld['controllers']['get']>>['orders']>[0];
+type GroupSet = Extract<GroupChange, { key: 'group' }>['set'];
+
+/** An operator gives an order at a node whose controller lives, and goes on asking until it is taken. */
+const order = (cluster: ClusterWorld, set: GroupSet): void => insist(cluster, { key: 'group', group: GROUP, set }, 0);
+const standby = (cluster: ClusterWorld, node: string, on: boolean): void => insist(cluster, { key: 'node', node, set: { standby: on } }, 0);
+
+const TRIES = 100;
+
+const insist = (cluster: ClusterWorld, request: GroupChange, tries: number): void => {
+  const { world, nodes, controllers } = cluster;
+  const again = () => {
+    if (tries < TRIES) world.after(2_000, () => insist(cluster, request, tries + 1));
+  };
+  const alive = nodes.filter((node) => node.processes.get('controller')?.blocked === false);
+  const node = alive[tries % Math.max(1, alive.length)];
+  const process = node?.processes.get('controller');
+  const client = node === undefined ? undefined : controllers.get(node.id);
+  if (process === undefined || client === undefined) return again();
+  let answered = false;
+  const settle = (ok: boolean) => {
+    if (answered) return;
+    answered = true;
+    if (!ok) again();
+  };
+  // The process may die with the question.
+  world.after(20_000, () => settle(false));
+  process.deliver('socket', () => {
+    client.orders(request).then(
+      () => settle(true),
+      () => settle(false),
+    );
+  });
+};
+
+const wordsOf = ({ atMs: _at, kind: _kind, ...rest }: Fault): string =>
+  Object.entries(rest)
+    .map(([name, value]) => `${name} ${Array.isArray(value) ? value.join('+') : String(value)}`)
+    .join(', ');

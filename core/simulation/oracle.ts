@@ -1,0 +1,235 @@
+// The invariants of SAFETY c.1, checked as things happen: at every effect on a simulated host, at every write and answer of
+// the store, at every word a guard says. It looks at the hosts and at the store's history; the guard's own state is used
+// only where a rule is about it (an epoch is dead from the moment its guard began to fence itself).
+import type { GuardWatcher } from './sim-guard.js';
+import type { BeatGroup } from '../membership/contract.js';
+import type { NewEvent } from '../model/event.js';
+import type { GroupId, NodeId } from '../model/ids.js';
+import { decodePage } from '../ownership/page-codec.js';
+import { parseRecord } from '../ownership/record-codec.js';
+import { type LeaseRecord, leaseKey } from '../ownership/record.js';
+import type { Versioned } from '../ownership/arbiter.js';
+import { leasePage } from '../system/paths.js';
+import type { Timing } from '../model/timing.js';
+import type { StoreListener } from './sim-arbiter.js';
+import type { SimNode } from './sim-node.js';
+import type { Fact, OsListener } from './sim-os.js';
+import type { SimProcess } from './sim-process.js';
+import type { World } from './world.js';
+
+export interface OracleOptions {
+  readonly world: World;
+  readonly cluster: string;
+  readonly group: GroupId;
+  readonly nodes: readonly SimNode[];
+  readonly timing: Timing;
+  readonly watchdog: boolean;
+  readonly takeover: 'lease' | 'preempt';
+  readonly fencing: 'required' | 'watchdog' | 'none';
+}
+
+/** After a host went on from a sleep its guard needs so long to look (SAFETY a.3, residual risk). */
+const DELTA_MS = 250;
+
+export class Oracle implements OsListener, StoreListener, GuardWatcher {
+  readonly #o: OracleOptions;
+  readonly #key: string;
+  /** Who won which epoch by a write that happened. */
+  readonly #winners = new Map<number, { readonly node: NodeId; readonly bootId: string; readonly atMs: number }>();
+  /** `node boot epoch`: fencing has begun there. */
+  readonly #dead = new Set<string>();
+  /** `boot epoch`: a renewal was answered with a conflict that is another's. */
+  readonly #lost = new Set<string>();
+  #begun = { epoch: 0, node: '' };
+  #epoch = 0;
+  #highest = 0;
+  /** The store broke its promise, or somebody edited the record: I-3 starts anew. */
+  #tampered = false;
+  /** Its clock left the tolerated range. */
+  #beyondDrift = false;
+
+  constructor(options: OracleOptions) {
+    this.#o = options;
+    this.#key = leaseKey(options.cluster, options.group);
+    for (const node of options.nodes) node.os.listener = this;
+  }
+
+  get wasTampered(): boolean {
+    return this.#tampered;
+  }
+
+  get highestEpoch(): number {
+    return this.#highest;
+  }
+
+  /** The last record that could be read. */
+  lastRecord: LeaseRecord | null = null;
+
+  /** The store went back or was edited: what was true of its history is not any more. */
+  tampered(): void {
+    this.#tampered = true;
+  }
+
+  beyondDrift(): void {
+    this.#beyondDrift = true;
+  }
+
+  /** Nodes on which anything of the group is there now. */
+  active(): readonly SimNode[] {
+    return this.#o.nodes.filter((node) => !node.asleep && node.os.facts(this.#o.group).length > 0);
+  }
+
+  // --- the hosts
+
+  began(node: SimNode, fact: Fact): void {
+    const { world, timing } = this.#o;
+    this.#onlyOne(node);
+    const winner = this.#winners.get(fact.epoch);
+    if (winner?.node !== node.id || winner.bootId !== node.bootId)
+      world.violate('I-2', `${node.id} begins ${fact.kind} of epoch ${fact.epoch}, which it did not win in this boot`);
+    if (fact.epoch < this.#begun.epoch && !this.#tampered)
+      world.violate('I-2', `${node.id} begins ${fact.kind} of epoch ${fact.epoch} after ${this.#begun.node} began epoch ${this.#begun.epoch}`);
+    if (fact.epoch > this.#begun.epoch) this.#begun = { epoch: fact.epoch, node: node.id };
+    const bytes = node.disk.peekBytes(leasePage(node.paths, fact.group));
+    const page = bytes === null ? null : decodePage(bytes);
+    const remainingMs = page === null ? 0 : Number(page.deadlineMonoNs) / 1e6 - node.monoMs(world.nowMs);
+    if (this.#dead.has(`${node.bootId} ${fact.epoch}`)) {
+      // Where the page could not be written the controller may begin what the guard goes on stopping until the old page has
+      // run out: the epoch is not given up before, so I-1 holds.
+      if (page?.state === 'HELD' && page.epoch === fact.epoch && remainingMs > 0) world.mark('begun while the page could not be written');
+      else world.violate('I-3', `${node.id} begins ${fact.kind} of epoch ${fact.epoch}, which is dead there`);
+    }
+    if ((page?.state !== 'HELD' || page.epoch !== fact.epoch || remainingMs < -timing.pollMs) && !node.dog.armed)
+      world.violate('I-4', `${node.id} begins ${fact.kind} of epoch ${fact.epoch} with ${Math.round(remainingMs)} ms of lease and no watchdog`);
+  }
+
+  ended(): void {
+    this.#o.world.mark('effect ended');
+  }
+
+  /** A host goes on after a sleep with what it ran before. */
+  woken(node: SimNode): void {
+    const { boot } = node;
+    const { world, group } = this.#o;
+    world.after(DELTA_MS, () => {
+      if (node.powered && node.boot === boot && !node.asleep && node.os.facts(group).length > 0) this.#onlyOne(node);
+    });
+  }
+
+  #onlyOne(node: SimNode): void {
+    const { world, group, takeover } = this.#o;
+    world.mark('effect');
+    const others = this.active().filter((other) => other !== node);
+    if (others.length === 0) return;
+    if (takeover === 'preempt') return world.mark('two active under preempt: not promised');
+    if (this.#beyondDrift) return world.mark('two active beyond the drift: not promised');
+    const all = [node, ...others];
+    const old = all.reduce((lowest, next) => (epochOn(next, group) < epochOn(lowest, group) ? next : lowest));
+    if (!this.#promised(old)) return world.mark('two active without a watchdog, nobody scheduled: not promised');
+    world.violate('I-1', `${group} is active on ${all.map((one) => `${one.id} (epoch ${epochOn(one, group)})`).join(' and ')}`);
+  }
+
+  /** SAFETY a.1: without a watchdog nothing is promised when nobody was there to stop the old holder's group in time. */
+  #promised(old: SimNode): boolean {
+    const { watchdog, timing, fencing, world } = this.#o;
+    if (watchdog || fencing === 'required') return true;
+    const slackMs = timing.takeoverWaitMs - timing.selfFenceMs - timing.stopBudgetMs;
+    const sinceMs = world.nowMs - 2 * timing.takeoverWaitMs - 60_000;
+    const off = (name: string) => old.longestOffMs(name, sinceMs) > slackMs - 200;
+    return !(off('guard') && off('leash'));
+  }
+
+  // --- the store
+
+  sent(by: SimProcess, key: string, value: string): void {
+    if (key !== this.#key) return;
+    const record = recordOf(value);
+    if (record === null || record.holder !== by.node.id || record.state === 'RELEASED') return;
+    const { world } = this.#o;
+    const name = `${by.node.bootId} ${record.epoch}`;
+    if (record.bootId !== by.node.bootId) return;
+    if (this.#dead.has(name)) world.violate('I-3', `${by.node.id} writes its dead epoch ${record.epoch}`);
+    if (this.#lost.has(name)) world.violate('I-5', `${by.node.id} renews epoch ${record.epoch} after it saw a conflict`);
+  }
+
+  written(key: string, before: Versioned | null, after: Versioned, by: SimProcess | null): void {
+    if (key !== this.#key) return;
+    const { world, group } = this.#o;
+    const record = recordOf(after.value);
+    if (record !== null) {
+      this.lastRecord = record;
+      this.#highest = Math.max(this.#highest, record.epoch);
+    }
+    if (by === null || record === null) return this.tampered();
+    world.mark(`write ${record.state}`);
+    const previous = before === null ? null : recordOf(before.value);
+    if (record.epoch < this.#epoch && !this.#tampered) world.violate('I-3', `the epoch of the record fell from ${this.#epoch} to ${record.epoch}`);
+    this.#epoch = Math.max(this.#epoch, record.epoch);
+    const { node } = by;
+    if (record.holder !== null && record.epoch > (previous?.epoch ?? -1)) {
+      world.mark('takeover');
+      if (this.#winners.has(record.epoch) && !this.#tampered) world.violate('I-3', `epoch ${record.epoch} was won twice`);
+      this.#winners.set(record.epoch, { node: record.holder, bootId: record.bootId, atMs: world.nowMs });
+      if (previous !== null && !previous.members.some(({ id }) => id === record.holder))
+        world.violate('I-7', `${record.holder} acquires epoch ${record.epoch} and is no member of the record`);
+      if (record.holder !== node.id) world.violate('I-7', `${node.id} acquires epoch ${record.epoch} in the name of ${record.holder}`);
+    }
+    if (record.state === 'RELEASED' && previous?.holder === node.id && previous.bootId === record.bootId && node.bootId === previous.bootId) {
+      const left = node.os.facts(group).filter(({ epoch }) => epoch <= record.epoch);
+      if (left.length > 0) world.violate('I-6', `${node.id} releases epoch ${record.epoch} while ${left.map(({ kind }) => kind).join(', ')} is there`);
+    }
+  }
+
+  removed(key: string): void {
+    if (key === this.#key) this.tampered();
+  }
+
+  conflicted(by: SimProcess, key: string, value: string, current: Versioned | null): void {
+    if (key !== this.#key) return;
+    const record = recordOf(value);
+    if (record === null || record.holder !== by.node.id || record.bootId !== by.node.bootId || record.state !== 'HELD') return;
+    const there = current === null ? null : recordOf(current.value);
+    const own = there?.epoch === record.epoch && there.bootId === record.bootId && there.holder === record.holder;
+    // An acquisition that lost is no renewal: the same epoch may be tried again on what is there now.
+    if (!own && this.#winners.get(record.epoch)?.bootId === record.bootId) this.#lost.add(`${record.bootId} ${record.epoch}`);
+  }
+
+  // --- the guards
+
+  beats(process: SimProcess, groups: readonly BeatGroup[]): void {
+    const { world } = this.#o;
+    for (const { group, epoch, stopped } of groups) {
+      if (!stopped) continue;
+      const left = process.node.os.facts(group).filter((fact) => fact.epoch <= epoch);
+      if (left.length > 0) world.violate('I-6', `${process.node.id} says STOPPED(${epoch}) while ${left.map(({ kind }) => kind).join(', ')} is there`);
+    }
+  }
+
+  says(): void {
+    this.#o.world.mark('message');
+  }
+
+  journal(process: SimProcess, event: NewEvent): void {
+    const { world } = this.#o;
+    world.mark(`guard ${event.kind}`);
+    if (event.kind === 'lease.fencing-self' && event.epoch !== undefined) this.#dead.add(`${process.node.bootId} ${event.epoch}`);
+  }
+
+  running(): void {
+    this.#o.world.mark('guard started');
+  }
+}
+
+const epochOn = (node: SimNode, group: GroupId): number => Math.max(0, ...node.os.facts(group).map(({ epoch }) => epoch));
+
+let parsedText = '';
+let parsed: LeaseRecord | null = null;
+/** The same text comes several times in a row: sent, written, answered. */
+const recordOf = (text: string): LeaseRecord | null => {
+  if (text !== parsedText) {
+    const result = parseRecord(text);
+    parsedText = text;
+    parsed = result.kind === 'record' ? result.record : null;
+  }
+  return parsed;
+};

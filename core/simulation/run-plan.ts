@@ -1,0 +1,57 @@
+// Runs one plan to its end and says what came of it: violations, figures, the trace. After the faults everything must come
+// back by itself: within the quiet time exactly one node runs the group, nothing resets any more.
+import { befall } from './carry-out.js';
+import { ClusterWorld, GROUP } from './cluster-world.js';
+import type { Plan } from './fault-plan.js';
+import type { TraceLine } from './trace.js';
+import type { Violation } from './world.js';
+
+export interface Outcome {
+  readonly seed: number;
+  readonly violations: readonly Violation[];
+  readonly events: number;
+  readonly hash: string;
+  readonly marks: ReadonlyMap<string, number>;
+  readonly story: readonly TraceLine[];
+}
+
+/** So long before the end nothing may be reset and no lease may be lost any more. */
+const STEADY_MS = 20_000;
+
+export const runPlan = async (plan: Plan, options: { readonly traceLines?: number } = {}): Promise<Outcome> => {
+  const cluster = new ClusterWorld(plan, options);
+  const { world } = cluster;
+  befall(cluster);
+  cluster.boot();
+  world.at(plan.endMs - STEADY_MS, () => checkLive(cluster, 'shortly before the end'));
+  world.at(plan.endMs - 1, () => checkLive(cluster, 'at the end'));
+  await world.run(plan.endMs);
+  return {
+    seed: plan.seed,
+    violations: world.violations,
+    events: world.events,
+    hash: world.trace.hash,
+    marks: world.marks,
+    story: world.trace.lines(),
+  };
+};
+
+const checkLive = (cluster: ClusterWorld, when: string): void => {
+  const { world, oracle } = cluster;
+  const active = oracle.active();
+  const [only] = active;
+  const complain = (what: string) => world.violate('liveness', `${when}, ${Math.round((world.nowMs - cluster.plan.healMs) / 1_000)} s after everything healed: ${what}`);
+  if (only === undefined) return complain(`nobody runs the group; ${leasesOf(cluster)}`);
+  if (active.length > 1) return complain(`${active.map(({ id }) => id).join(' and ')} run the group`);
+  const phase = cluster.guards.get(only.id)?.view().leases.find(({ group }) => group === GROUP)?.phase;
+  if (only.os.facts(GROUP).length < 2) complain(`${only.id} runs only a part of the group`);
+  if (phase !== 'held') complain(`${only.id} runs the group and its guard is in ${phase}`);
+};
+
+const leasesOf = (cluster: ClusterWorld): string =>
+  cluster.nodes
+    .map((node) => {
+      const lease = node.processes.has('guard') ? cluster.guards.get(node.id)?.view().leases[0] : undefined;
+      return `${node.id}: ${lease === undefined ? (node.powered ? 'no guard' : 'off') : `${lease.phase}, ${lease.because}`}`;
+    })
+    .join('; ');
