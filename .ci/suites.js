@@ -7,6 +7,7 @@ const SUITES = [
   { name: 'lint', argv: ['npm', 'run', '-s', 'lint'], counts: false, limitMin: 5 },
   { name: 'the README’s test command', argv: ['npm', 'test'], counts: true, limitMin: 8 },
   { name: 'demo, as in the README', argv: ['npm', 'run', '-s', 'demo'], counts: false, limitMin: 4 },
+  { name: 'fuzz', argv: ['npm', 'run', '-s', 'fuzz', '--', '--inputs', '1000000'], counts: false, limitMin: 12 },
   { name: 'root and third parties', argv: ['node_modules/.bin/ava', '--config', 'ava.e2e.config.js'], counts: true, limitMin: 35 },
 ];
 

@@ -1,6 +1,6 @@
 // What controllers say to each other. Advice only: who is ready, what was ordered. Safety never depends on it.
 import type { BootId, ClusterId, GroupId, NodeId } from '../model/ids.js';
-import type { PeerGroupReport, ResourceState } from '../model/observed.js';
+import { type PeerGroupReport, RESOURCE_STATES } from '../model/observed.js';
 import type { OrdersRequest } from '../guard/protocol.js';
 import { isRecord } from '../config/problem.js';
 import { ordersRequest } from '../guard/read-message.js';
@@ -26,8 +26,6 @@ export type LinkMessage =
 export interface Prepared {
   readonly blockers: readonly string[];
 }
-
-const RESOURCE_STATES = ['online', 'offline', 'faulted', 'unknown'] as const satisfies readonly ResourceState[];
 
 /** The message, or null for anything else: a peer of another version must not bring this one down. */
 export const linkMessage = (value: unknown): LinkMessage | null => {

@@ -4,7 +4,8 @@ import type { ActionKind } from './plan.js';
 import type { ArbiterView, GroupOrders, LeaseView, NodeOrders, PeerState } from './lease.js';
 
 /** `unknown` is a value of its own: never folded into `offline` (DESIGN 7). */
-export type ResourceState = 'online' | 'offline' | 'faulted' | 'unknown';
+export const RESOURCE_STATES = ['online', 'offline', 'faulted', 'unknown'] as const;
+export type ResourceState = (typeof RESOURCE_STATES)[number];
 
 /** One resource on this node, as its agent last said or as the last action left it. */
 export interface ObservedResource {

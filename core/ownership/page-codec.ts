@@ -64,6 +64,8 @@ export const decodePage = (bytes: Uint8Array): LeasePage | null => {
   if (match === null) return null;
   const [, text, epoch, state, deadlineMonoNs, deadlineBootMs, bootOffsetMs, bootId, nonce, inSync, crc] = match;
   if (cksum(Buffer.from(text!, 'latin1')) !== Number(crc) || !STATES.includes(state!)) return null;
+  const nodes = inSync === undefined ? [] : inSync.split(',');
+  if (!nodes.every((node) => WORD.test(node) && node !== '-')) return null;
   return {
     epoch: Number(epoch),
     state: state as PageState,
@@ -72,6 +74,6 @@ export const decodePage = (bytes: Uint8Array): LeasePage | null => {
     bootOffsetMs: Number(bootOffsetMs),
     bootId: bootId!,
     nonce: nonce!,
-    inSync: inSync === undefined ? [] : inSync.split(','),
+    inSync: nodes,
   };
 };

@@ -19,10 +19,10 @@ export const parseRecord = (text: string): ParsedRecord => {
   const json = parseJson(text);
   if (!isObject(json)) return invalid('it is not a JSON object');
   const value: Record<string, unknown> = { fencing: [], ...json };
-  if (value['v'] !== 1) return invalid(`its format is version ${String(value['v'])}, this guard knows 1`);
+  if (value['v'] !== 1) return invalid(`its format is version ${JSON.stringify(value['v']) ?? 'none'}, this guard knows 1`);
   const wrong = Object.entries(CHECKS).find(([key, check]) => !check(value[key]))?.[0];
   if (wrong !== undefined) return invalid(`\`${wrong}\` is ${JSON.stringify(value[wrong]) ?? 'missing'}`);
-  const unknown = Object.keys(value).find((key) => !(key in CHECKS));
+  const unknown = Object.keys(value).find((key) => !Object.hasOwn(CHECKS, key));
   if (unknown !== undefined) return invalid(`it has an unknown member \`${unknown}\``);
   // Every member was checked above.
   const record = value as unknown as LeaseRecord;

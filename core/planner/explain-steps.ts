@@ -26,6 +26,9 @@ const leaseSteps = (node: NodeId, events: readonly JournalEvent[], begin: Journa
     events.findLast(
       (event) => event.kind === kind && event.group === begin.group && event.epoch === begin.epoch && event.monoMs <= begin.monoMs,
     );
+  // The holder that repairs, or gives away, won its lease in an earlier story.
+  const kind = text(begin, 'kind');
+  if (kind === 'fault' || (kind === 'switchover' && node === from)) return [];
   const won = events.find((event) => event.kind === 'lease.held' && event.group === begin.group && event.epoch === begin.epoch);
   if (won === undefined) return [];
   const steps: TimelineStep[] = [];
@@ -41,7 +44,7 @@ const leaseSteps = (node: NodeId, events: readonly JournalEvent[], begin: Journa
       event.monoMs <= won.monoMs,
   );
   let reachedMs = asked?.monoMs ?? won.monoMs;
-  if (silence !== undefined && from !== null && text(begin, 'kind') === 'failover') {
+  if (silence !== undefined && from !== null && kind === 'failover') {
     steps.push(
       spanStep(
         node,

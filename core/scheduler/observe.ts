@@ -1,11 +1,13 @@
 // Looks at the resources: each when its time has come, when its agent says something changed, and after every action. One
 // look at a time for each resource, none while an action runs on it. A throw or a late answer is `unknown`. Where the
 // holder finds something missing that its agent can put right, it is put right and looked at again (level-triggered).
+import { inspect } from 'node:util';
 import { inject, injectable } from 'tsyringe';
 import { reasonOf } from '../errors/errors.js';
 import { Journal } from '../journal/journal.js';
 import type { DesiredGroup, DesiredResource } from '../model/desired.js';
 import { resourceName } from '../model/ids.js';
+import { RESOURCE_STATES } from '../model/observed.js';
 import type { Agent, MonitorResult } from '../plugin/contract.js';
 import { Clock, type Timer } from '../system/clock.js';
 import { Contexts } from './contexts.js';
@@ -146,7 +148,7 @@ export class Observer {
       },
       { clock: this.clock, limitMs, graceMs: GRACE_MS, onSettledLate: () => this.settledLate(watched) },
     );
-    if (outcome.kind === 'value') return typeof outcome.value === 'string' ? { state: outcome.value } : outcome.value;
+    if (outcome.kind === 'value') return answerOf(outcome.value);
     if (outcome.kind === 'threw') return { state: 'unknown', reason: reasonOf(outcome.error) };
     if (!outcome.settled) {
       watched.hungIn = this.quarantine.round;
@@ -267,3 +269,10 @@ export class Observer {
     return watched;
   }
 }
+
+/** A plugin's author may have no compiler: an answer that is no state of a resource is no knowledge of it. */
+const answerOf = (answer: unknown): MonitorResult => {
+  const found = (typeof answer === 'string' ? { state: answer } : answer) as MonitorResult | null | undefined;
+  if (RESOURCE_STATES.some((state) => state === found?.state)) return found!;
+  return { state: 'unknown', reason: `its monitor answered ${inspect(answer, { depth: 1 }).slice(0, 100)}: no state of a resource` };
+};

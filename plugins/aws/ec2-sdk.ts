@@ -4,11 +4,14 @@ export {
   AssignPrivateIpAddressesCommand,
   CreateRouteCommand,
   DeleteRouteCommand,
+  DescribeInstancesCommand,
   DescribeNetworkInterfacesCommand,
   DescribeRouteTablesCommand,
+  DescribeSecurityGroupsCommand,
   EC2Client,
   ModifyNetworkInterfaceAttributeCommand,
   ReplaceRouteCommand,
+  StopInstancesCommand,
   UnassignPrivateIpAddressesCommand,
 } from '@aws-sdk/client-ec2';
 export { fromNodeProviderChain, fromTemporaryCredentials } from '@aws-sdk/credential-providers';

@@ -59,7 +59,7 @@ export interface Ec2 {
 }
 export const Ec2: unique symbol = Symbol('aws.Ec2');
 
-type Client = InstanceType<Sdk['EC2Client']>;
+export type Client = InstanceType<Sdk['EC2Client']>;
 type RouteTableAnswer = NonNullable<Awaited<ReturnType<typeof describeRouteTables>>['RouteTables']>[number];
 type InterfaceAnswer = NonNullable<Awaited<ReturnType<typeof describeInterfaces>>['NetworkInterfaces']>[number];
 
@@ -161,7 +161,7 @@ export class AwsEc2 implements Ec2 {
   }
 
   /** One call, ended at its time even where the SDK waits without listening to the signal (credentials). */
-  private async call<Answer>(
+  async call<Answer>(
     action: string,
     access: Access,
     { signal, timeoutMs }: CallLimits,

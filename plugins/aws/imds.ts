@@ -7,6 +7,8 @@ import { reasonOf, UnderstudyError, type Clock, type Random } from 'understudy/p
 /** What the agents need to know of the instance they run on. All reject with AGENT_FAILED when IMDS does not tell. */
 export interface Imds {
   region(signal: AbortSignal): Promise<string>;
+  /** The id of this instance. */
+  instance(signal: AbortSignal): Promise<string>;
   /** The ENI behind a network interface of this host; that of the first interface for one without a hardware address (`lo`). */
   eni(interfaceName: string, signal: AbortSignal): Promise<string>;
   /** The instance role's credentials. */
@@ -29,6 +31,29 @@ export interface ImdsParts {
   readonly macOf?: (interfaceName: string) => string | null;
 }
 
+/** What IMDS says of a role. Rejects with AGENT_FAILED whatever the text is; shows nothing of it but its code. */
+export const readCredentials = (text: string, role: string): RoleCredentials => {
+  const told = parsed(text);
+  const part = (name: string): string | null => {
+    const value = told?.[name];
+    return typeof value === 'string' && value !== '' ? value : null;
+  };
+  const [accessKeyId, secretAccessKey, sessionToken] = [part('AccessKeyId'), part('SecretAccessKey'), part('Token')];
+  const expiration = new Date(part('Expiration') ?? Number.NaN);
+  if (accessKeyId === null || secretAccessKey === null || sessionToken === null || Number.isNaN(expiration.getTime()))
+    throw new UnderstudyError('AGENT_FAILED', `IMDS gave no credentials for the role ${role}: ${part('Code')?.slice(0, 100) ?? 'no reason given'}`);
+  return { accessKeyId, secretAccessKey, sessionToken, expiration };
+};
+
+const parsed = (text: string): Readonly<Record<string, unknown>> | null => {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : null;
+  } catch {
+    return null; // Not JSON: no credentials, which the caller says.
+  }
+};
+
 const ATTEMPT_MS = 500;
 const ATTEMPTS = 5;
 const TOKEN_TTL_SECONDS = 21_600;
@@ -42,6 +67,10 @@ export class HttpImds implements Imds {
     return this.need('meta-data/placement/region', signal);
   }
 
+  async instance(signal: AbortSignal): Promise<string> {
+    return (await this.need('meta-data/instance-id', signal)).trim();
+  }
+
   async eni(interfaceName: string, signal: AbortSignal): Promise<string> {
     const mac = (this.parts.macOf ?? systemMac)(interfaceName) ?? (await this.need('meta-data/mac', signal));
     return this.need(`meta-data/network/interfaces/macs/${mac}/interface-id`, signal);
@@ -50,12 +79,7 @@ export class HttpImds implements Imds {
   async credentials(signal: AbortSignal): Promise<RoleCredentials> {
     const base = 'meta-data/iam/security-credentials/';
     const role = (await this.need(base, signal)).split('\n')[0]!.trim();
-    const told = JSON.parse(await this.need(base + role, signal)) as Record<string, string | undefined>;
-    const { AccessKeyId, SecretAccessKey, Token, Expiration } = told;
-    if (AccessKeyId === undefined || SecretAccessKey === undefined || Token === undefined || Expiration === undefined) {
-      throw new UnderstudyError('AGENT_FAILED', `IMDS gave no credentials for the role ${role}: ${told['Code'] ?? 'no reason given'}`);
-    }
-    return { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey, sessionToken: Token, expiration: new Date(Expiration) };
+    return readCredentials(await this.need(base + role, signal), role);
   }
 
   private async need(path: string, signal: AbortSignal): Promise<string> {

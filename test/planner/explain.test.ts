@@ -87,6 +87,10 @@ const SWITCHOVER = [
     action(70_025, 'done', { kind: 'start', type: 'overlay-ip', elapsedMs: 20 }, { resource: 'vip', because: 'b holds epoch 6' }),
     { kind: 'incident.end', monoMs: 70_030, data: { state: 'online' } },
   ]),
+  ...journal('a', { epoch: 5 }, [
+    { kind: 'lease.acquiring', monoMs: 90, because: 'an earlier story' },
+    { kind: 'lease.held', monoMs: 100, because: 'an earlier story' },
+  ]),
   ...journal('a', { epoch: 5, incident: 'm-7' }, [
     { kind: 'incident.begin', monoMs: 1_000, because: 'patch day', data: { kind: 'switchover', from: 'a', to: 'b' } },
     action(1_001, 'begin', { kind: 'stop', type: 'app-script' }, { resource: 'pg' }),
@@ -101,6 +105,7 @@ const SWITCHOVER = [
 ];
 
 const RESTART = journal('a', { epoch: 5, incident: 'db.e5.pg.1' }, [
+  { kind: 'lease.held', monoMs: 100, because: 'an earlier story', incident: 'db.e5' },
   { kind: 'incident.begin', monoMs: 500, because: 'pg: process 4711 ended', data: { kind: 'fault', from: 'a', to: 'a', resource: 'pg' } },
   action(501, 'begin', { kind: 'stop', type: 'app-script' }, { resource: 'pg', because: 'pg failed' }),
   action(506, 'done', { kind: 'stop', type: 'app-script', elapsedMs: 5 }, { resource: 'pg', because: 'pg failed' }),

@@ -251,6 +251,26 @@ test('monitors that throw or come late: unknown, never offline, and nothing is r
   t.deepEqual(agent.calls, []);
 });
 
+test('monitors that answer what is no state: unknown with the answer as the reason, and the controller goes on', async (t) => {
+  const { agent, clock, hold, cycle } = await world(t, { groups: [group([resource('app')])] });
+  await hold();
+  const answers: readonly [answer: unknown, reason: string][] = [
+    [undefined, 'its monitor answered undefined: no state of a resource'],
+    [null, 'its monitor answered null: no state of a resource'],
+    ['banana', 'its monitor answered \'banana\': no state of a resource'],
+    [{ state: 'stopped' }, 'its monitor answered { state: \'stopped\' }: no state of a resource'],
+  ];
+  for (const [answer, reason] of answers) {
+    // As an agent without types would.
+    agent.monitor = async () => answer as never;
+    await clock.advanceAsync(1100);
+    t.like(cycle.last?.observed.groups['g']?.resources['app'], { state: 'unknown', reason });
+  }
+  agent.monitor = async () => 'online' as never;
+  await clock.advanceAsync(1100);
+  t.is(cycle.last?.observed.groups['g']?.resources['app']?.state, 'online');
+});
+
 test('a monitor that never settles: one call at a time, then its agent is quarantined; a late end lifts it', async (t) => {
   const { agent, clock, events, quarantine } = await world(t, { groups: [group([resource('app')])] });
   let asked = 0;

@@ -7,3 +7,4 @@ export { makeActionContext, type MakeContextOptions, makeMonitorContext, monitor
 export { arbiterContract } from './arbiter-contract.js';
 export type { ArbiterFaults, ArbiterUnderTest } from './arbiter-asking.js';
 export { objectionTo, type RecordedCall } from './arbiter-history.js';
+export { fenceContract, type FenceBehaviour, type FenceUnderTest } from './fence-contract.js';

@@ -2,7 +2,7 @@
 // `start` in a result asks the server to finish what takes time (an instance that stops or starts).
 import { assignIpv6, assignPrivate, associate, disassociate, unassignIpv6, unassignPrivate } from './addresses.js';
 import { ApiError, invalid, missing } from './errors.js';
-import { startInstance, stopInstance, type Transition } from './instances.js';
+import { refuseSkip, startInstance, stopInstance, type Transition } from './instances.js';
 import type { Query } from './query.js';
 import { createRoute, deleteRoute, replaceRoute, type AskedTarget } from './routes.js';
 import {
@@ -18,6 +18,8 @@ import {
   networkView,
   routeTableFilters,
   routeTableView,
+  securityGroupFilters,
+  securityGroupView,
   stateView,
   statusView,
   subnetFilters,
@@ -29,6 +31,8 @@ import {
   interfaceOf,
   onlyInterfaceOf,
   routeTableOf,
+  securityGroupOf,
+  setGroups,
   setSourceDestCheck,
   subnetOf,
   withTags,
@@ -109,6 +113,7 @@ const instancesUnderWay = (change: typeof stopInstance, graceful: (query: Query)
   run: (before, query) => {
     const ids = query.list('InstanceId');
     if (ids.length === 0) throw missing('InstanceId');
+    if (query.flag('SkipOsShutdown')) for (const id of ids) refuseSkip(before, id);
     let vpc = before;
     const transitions = ids.map((id) => {
       const step = change(vpc, id);
@@ -230,9 +235,20 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
       unassignedIpv6Addresses: items(query.list('Ipv6Addresses')),
     }),
   ),
-  ModifyNetworkInterfaceAttribute: write((vpc, query) =>
-    setSourceDestCheck(vpc, query.need('NetworkInterfaceId'), sourceDestCheckOf(query)),
-  ),
+  DescribeSecurityGroups: describe({
+    set: 'securityGroupInfo',
+    ids: 'GroupId',
+    all: ({ securityGroups }) => securityGroups,
+    byId: securityGroupOf,
+    filters: securityGroupFilters,
+    view: securityGroupView,
+    pages: { min: 5, max: 1000 },
+  }),
+  ModifyNetworkInterfaceAttribute: write((vpc, query) => {
+    const eni = query.need('NetworkInterfaceId');
+    const groups = query.list('SecurityGroupId');
+    return groups.length > 0 ? setGroups(vpc, eni, groups) : setSourceDestCheck(vpc, eni, sourceDestCheckOf(query));
+  }),
   ModifyInstanceAttribute: write((vpc, query) =>
     setSourceDestCheck(vpc, onlyInterfaceOf(vpc, query.need('InstanceId')).id, sourceDestCheckOf(query)),
   ),

@@ -9,7 +9,7 @@ import { control } from './control.js';
 import { Faults, type FaultWords } from './faults.js';
 import { RouteFollower, type OnRoute } from './follow.js';
 import { History } from './history.js';
-import { setReachable, settled, type Transition } from './instances.js';
+import { absent, setReachable, settled, terminated, type Transition } from './instances.js';
 import { MetadataService } from './metadata-service.js';
 import { Principals } from './principals.js';
 import { QueryApi } from './query-api.js';
@@ -44,6 +44,8 @@ export interface Emulator {
   change(change: (vpc: Vpc) => Vpc): Promise<void>;
   powered(instance: string, on: boolean): Promise<void>;
   setSourceDestCheck(eni: string, on: boolean): Promise<void>;
+  /** Ends an instance as a person or an Auto Scaling group would: `terminated`, or already forgotten. */
+  end(instance: string, how: 'terminated' | 'absent'): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -62,15 +64,16 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
     history.add(next, clock.nowMs());
     await follower?.update(() => history.now);
   };
-  const settle = async (transition: Transition & { readonly graceful: boolean }): Promise<void> => {
+  const settle = async (transition: Transition & { readonly graceful: boolean }, longerMs: number): Promise<void> => {
     const stops = transition.to === 'stopped';
     const takesMs = stops ? (transition.graceful ? takes.gracefulStopMs : takes.stopMs) : takes.startMs;
-    await clock.sleep(takesMs ?? 0, stopping.signal);
+    await clock.sleep((takesMs ?? 0) + longerMs, stopping.signal);
     await onPower(transition.instance, !stops);
     await change(settled(history.now, transition));
   };
-  const underWay = (transition: Transition & { readonly graceful: boolean }): void => {
-    settle(transition).catch((thrown: unknown) => {
+  const underWay = (transition: Transition & { readonly graceful: boolean }, longerMs: number | null): void => {
+    if (longerMs === null) return;
+    settle(transition, longerMs).catch((thrown: unknown) => {
       if (!stopping.signal.aborted)
         log.error('an instance did not come to rest', { instance: transition.instance, reason: reasonOf(thrown) });
     });
@@ -114,6 +117,10 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
     change: (make) => change(make(history.now)),
     powered: (instance, on) => change(setReachable(history.now, instance, on)),
     setSourceDestCheck: (eni, on) => change(setSourceDestCheck(history.now, eni, on)),
+    end: async (instance, how) => {
+      if (history.now.instances[instance]?.state === 'running') await onPower(instance, false);
+      await change((how === 'absent' ? absent : terminated)(history.now, instance));
+    },
     stop: async () => {
       stopping.abort(new Error('the emulator is stopping'));
       server.closeAllConnections();

@@ -6,14 +6,20 @@ import { FAULT, type FaultWords } from './faults.js';
 export type LabFault =
   | { readonly kind: 'fault'; readonly fault: FaultWords }
   | { readonly kind: 'clear' }
+  | { readonly kind: 'end'; readonly node: string; readonly how: 'terminated' | 'absent' }
   | { readonly kind: 'source-dest-check'; readonly node: string; readonly on: boolean };
 
 const KINDS: readonly string[] = FAULT.shape.kind.options;
-const HELP = `Write ${KINDS.join(' | ')} with, as needed, an action (ReplaceRoute), an id (rtb-lab-2), a duration (100ms), "2 reads" or "3 times"; or: source-dest-check NODE on|off; or: clear.`;
+const HELP = `Write ${KINDS.join(' | ')} with, as needed, an action (ReplaceRoute), an id (rtb-lab-2), a duration (100ms), "2 reads" or "3 times"; or: source-dest-check NODE on|off; or: end NODE terminated|absent; or: clear.`;
 
 export const faultFrom = (words: readonly string[]): LabFault => {
   const [kind, ...rest] = words;
   if (kind === 'clear' && rest.length === 0) return { kind };
+  if (kind === 'end') {
+    const [node, how] = rest;
+    if (node === undefined || (how !== 'terminated' && how !== 'absent')) throw unknown(words);
+    return { kind, node, how };
+  }
   if (kind === 'source-dest-check') {
     const [node, on] = rest;
     if (node === undefined || (on !== 'on' && on !== 'off')) throw unknown(words);

@@ -5,14 +5,14 @@ import { choice, integer, options, text, z } from 'understudy/plugin';
 /**
  * latency: so many ms later. throttle: RequestLimitExceeded. deny: UnauthorizedOperation. error: `code`. hang: no answer
  * (with `applied`, after the effect). reset: the connection is cut before anything happened. lost-answer: applied, then
- * the connection is cut. stale: reads show the state of `ms` ago, or the state before a change for `reads` more reads.
+ * the connection is cut. stuck: an instance that it puts under way comes to rest `ms` later, without `ms` never. stale: reads show the state of `ms` ago, or the state before a change for `reads` more reads.
  */
 export const FAULT = options({
-  kind: choice('What goes wrong', ['latency', 'throttle', 'deny', 'error', 'hang', 'reset', 'lost-answer', 'stale']),
+  kind: choice('What goes wrong', ['latency', 'throttle', 'deny', 'error', 'hang', 'reset', 'lost-answer', 'stale', 'stuck']),
   action: text('An API action, `IMDS`, or `*` for all').default('*'),
   resource: text('Only requests that name this id or address').optional(),
   principal: text('Only requests of this instance or role').optional(),
-  ms: integer('Milliseconds, for latency and stale').optional(),
+  ms: integer('Milliseconds, for latency, stale and stuck').optional(),
   reads: integer('Reads that miss each change, for stale').optional(),
   code: text('Error code, for error').optional(),
   status: integer('HTTP status, for error of IMDS', { min: 400, max: 599 }).optional(),

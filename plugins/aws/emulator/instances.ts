@@ -34,6 +34,27 @@ export const startInstance = (vpc: Vpc, id: string): { readonly vpc: Vpc; readon
   return { vpc: withState(vpc, id, 'pending'), transition: { instance: id, previous: state, to: 'running' } };
 };
 
+/** SkipOsShutdown is refused where the hypervisor is Xen (kubernetes/kops#17675 has the words). */
+export const refuseSkip = (vpc: Vpc, id: string): void => {
+  if (isXen(instanceOf(vpc, id).type))
+    throw new ApiError('OperationNotPermitted', 'SkipOsShutdown is not supported on Xen instance types.');
+};
+
+/** The families that still run on Xen (User Guide, "Instance types", read 2026-11). */
+export const isXen = (type: string): boolean => /^(t[12]|m[1-4]|c[134]|cc2|r[34]|i2|d2|h1|g[23]|p[23]|x1e?|f1)\./.test(type);
+
+/** As an Auto Scaling group or a person ends it. Its interfaces go with it, as their DeleteOnTermination says. */
+export const terminated = (vpc: Vpc, id: string): Vpc => {
+  const next = withState(vpc, id, 'terminated');
+  return { ...next, interfaces: Object.fromEntries(Object.entries(next.interfaces).filter(([, eni]) => eni.instance !== id)) };
+};
+
+/** So long after its end that EC2 no longer knows it. */
+export const absent = (vpc: Vpc, id: string): Vpc => {
+  const { [id]: _gone, ...instances } = terminated(vpc, id).instances;
+  return { ...vpc, interfaces: terminated(vpc, id).interfaces, instances };
+};
+
 /** The second half of a transition; nothing when another request has changed its course meanwhile. */
 export const settled = (vpc: Vpc, { instance, to }: Transition): Vpc => {
   const { state } = instanceOf(vpc, instance);

@@ -41,12 +41,13 @@ export const ec2LabService: LabServiceDefinition = {
       },
       fault: async (words) => {
         const asked = faultFrom(words);
+        if ('node' in asked && !nodeOf.has(instanceId(asked.node)))
+          throw new UnderstudyError('NOT_FOUND', `The lab has no host ${asked.node}; it has ${hosts.map(({ node }) => node).join(', ')}.`);
+        if (asked.kind === 'end') {
+          await emulator.end(instanceId(asked.node), asked.how);
+          return `${instanceId(asked.node)} is ${asked.how}`;
+        }
         if (asked.kind === 'source-dest-check') {
-          if (!nodeOf.has(instanceId(asked.node)))
-            throw new UnderstudyError(
-              'NOT_FOUND',
-              `The lab has no host ${asked.node}; it has ${hosts.map(({ node }) => node).join(', ')}.`,
-            );
           await emulator.setSourceDestCheck(interfaceId(asked.node), asked.on);
           return `source/destination check of ${interfaceId(asked.node)}: ${asked.on ? 'on' : 'off'}`;
         }

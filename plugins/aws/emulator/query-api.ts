@@ -23,7 +23,8 @@ export interface QueryApiParts {
   readonly clock: Clock;
   /** Makes it the state; resolves when packets follow. */
   readonly change: (next: Vpc) => Promise<void>;
-  readonly underWay: (transition: NonNullable<Outcome['transitions']>[number]) => void;
+  /** Null `longerMs`: it never comes to rest. */
+  readonly underWay: (transition: NonNullable<Outcome['transitions']>[number], longerMs: number | null) => void;
   readonly stopping: AbortSignal;
 }
 
@@ -52,7 +53,7 @@ export class QueryApi {
       if (principal === null) throw missing('AWSAccessKeyId');
       const xml = sts
         ? stsAnswerXml(query.action, requestId, sts(this.parts, query, principal))
-        : answerXml(query.action, requestId, await this.run(query, has('stale')));
+        : answerXml(query.action, requestId, await this.run(query, has('stale'), has('stuck')));
       if (hang) return ended('hang');
       if (has('lost-answer')) return cut(response, ended, 'lost-answer');
       ended('ok');
@@ -65,7 +66,7 @@ export class QueryApi {
     }
   }
 
-  private async run(query: Query, stale: Fault | undefined): Promise<View> {
+  private async run(query: Query, stale: Fault | undefined, stuck: Fault | undefined): Promise<View> {
     const { history, clock, change, underWay } = this.parts;
     const action: Action | undefined = ACTIONS[query.action];
     if (action === undefined) throw new ApiError('InvalidAction', `The action ${query.action} is not valid for this web service.`);
@@ -73,7 +74,7 @@ export class QueryApi {
     if (action.kind === 'read') return action.run(history.seen(query.action, stale ?? {}, clock.nowMs()), query).answer;
     const { vpc, answer, transitions = [] } = action.run(history.now, query);
     await change(vpc);
-    for (const transition of transitions) if (transition.to !== null) underWay(transition);
+    for (const transition of transitions) if (transition.to !== null) underWay(transition, stuck === undefined ? 0 : (stuck.ms ?? null));
     return answer;
   }
 }

@@ -1,7 +1,7 @@
 // How the VPC looks from outside: each entry as the API shows it, and the filters by which it can be asked for. Pure. The
 // member names are the API's own (API reference, version 2016-11-15); a list is `{ item: [...] }`, as its XML has it.
 import { invalid } from './errors.js';
-import { STATE_CODES } from './instances.js';
+import { isXen, STATE_CODES } from './instances.js';
 import type { Filter } from './query.js';
 import { routeState } from './routes.js';
 import {
@@ -12,6 +12,7 @@ import {
   type Network,
   type Route,
   type RouteTable,
+  type SecurityGroup,
   type Subnet,
   type Tags,
   type Vpc,
@@ -119,7 +120,7 @@ export const interfaceView = (eni: Interface, vpc: Vpc): View => {
     privateIpAddress: eni.primary,
     sourceDestCheck: eni.sourceDestCheck,
     interfaceType: 'interface',
-    groupSet: {},
+    groupSet: items(eni.groups.map((id) => ({ groupId: id, groupName: vpc.securityGroups[id]?.name ?? id }))),
     ...(eni.instance === null ? {} : { attachment: { ...attachmentView(eni), instanceId: eni.instance, instanceOwnerId: vpc.account } }),
     privateIpAddressesSet: addressesView(eni, vpc),
     ipv6AddressesSet: items(eni.ipv6.map((ipv6Address) => ({ ipv6Address }))),
@@ -161,6 +162,7 @@ export const interfaceFilters: FilterTable<Interface> = {
   'attachment.instance-id': ({ instance }) => [instance],
   'attachment.device-index': ({ deviceIndex }) => [String(deviceIndex)],
   'source-dest-check': ({ sourceDestCheck }) => [String(sourceDestCheck)],
+  'group-id': ({ groups }) => groups,
   status: ({ instance }) => [instance === null ? 'available' : 'in-use'],
 };
 
@@ -172,7 +174,7 @@ export const instanceView = (instance: Instance, vpc: Vpc): View => {
     imageId: 'ami-emulated',
     instanceState: stateView(instance.state),
     instanceType: instance.type,
-    hypervisor: 'nitro',
+    hypervisor: isXen(instance.type) ? 'xen' : 'nitro',
     placement: { availabilityZone: instance.zone, tenancy: 'default' },
     ...(first && {
       subnetId: first.subnet,
@@ -282,4 +284,30 @@ export const elasticFilters: FilterTable<ElasticAddress> = {
   'network-interface-id': ({ association }) => [association?.interface],
   'private-ip-address': ({ association }) => [association?.privateIp],
   domain: () => ['vpc'],
+};
+
+export const securityGroupView = (group: SecurityGroup, vpc: Vpc): View => {
+  const permissions = (blocks: readonly string[]) =>
+    items(
+      blocks.map((block) => ({
+        ipProtocol: '-1',
+        ...(block.includes(':') ? { ipv6Ranges: items([{ cidrIpv6: block }]) } : { ipRanges: items([{ cidrIp: block }]) }),
+      })),
+    );
+  return {
+    groupId: group.id,
+    groupName: group.name,
+    groupDescription: group.name,
+    ownerId: vpc.account,
+    vpcId: group.vpc,
+    ipPermissions: permissions(group.inbound),
+    ipPermissionsEgress: permissions(group.outbound),
+    tagSet: tagSet(group.tags),
+  };
+};
+
+export const securityGroupFilters: FilterTable<SecurityGroup> = {
+  'group-id': ({ id }) => [id],
+  'group-name': ({ name }) => [name],
+  'vpc-id': ({ vpc }) => [vpc],
 };

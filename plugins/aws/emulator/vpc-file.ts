@@ -40,6 +40,7 @@ export const VPC_FILE = options({
       deviceIndex: integer('Device index').default(0),
       mac: text('MAC address').optional(),
       sourceDestCheck: flag('Source/destination check', true),
+      groups: list('Security groups', text('Security group id')).default([]),
       tags,
     }),
   ),
@@ -60,6 +61,16 @@ export const VPC_FILE = options({
     }),
   ).default({}),
   elastic: table('Elastic addresses by allocation id', options({ publicIp: text('Public address'), tags })).default({}),
+  securityGroups: table(
+    'Security groups by id',
+    options({
+      vpc: text('VPC id'),
+      name: text('Name').optional(),
+      inbound: list('Sources that inbound rules let in', text('Block')).default([]),
+      outbound: list('Destinations that outbound rules let out', text('Block')).default(['0.0.0.0/0']),
+      tags,
+    }),
+  ).default({}),
   clientTable: text('The route table that the followed packets meet; default the first').optional(),
 });
 export type VpcFile = z.input<typeof VPC_FILE>;
@@ -68,15 +79,17 @@ export type VpcFile = z.input<typeof VPC_FILE>;
 export const vpcFrom = (file: unknown): { readonly vpc: Vpc; readonly clientTable: string | null } => {
   const parsed = VPC_FILE.safeParse(file);
   if (!parsed.success) throw new UnderstudyError('CONFIG_INVALID', `The VPC description is not usable: ${z.prettifyError(parsed.error)}`);
-  const { region, account, vpcs, subnets, instances, interfaces, routeTables, elastic, clientTable } = parsed.data;
+  const { region, account, vpcs, subnets, instances, interfaces, routeTables, elastic, securityGroups, clientTable } = parsed.data;
   const refuse = (what: string): never => {
     throw new UnderstudyError('CONFIG_INVALID', `The VPC description is not usable: ${what}`);
   };
   const expect = (known: Readonly<Record<string, unknown>>, id: string, by: string) =>
     known[id] ?? refuse(`${by} names ${id}, which it does not describe`);
   for (const [id, { vpc }] of Object.entries(subnets)) expect(vpcs, vpc, id);
-  for (const [id, { subnet, instance }] of Object.entries(interfaces)) {
+  for (const [id, { vpc }] of Object.entries(securityGroups)) expect(vpcs, vpc, id);
+  for (const [id, { subnet, instance, groups }] of Object.entries(interfaces)) {
     expect(subnets, subnet, id);
+    for (const group of groups) expect(securityGroups, group, id);
     if (instance !== undefined) expect(instances, instance, id);
   }
   for (const [id, { vpc, routes }] of Object.entries(routeTables)) {
@@ -111,6 +124,7 @@ export const vpcFrom = (file: unknown): { readonly vpc: Vpc; readonly clientTabl
         }),
       ),
       elastic: mapped(elastic, (id, entry) => ({ ...entry, id, association: null })),
+      securityGroups: mapped(securityGroups, (id, entry) => ({ ...entry, id, name: entry.name ?? id })),
       associations: 0,
     },
   };

@@ -42,6 +42,18 @@ export interface Interface {
   readonly secondary: readonly string[];
   readonly ipv6: readonly string[];
   readonly sourceDestCheck: boolean;
+  /** Ids of its security groups. */
+  readonly groups: readonly string[];
+  readonly tags: Tags;
+}
+
+/** Its rules as sources and destinations; an empty list lets nothing through. */
+export interface SecurityGroup {
+  readonly id: string;
+  readonly vpc: string;
+  readonly name: string;
+  readonly inbound: readonly string[];
+  readonly outbound: readonly string[];
   readonly tags: Tags;
 }
 
@@ -81,6 +93,7 @@ export interface Vpc {
   readonly interfaces: Table<Interface>;
   readonly routeTables: Table<RouteTable>;
   readonly elastic: Table<ElasticAddress>;
+  readonly securityGroups: Table<SecurityGroup>;
   /** Grows with every association made, for its id. */
   readonly associations: number;
 }
@@ -94,6 +107,9 @@ export const routeTableOf = (vpc: Vpc, id: string): RouteTable =>
   found(vpc.routeTables[id], 'InvalidRouteTableID.NotFound', `The routeTable ID '${id}' does not exist`);
 export const subnetOf = (vpc: Vpc, id: string): Subnet =>
   found(vpc.subnets[id], 'InvalidSubnetID.NotFound', `The subnet ID '${id}' does not exist`);
+
+export const securityGroupOf = (vpc: Vpc, id: string): SecurityGroup =>
+  found(vpc.securityGroups[id], 'InvalidGroup.NotFound', `The security group '${id}' does not exist`);
 
 export const interfacesOf = (vpc: Vpc, instance: string): readonly Interface[] =>
   Object.values(vpc.interfaces)
@@ -123,7 +139,7 @@ export const withRouteTable = (vpc: Vpc, routeTable: RouteTable): Vpc => ({
 
 /** Adds tags to whatever bears the id. */
 export const withTags = (vpc: Vpc, id: string, tags: Tags): Vpc => {
-  for (const kind of ['networks', 'subnets', 'instances', 'interfaces', 'routeTables', 'elastic'] as const) {
+  for (const kind of ['networks', 'subnets', 'instances', 'interfaces', 'routeTables', 'elastic', 'securityGroups'] as const) {
     const entry = vpc[kind][id];
     if (entry !== undefined) return { ...vpc, [kind]: { ...vpc[kind], [id]: { ...entry, tags: { ...entry.tags, ...tags } } } };
   }
@@ -132,6 +148,15 @@ export const withTags = (vpc: Vpc, id: string, tags: Tags): Vpc => {
 
 export const setSourceDestCheck = (vpc: Vpc, eni: string, on: boolean): Vpc =>
   withInterface(vpc, { ...interfaceOf(vpc, eni), sourceDestCheck: on });
+
+export const setGroups = (vpc: Vpc, eni: string, groups: readonly string[]): Vpc => {
+  const found = interfaceOf(vpc, eni);
+  const network = subnetOf(vpc, found.subnet).vpc;
+  for (const id of groups)
+    if (securityGroupOf(vpc, id).vpc !== network)
+      throw new ApiError('InvalidGroup.NotFound', `The security group '${id}' does not exist in VPC '${network}'`);
+  return withInterface(vpc, { ...found, groups: [...groups] });
+};
 
 /** Whether the address lies in the block. */
 export const contains = (cidr: string, address: string): boolean => {

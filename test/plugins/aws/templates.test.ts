@@ -6,9 +6,11 @@ import { Addresses, Clock, Random, systemClock } from 'understudy/plugin';
 import { parse } from 'yaml';
 import { loadPlugins } from '../../../core/plugin/load.js';
 import { vpcFrom } from '../../../plugins/aws/emulator/vpc-file.js';
+import { EC2_FENCE_OPTIONS } from '../../../plugins/aws/ec2-fence.js';
 import aws from '../../../plugins/aws/index.js';
 import { OVERLAY_IP_OPTIONS, overlayIpPermissions } from '../../../plugins/aws/overlay-ip.js';
 import { SECONDARY_IP_OPTIONS } from '../../../plugins/aws/secondary-ip.js';
+import { SECURITY_GROUP_FENCE_OPTIONS } from '../../../plugins/aws/security-group-fence.js';
 import { SETTINGS } from '../../../plugins/aws/settings.js';
 import { MemoryAddresses } from '../../support/memory-addresses.js';
 import { middle } from './agent-world.js';
@@ -54,9 +56,9 @@ test('emulator-vpc.yaml: a VPC, followed at the clients’ table', (t) => {
   t.deepEqual(Object.keys(vpc.routeTables), ['rtb-clients', 'rtb-transit']);
 });
 
-test('README: every option of the agents and every setting', (t) => {
+test('README: every option of the agents and the fences, and every setting', (t) => {
   const readme = readFileSync('plugins/aws/README.md', 'utf8');
-  const names = [OVERLAY_IP_OPTIONS, SECONDARY_IP_OPTIONS, SETTINGS]
+  const names = [OVERLAY_IP_OPTIONS, SECONDARY_IP_OPTIONS, EC2_FENCE_OPTIONS, SECURITY_GROUP_FENCE_OPTIONS, SETTINGS]
     .flatMap(({ shape }) => Object.keys(shape))
     .filter((name) => !['accessKeyId', 'secretAccessKey', 'sessionToken'].includes(name));
   t.deepEqual(
@@ -88,7 +90,7 @@ test('the plugin: lists its contributions without loading the SDK', async (t) =>
     { value: (token) => void registered.push(String(token)), class: () => t.fail('nothing is built by the container here') },
     undefined,
   );
-  t.deepEqual(registered, ['Symbol(aws.Imds)', 'Symbol(aws.Ec2)']);
+  t.deepEqual(registered, ['Symbol(aws.Imds)', 'Symbol(aws.Ec2)', 'Symbol(aws.Instances)']);
 });
 
 test('the container builds both agents with what the plugin provides', async (t) => {
