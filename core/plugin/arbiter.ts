@@ -4,3 +4,5 @@ export type { ArbiterContext, Log } from './contract.js';
 export { UnderstudyError, reasonOf } from '../errors/errors.js';
 export { type Arbiter, ArbiterError, type CasResult, type Versioned } from '../ownership/arbiter.js';
 export type { NodeId } from '../model/ids.js';
+export { type Clock, systemClock } from '../system/clock.js';
+export { type Random, systemRandom } from '../system/random.js';

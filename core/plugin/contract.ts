@@ -96,6 +96,8 @@ export interface SideEffect {
 export interface PermissionStatement {
   readonly actions: readonly string[];
   readonly resources: readonly string[];
+  /** Narrows the right, in the vendor's own words: operator, key, values. */
+  readonly conditions?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
   readonly why: string;
 }
 
@@ -200,6 +202,7 @@ export interface ArbiterDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly options: Schema;
   /** The shortest renew period (ms) that the store's latency allows; `check` refuses less. */
   readonly minRenewMs?: number;
+  readonly permissions?: (options: z.output<Schema>, where: { readonly cluster: string }) => readonly PermissionStatement[];
   open(options: z.output<Schema>, context: ArbiterContext): Promise<Arbiter>;
 }
 

@@ -1,6 +1,6 @@
 // Why a call to AWS did not give what was asked, sorted by what it means for the address: a refusal is final until somebody
 // changes something, a throttled or lost call says nothing at all. Pure.
-import { reasonOf } from 'understudy/plugin';
+import { reasonOf } from 'understudy/arbiter';
 
 /**
  * throttled: asked too often. denied: no right to it. credentials: none, or expired. absent: what was named is not there.
@@ -39,7 +39,7 @@ const WORDS: Readonly<Record<FailureKind, string>> = {
 };
 
 const THROTTLED =
-  /^(Request)?(RequestLimitExceeded|Throttl\w*|TooManyRequests\w*|SlowDown|BandwidthLimitExceeded|LimitExceededException|PriorRequestNotComplete)$/;
+  /^(Request)?(RequestLimitExceeded|ProvisionedThroughputExceeded\w*|Throttl\w*|TooManyRequests\w*|SlowDown|BandwidthLimitExceeded|LimitExceededException|PriorRequestNotComplete)$/;
 const DENIED = /^(UnauthorizedOperation|AccessDenied\w*|OptInRequired|Blocked|OperationNotPermitted)$/;
 const CREDENTIALS =
   /^(ExpiredToken\w*|RequestExpired|AuthFailure|InvalidClientTokenId|UnrecognizedClientException|SignatureDoesNotMatch|InvalidSignature\w*|MissingAuthenticationToken|CredentialsProviderError|TokenProviderError|PendingVerification)$/;

@@ -2,7 +2,7 @@
 // request short. Says what this instance is; decides nothing.
 import { request } from 'node:http';
 import { networkInterfaces } from 'node:os';
-import { reasonOf, UnderstudyError, type Clock, type Random } from 'understudy/plugin';
+import { reasonOf, UnderstudyError, type Clock, type Random } from 'understudy/arbiter';
 
 /** What the agents need to know of the instance they run on. All reject with AGENT_FAILED when IMDS does not tell. */
 export interface Imds {

@@ -13,6 +13,10 @@ export default definePlugin({
     ec2: async () => (await import('./ec2-fence.js')).ec2Fence,
     'security-group': async () => (await import('./security-group-fence.js')).securityGroupFence,
   },
+  arbiters: {
+    dynamodb: async () => (await import('./arbiter-options.js')).dynamoDbArbiter,
+    s3: async () => (await import('./arbiter-options.js')).s3Arbiter,
+  },
   commands: { emulator: async () => (await import('./emulator/command.js')).emulatorCommand },
   labServices: { ec2: async () => (await import('./emulator/lab-service.js')).ec2LabService },
   provide: async (register, settings) => {

@@ -1,4 +1,4 @@
-// understudy permissions: the least rights that the config's resources need outside the host, each with its reason.
+// understudy permissions: the least rights that the config's resources and its arbiter need outside the host, each with its reason.
 import type { Command } from 'commander';
 import { loadConfig } from '../load-config.js';
 import { print, printJson } from '../output.js';
@@ -10,8 +10,13 @@ export const define = (command: Command): void => {
     .addHelpText('after', '\nExample: understudy permissions --config understudy.config.yaml')
     .action(async (options: { config?: string; json?: boolean }) => {
       const { config, registry, desiredOf } = await loadConfig(options.config);
-      const statements = config.nodes.flatMap(({ id: node }) =>
-        desiredOf(node).groups.flatMap((group) =>
+      const { use } = config.arbiter;
+      const arbiter = await registry.arbiter(use);
+      const parsed = arbiter?.options.safeParse(config.arbiter.options);
+      const ofArbiter = parsed?.success === true ? (arbiter?.permissions?.(parsed.data, { cluster: config.cluster }) ?? []) : [];
+      const statements = config.nodes.flatMap(({ id: node }) => [
+        ...ofArbiter.map((statement) => ({ node, resource: `arbiter ${use}`, ...statement })),
+        ...desiredOf(node).groups.flatMap((group) =>
           group.resources.flatMap((resource) =>
             (registry.agent(resource.type)?.permissions?.(resource.options) ?? []).map((statement) => ({
               node,
@@ -20,13 +25,15 @@ export const define = (command: Command): void => {
             })),
           ),
         ),
-      );
+      ]);
       if (options.json) return printJson(statements);
-      if (statements.length === 0) print('the resources of this config need no rights outside the host');
-      for (const { node, resource, actions, resources, why } of statements) {
+      if (statements.length === 0) print('the resources and the arbiter of this config need no rights outside the host');
+      for (const { node, resource, actions, resources, conditions = {}, why } of statements) {
         print(`${resource} on ${node}: ${why}`);
         for (const action of actions) print(`  ${action}`);
         for (const on of resources) print(`    on ${on}`);
+        for (const [operator, keys] of Object.entries(conditions))
+          for (const [key, values] of Object.entries(keys)) print(`    only where ${key} is ${values.join(' or ')} (${operator})`);
       }
     });
 };
