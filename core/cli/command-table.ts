@@ -35,6 +35,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     () => import('./commands/check.js'),
   ),
   entry('Day 0', 'plan', 'what an operation would do: every step, call and command, touching nothing', () => import('./commands/plan.js')),
+  entry(
+    'Day 0',
+    'simulate',
+    'plays a script of faults on the config in virtual time: what happens, how long, why',
+    () => import('./commands/simulate.js'),
+  ),
   entry('Day 0', 'keygen', 'makes a cluster key file', () => import('./commands/keygen.js')),
   entry('Day 0', 'plugins', 'plugins that were found, their origin, version and contributions', () => import('./commands/plugins.js')),
   entry('Day 0', 'hooks', 'hooks of a group in the order in which they will run', () => import('./commands/hooks.js')),

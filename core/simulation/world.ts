@@ -64,6 +64,11 @@ export class World {
     this.trace.add(this.#nowMs, who, what, because);
   }
 
+  /** While it runs: it ends then, if not earlier. */
+  endBy(atMs: number): void {
+    this.#endMs = Math.min(this.#endMs, atMs);
+  }
+
   violate(invariant: string, sentence: string): void {
     if (this.violations.length >= MAX_VIOLATIONS) return;
     this.violations.push({ atMs: this.#nowMs, invariant, sentence });
