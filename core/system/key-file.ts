@@ -2,6 +2,7 @@
 // key is being replaced. A key that cannot be used is an error and ends the start: nothing ever runs without it.
 import { fstatSync, openSync, closeSync, readSync } from 'node:fs';
 import { UnderstudyError, reasonOf } from '../errors/errors.js';
+import { writeAtomicSync } from './atomic-file.js';
 import type { Random } from './random.js';
 
 /** 32 bytes known to the nodes of one cluster only. `id` (1 to 65535) tells which of two keys made a signature. */
@@ -69,8 +70,36 @@ export const parseKeys = (text: string, file: string): ClusterKeys => {
 /** Reads the key file. Throws KEY_UNUSABLE when it is missing, open to others, short or not understood. */
 export const loadKeys = (file: string): ClusterKeys => parseKeys(readPrivate(file), file);
 
+/** Takes a key file one step on, in its place and whole at every moment. Throws KEY_UNUSABLE or REFUSED, or the system's error. */
+export const rotateKeyFile = (file: string, step: RotationStep, random: Random): ClusterKeys => {
+  const text = rotatedKeys(readPrivate(file), file, step, random);
+  writeAtomicSync(file, text, { fsync: true, mode: 0o400 });
+  return parseKeys(text, file);
+};
+
 /** The text of a new key file, for `understudy keygen`. */
-export const generateKey = (random: Random): string => {
+export const generateKey = (random: Random): string => `${KEY_HEAD}${lineOf(freshKey(random, 0))}`;
+
+/** The three steps in which every node and the witness change keys, none of them ever without one that the others know. */
+export const ROTATION_STEPS = ['add', 'use', 'drop'] as const;
+export type RotationStep = (typeof ROTATION_STEPS)[number];
+
+/** The text of the key file after a step. Throws KEY_UNUSABLE when the text is no key file, REFUSED when it is not at that step. */
+export const rotatedKeys = (text: string, file: string, step: RotationStep, random: Random): string => {
+  const { current, all } = parseKeys(text, file);
+  const [, second] = all;
+  const refuse = (why: string) => new UnderstudyError('REFUSED', `cannot ${step} a key in ${file}: ${why}`, { hint: 'See docs/how-to/rotate-the-key.md.' });
+  if (step === 'add') {
+    if (second !== undefined) throw refuse('it holds two keys already: a rotation is under way');
+    return `${KEY_HEAD}${lineOf(current)}${lineOf(freshKey(random, current.id))}`;
+  }
+  if (second === undefined) throw refuse('it holds one key: add the new one first, on every node');
+  return step === 'use' ? `${KEY_HEAD}${lineOf(second)}${lineOf(current)}` : `${KEY_HEAD}${lineOf(current)}`;
+};
+
+const KEY_HEAD = '# Cluster key of understudy: the same file on every node, mode 0400.\n';
+const lineOf = ({ id, bytes }: ClusterKey): string => `understudy-key-1 ${id} ${Buffer.from(bytes).toString('hex')}\n`;
+const freshKey = (random: Random, notId: number): ClusterKey => {
   const id = 1 + (Number.parseInt(random.hex(2), 16) % 65_535);
-  return `# Cluster key of understudy: the same file on every node, mode 0400.\nunderstudy-key-1 ${id} ${random.hex(32)}\n`;
+  return { id: id === notId ? (id % 65_535) + 1 : id, bytes: Buffer.from(random.hex(32), 'hex') };
 };

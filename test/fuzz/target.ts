@@ -14,7 +14,7 @@ export interface Target {
   readonly repair?: (bytes: Buffer) => Buffer;
   /** Says what became of it, in a word. Throws on a finding. */
   readonly judge: (bytes: Buffer, repaired: boolean) => string | Promise<string>;
-  /** No input may take longer, milliseconds of the third of three tries. */
+  /** No input may take longer, milliseconds , the best of several tries. */
   readonly slowMs: number;
   /** One of so many inputs only: for a parser that takes longer than the others together. */
   readonly oneOf?: number;

@@ -42,6 +42,20 @@ const makeLink = (
   return { link, host, state, start: () => link.start(host) };
 };
 
+for (const [title, one, other] of [
+  ['b has the new key beside the old one', keyLine(1, '0123abcd'), keyLine(1, '0123abcd') + keyLine(2, 'deadbee7')],
+  ['a signs with the old, b with the new', keyLine(1, '0123abcd') + keyLine(2, 'deadbee7'), keyLine(2, 'deadbee7') + keyLine(1, '0123abcd')],
+  ['a has dropped the old one', keyLine(2, 'deadbee7'), keyLine(2, 'deadbee7') + keyLine(1, '0123abcd')],
+] as const)
+  test(`during a key rotation, ${title}: the link is up`, async (t) => {
+    const port = (nextPort += 2);
+    const [a, b] = [makeLink(t, 'a', port, { key: one }), makeLink(t, 'b', port, { key: other })];
+    await b.start();
+    await a.start();
+    await until('both reports', () => a.link.of('b') !== null && b.link.of('a') !== null);
+    t.pass();
+  });
+
 test('two controllers with one key: each has the report of the other, and a change comes at once', async (t) => {
   const port = (nextPort += 2);
   const [a, b] = [makeLink(t, 'a', port), makeLink(t, 'b', port)];
