@@ -20,6 +20,11 @@ export interface ServiceOrders {
   power(node: NodeId, on: boolean): Promise<void>;
 }
 
+const arbiterOf = (words: string): ServicesPlan['arbiter'] => {
+  const [name = '', ...variant] = words.split(':');
+  return { name, ...(variant.length > 0 ? { variant: variant.join(':') } : {}) };
+};
+
 export class LabServices {
   #process: LabProcess | null = null;
   #asked = 0;
@@ -31,6 +36,8 @@ export class LabServices {
   constructor(
     private readonly substrate: Substrate,
     private readonly orders: ServiceOrders,
+    /** `NAME` or `NAME:VARIANT` of the service that keeps the leases. */
+    private readonly arbiter: string,
   ) {}
 
   get names(): readonly string[] {
@@ -45,6 +52,7 @@ export class LabServices {
       listenAddress: topology.serviceAddress,
       directory: join(topology.directory, 'services'),
       keyFile: clusterKey(topology),
+      arbiter: arbiterOf(this.arbiter),
     };
     const script = fileURLToPath(new URL('./services-process.js', import.meta.url));
     const logFile = join(topology.directory, 'services.log');

@@ -48,6 +48,8 @@ export interface LabStatus {
 export interface LabOptions extends GroupOptions {
   /** Hosts run nothing at power-on; else they run understudy, all of it. */
   readonly bare: boolean;
+  /** The service that keeps the leases: `witness` (the default), `etcd`, `etcd:1`. */
+  readonly arbiter?: string;
 }
 
 const OBSERVE_EVERY_MS = 20;
@@ -106,10 +108,14 @@ export class Lab {
     private readonly options: LabOptions,
     private readonly news: (news: LabNews) => void,
   ) {
-    this.#services = new LabServices(substrate, {
-      route: (address, node) => this.#route(address, node),
-      power: (node, on) => this.power(node, on, 'a service of the lab was asked to'),
-    });
+    this.#services = new LabServices(
+      substrate,
+      {
+        route: (address, node) => this.#route(address, node),
+        power: (node, on) => this.power(node, on, 'a service of the lab was asked to'),
+      },
+      options.arbiter ?? 'witness',
+    );
   }
 
   get topology(): LabTopology {

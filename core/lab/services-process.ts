@@ -15,6 +15,8 @@ export interface ServicesPlan {
   readonly listenAddress: string;
   readonly directory: string;
   readonly keyFile: string;
+  /** The service that keeps the leases, and what it is told besides. */
+  readonly arbiter: { readonly name: string; readonly variant?: string };
 }
 
 export type ToServices =
@@ -69,8 +71,10 @@ const plan = JSON.parse(process.argv[2] ?? '{}') as ServicesPlan;
 const running = new Map<string, LabService>();
 
 const startService = async (name: string, definition: LabServiceDefinition): Promise<ServiceConfig> => {
+  const { arbiter, ...shared } = plan;
   const context: LabServiceContext = {
-    ...plan,
+    ...shared,
+    ...(name === arbiter.name && arbiter.variant !== undefined ? { variant: arbiter.variant } : {}),
     route: (address, node) => ask(`the route of ${address}`, (id) => ({ t: 'route', id, address, node })),
     power: (node, on) => ask(`the power of ${node}`, (id) => ({ t: 'power', id, node, on })),
     log: logFor(name),
@@ -117,7 +121,14 @@ try {
   const services: ServiceConfig[] = [];
   const registry = await loadPlugins();
   for (const { name, problems } of registry.found) if (problems.length > 0) logFor(name).warn('this plugin is not usable', { problems });
-  for (const { name, load } of registry.labServices) services.push(await startService(name, await load()));
+  const arbiters: string[] = [];
+  for (const { name, load } of registry.labServices) {
+    const definition = await load();
+    if (definition.arbiter === true) arbiters.push(name);
+    if (definition.arbiter !== true || name === plan.arbiter.name) services.push(await startService(name, definition));
+  }
+  if (!arbiters.includes(plan.arbiter.name))
+    throw new UnderstudyError('USAGE', `no service of the lab is an arbiter "${plan.arbiter.name}": there are ${arbiters.join(', ')}`);
   tell({ t: 'ready', services });
 } catch (thrown) {
   tell({ t: 'failed', why: reasonOf(thrown) });

@@ -233,6 +233,8 @@ export interface LabServiceContext {
   readonly listenAddress: string;
   /** Directory for the service's own files. */
   readonly directory: string;
+  /** What the lab was told about this service beyond its name: `--arbiter etcd:1` gives `1`. */
+  readonly variant?: string;
   /** The cluster key file of the lab's hosts, for services that authenticate by it. */
   readonly keyFile: string;
   /** Tells the lab's router: packets for `address` go to `node`, or nowhere. Resolves when packets follow. */
@@ -258,6 +260,8 @@ export interface LabService {
 
 export interface LabServiceDefinition {
   readonly summary: string;
+  /** It keeps the lab's leases. A lab starts one such service, the one of the name it was told; the others always run. */
+  readonly arbiter?: boolean;
   start(context: LabServiceContext): Promise<LabService>;
 }
 

@@ -4,5 +4,6 @@ import { definePlugin } from 'understudy/plugin';
 export default definePlugin({
   name: 'etcd',
   api: 1,
+  labServices: { etcd: async () => (await import('./lab-service.js')).etcdLabService },
   arbiters: { etcd: async () => (await import('./arbiter.js')).etcdArbiter },
 });

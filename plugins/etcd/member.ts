@@ -22,7 +22,8 @@ export interface MemberOptions {
   readonly changed: (member: Member) => void;
 }
 
-const HELLO_MS = 1_000;
+/** Short at first: an etcd that elects may keep the first one for seconds; then time for a far one with TLS and users. */
+const HELLOS_MS = [300, 600, 1_200, 2_400];
 const PAUSES_MS = [20, 50, 100, 200, 500];
 const REFUSED_PAUSE_MS = 1_000;
 const READY = 2;
@@ -120,7 +121,7 @@ export class Member {
   async #keep(): Promise<void> {
     let failures = 0;
     while (!this.#closing.signal.aborted) {
-      const trouble = await this.#hello();
+      const trouble = await this.#hello(HELLOS_MS[Math.min(failures, HELLOS_MS.length - 1)]!);
       if (this.#closing.signal.aborted) return;
       if (trouble === null) {
         failures = 0;
@@ -139,8 +140,8 @@ export class Member {
     }
   }
 
-  async #hello(): Promise<ArbiterError | null> {
-    const limit = AbortSignal.any([AbortSignal.timeout(HELLO_MS), this.#closing.signal]);
+  async #hello(limitMs: number): Promise<ArbiterError | null> {
+    const limit = AbortSignal.any([AbortSignal.timeout(limitMs), this.#closing.signal]);
     const { methods, helloKey } = this.#options;
     try {
       await this.call(methods.range, { key: helloKey, limit: '1', keys_only: true }, limit, true);

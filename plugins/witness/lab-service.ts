@@ -8,6 +8,7 @@ import { createStateFile } from './state-file.js';
 
 export const witnessLabService: LabServiceDefinition = {
   summary: 'The witness that keeps the lab’s leases; fault words: down, up.',
+  arbiter: true,
   async start({ directory, listenAddress, keyFile, log }: LabServiceContext): Promise<LabService> {
     const stateFile = join(directory, 'witness.state');
     if (!existsSync(stateFile)) await createStateFile(stateFile, newStateId());

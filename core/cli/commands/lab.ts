@@ -108,6 +108,7 @@ const defineUp = (lab: Command): void => {
     .option('--takeover <mode>', 'lease or preempt', 'lease')
     .option('--confirm <how>', 'with preempt: renewal or none', 'renewal')
     .option('--groups <file>', 'YAML file whose `groups:` replace the lab’s own; its other keys go into the config as they are')
+    .option('--arbiter <service>', 'who keeps the leases: witness, etcd (three members), etcd:1', 'witness')
     .option('--bare', 'hosts run nothing: start things with lab exec', false)
     .addHelpText('after', '\nExample: understudy lab up --nodes a,b,c')
     .action(
@@ -120,6 +121,7 @@ const defineUp = (lab: Command): void => {
         confirm: string;
         groups?: string;
         bare: boolean;
+        arbiter: string;
       }) => {
         const interrupt = new AbortController();
         for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
@@ -135,6 +137,7 @@ const defineUp = (lab: Command): void => {
             confirm: oneOf('--confirm', flags.confirm, ['renewal', 'none']),
             timing: flags.timing,
             bare: flags.bare,
+            arbiter: flags.arbiter,
             ...(groups === undefined ? {} : { groups }),
             settings,
           },
