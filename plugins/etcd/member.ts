@@ -25,6 +25,8 @@ export interface MemberOptions {
 /** Short at first: an etcd that elects may keep the first one for seconds; then time for a far one with TLS and users. */
 const HELLOS_MS = [300, 600, 1_200, 2_400];
 const PAUSES_MS = [20, 50, 100, 200, 500];
+/** A login is a password hash of etcd's: it takes longer than a request, and goes on when the one that wanted it gave up. */
+const LOGIN_MS = 5_000;
 const REFUSED_PAUSE_MS = 1_000;
 const READY = 2;
 
@@ -50,6 +52,7 @@ export class Member {
   readonly #options: MemberOptions;
   readonly #client: Client;
   readonly #closing = new AbortController();
+  readonly #underWay = new Set<() => void>();
   #token: Promise<string> | null = null;
   #watched = false;
   #left: (() => void) | null = null;
@@ -115,6 +118,7 @@ export class Member {
     this.#closing.abort();
     this.good = false;
     this.#left?.();
+    for (const cancel of this.#underWay) cancel();
     this.#client.close();
   }
 
@@ -176,16 +180,29 @@ export class Member {
     signal: AbortSignal,
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(new ArbiterError('unknown', `etcd ${this.name} was not asked: the time was over`));
+      if (signal.aborted || this.#closing.signal.aborted)
+        return reject(new ArbiterError('unknown', `etcd ${this.name} was not asked: the time was over`));
       const cancel = () => call.cancel();
       const call = this.#client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, {}, (error, response) => {
         signal.removeEventListener('abort', cancel);
+        this.#underWay.delete(cancel);
         if (error !== null) reject(error);
         else if (response === undefined) reject(new Error('an empty answer'));
         else resolve(response);
       });
       signal.addEventListener('abort', cancel, { once: true });
+      this.#underWay.add(cancel);
     });
+  }
+
+  #login(login: { readonly name: string; readonly password: string }): Promise<string> {
+    const { methods, sdk } = this.#options;
+    const metadata = new sdk.Metadata({ waitForReady: true });
+    const token = this.#unary(methods.authenticate, login, metadata, AbortSignal.timeout(LOGIN_MS)).then((answer) => answer.token);
+    token.catch(() => {
+      if (this.#token === token) this.#token = null;
+    });
+    return token;
   }
 
   async #withToken<T>(signal: AbortSignal, waitForReady: boolean, ask: (metadata: Metadata) => Promise<T>): Promise<T> {
@@ -201,20 +218,23 @@ export class Member {
   }
 
   async #metadata(signal: AbortSignal, waitForReady: boolean): Promise<Metadata> {
-    const { login, sdk, methods } = this.#options;
+    const { login, sdk } = this.#options;
     const metadata = new sdk.Metadata({ waitForReady });
     metadata.set('hasleader', 'true'); // A member without a leader says so at once instead of keeping the call.
     if (login === null) return metadata;
-    const token = (this.#token ??= this.#unary(methods.authenticate, login, metadata.clone(), signal).then((answer) => answer.token));
-    try {
-      metadata.set('token', await token);
-    } catch (thrown) {
-      if (this.#token === token) this.#token = null;
-      throw thrown;
-    }
+    metadata.set('token', await within(signal, (this.#token ??= this.#login(login))));
     return metadata;
   }
 }
+
+/** What the work resolves to, or a rejection as soon as the signal fires; the work goes on. */
+const within = <T>(signal: AbortSignal, work: Promise<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const late = () => reject(new ArbiterError('unknown', 'etcd did not log in in time'));
+    signal.addEventListener('abort', late, { once: true });
+    if (signal.aborted) late();
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', late));
+  });
 
 /** Resolves when it is over, or at once with the signal. */
 export const pause = (ms: number, signal: AbortSignal): Promise<void> =>

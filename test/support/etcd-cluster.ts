@@ -1,6 +1,6 @@
 // A real etcd for tests: free ports, a directory that goes away, TLS and users on demand. Everything it starts ends with it.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,11 +43,19 @@ const freePorts = async (count: number): Promise<readonly number[]> => {
 
 const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
+interface Certificates {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+const PREFIX = 'understudy-test/';
+
 export class EtcdCluster {
   private constructor(
     readonly directory: string,
     readonly cluster: LocalCluster,
     readonly options: EtcdOptions,
+    private readonly client: Certificates | null,
   ) {}
 
   /** Started. `secure`: TLS with certificates on both sides, and user `ha` with rights on the keys below `understudy-test/`. */
@@ -72,11 +80,11 @@ export class EtcdCluster {
       const password = join(directory, 'password');
       const client = { ca: join(directory, 'ca.pem'), cert: join(directory, 'client.pem'), key: join(directory, 'client.key') };
       if (tls !== undefined) enableUsers(cluster.endpoints[0]!, client, password);
-      const login = { prefix: 'understudy-test/', user: 'ha', password: `file:${password}` };
+      const login = { prefix: PREFIX, user: 'ha', password: `file:${password}` };
       return new EtcdCluster(directory, cluster, {
         endpoints: cluster.endpoints,
         ...(tls === undefined ? {} : { ...login, tls: { ...client, serverName: 'etcd.test' } }),
-      });
+      }, tls === undefined ? null : client);
     } catch (error) {
       await cluster.stop();
       throw error;
@@ -98,12 +106,8 @@ export class EtcdCluster {
 
   /** Tells the others that this member begins anew: removed and added, as an operator does after the loss of its disk. */
   replaceMember(index: number): void {
-    const others = this.cluster.endpoints.filter((_, at) => at !== index).join(',');
-    const control = (...words: readonly string[]): string =>
-      execFileSync('etcdctl', [`--endpoints=${others}`, '--command-timeout=5s', 'member', ...words], {
-        encoding: 'utf8',
-        env: { ...process.env, ETCDCTL_API: '3' },
-      });
+    const other = this.cluster.endpoints.find((_, at) => at !== index)!;
+    const control = (...words: readonly string[]): string => etcdctl(other, this.client, ['member', ...words]);
     const [id, , name, peer] = control('list')
       .split('\n')
       .map((line) => line.split(', '))
@@ -112,13 +116,36 @@ export class EtcdCluster {
     control('add', name!, `--peer-urls=${peer}`);
   }
 
+  /** `etcdctl WORDS` as root; what it prints. */
+  control(...words: readonly string[]): string {
+    return etcdctl(this.cluster.endpoints[0]!, this.client, [...(this.client === null ? [] : ['--user=root:root']), ...words]);
+  }
+
+  /** Gives the user `ha` its rights, or takes them. */
+  permit(on: boolean): void {
+    this.control('role', on ? 'grant-permission' : 'revoke-permission', 'ha', ...(on ? ['readwrite'] : []), '--prefix=true', PREFIX);
+  }
+
+  /** Copies the one member's directory while it is down; the returned function puts the copy in its place. */
+  async backup(): Promise<() => Promise<void>> {
+    const [data, copy] = [join(this.directory, 'm0'), join(this.directory, 'backup')];
+    const exchange = async (from: string, to: string): Promise<void> => {
+      await this.cluster.signal(0, 'SIGKILL');
+      rmSync(to, { recursive: true, force: true });
+      cpSync(from, to, { recursive: true });
+      await this.cluster.start();
+    };
+    await exchange(data, copy);
+    return () => exchange(copy, data);
+  }
+
   async stop(): Promise<void> {
     await this.cluster.stop();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
 
-const certificates = (directory: string): { readonly ca: string; readonly cert: string; readonly key: string } => {
+const certificates = (directory: string): Certificates => {
   const file = (name: string): string => join(directory, name);
   const openssl = (...words: readonly string[]): unknown => execFileSync('openssl', words, { stdio: 'ignore', cwd: directory });
   const make = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
@@ -134,22 +161,24 @@ const certificates = (directory: string): { readonly ca: string; readonly cert: 
   return { ca: file('ca.pem'), cert: file('member.pem'), key: file('member.key') };
 };
 
-const enableUsers = (
-  endpoint: string,
-  { ca, cert, key }: { readonly ca: string; readonly cert: string; readonly key: string },
-  passwordFile: string,
-): void => {
+const etcdctl = (endpoint: string, client: Certificates | null, words: readonly string[]): string => {
+  const secure = client === null ? [] : [`--cacert=${client.ca}`, `--cert=${client.cert}`, `--key=${client.key}`];
+  const at = `--endpoints=${client === null ? 'http' : 'https'}://${endpoint}`;
+  return execFileSync('etcdctl', [at, ...secure, '--command-timeout=5s', ...words], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ETCDCTL_API: '3' },
+  });
+};
+
+const enableUsers = (endpoint: string, client: Certificates, passwordFile: string): void => {
   const password = 'correct horse';
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
-  const control = (...words: readonly string[]): unknown =>
-    execFileSync('etcdctl', [`--endpoints=https://${endpoint}`, `--cacert=${ca}`, `--cert=${cert}`, `--key=${key}`, '--command-timeout=5s', ...words], {
-      stdio: 'ignore',
-      env: { ...process.env, ETCDCTL_API: '3' },
-    });
+  const control = (...words: readonly string[]): string => etcdctl(endpoint, client, words);
   control('user', 'add', 'root:root');
   control('user', 'grant-role', 'root', 'root');
   control('role', 'add', 'ha');
-  control('role', 'grant-permission', 'ha', 'readwrite', '--prefix=true', 'understudy-test/');
+  control('role', 'grant-permission', 'ha', 'readwrite', '--prefix=true', PREFIX);
   control('user', 'add', `ha:${password}`);
   control('user', 'grant-role', 'ha', 'ha');
   control('auth', 'enable');
