@@ -6,9 +6,15 @@ import { printConfig } from '../../config/print.js';
 import { formatProblem } from '../../config/problem.js';
 import { configJsonSchema } from '../../config/schema.js';
 import { proveTiming, type TimingProof, type TimingTerm } from '../../config/timing.js';
+import { nodeOf } from '../../daemon/options.js';
+import { UnderstudyError } from '../../errors/errors.js';
+import type { NodeId } from '../../model/ids.js';
 import { catalogueOf } from '../../plugin/catalogue-of.js';
 import { loadPlugins } from '../../plugin/load.js';
+import type { Registry } from '../../plugin/registry.js';
+import { systemClock } from '../../system/clock.js';
 import { systemExec } from '../../system/exec-system.js';
+import { type ArbiterProbe, objectionToProbe, probeArbiter } from '../arbiter-probe.js';
 import { loadConfig } from '../load-config.js';
 import { durationText, print, printJson, printTable, styled } from '../output.js';
 
@@ -17,6 +23,7 @@ interface CheckOptions {
   readonly print?: string;
   readonly schema?: boolean;
   readonly json?: boolean;
+  readonly probe?: boolean;
 }
 
 const count = (many: number, what: string): string => `${many} ${what}${many === 1 ? '' : 's'}`;
@@ -59,11 +66,51 @@ const showProof = (proof: TimingProof, config: ClusterConfig): void => {
   }
 };
 
+const FIRST_MS = { binding: 2_500, casual: 1_500 };
+
+/** What a slow answer means depends on who asks: a node's is the cluster's own, a laptop's is not. */
+const askArbiter = async (
+  wanted: boolean | undefined,
+  config: ClusterConfig,
+  registry: Registry,
+): Promise<{ readonly probe: ArbiterProbe; readonly binding: boolean }> => {
+  if (wanted === false) return { probe: { kind: 'not measured', because: 'not asked to' }, binding: false };
+  const here = nodeHere(config);
+  const binding = wanted === true || here !== null;
+  const node = here ?? config.nodes[0]?.id ?? '';
+  const probe = await probeArbiter({
+    config,
+    registry,
+    node,
+    clock: systemClock,
+    firstMs: wanted === true ? FIRST_MS.binding : FIRST_MS.casual,
+  });
+  if (wanted === true && probe.kind === 'not measured')
+    throw new UnderstudyError('ARBITER_UNREACHABLE', `arbiter ${config.arbiter.use} could not be measured: ${probe.because}`);
+  return { probe, binding };
+};
+
+const nodeHere = (config: ClusterConfig): NodeId | null => {
+  try {
+    return nodeOf(config, {});
+  } catch (error) {
+    if (error instanceof UnderstudyError && error.code === 'NODE_UNKNOWN') return null;
+    throw error;
+  }
+};
+
+const arbiterLine = ({ arbiter, timing }: ClusterConfig, probe: ArbiterProbe): string =>
+  probe.kind === 'measured'
+    ? `Arbiter ${arbiter.use}: ${probe.reads} reads, half of them within ${durationText(probe.p50Ms)}, all within ${durationText(probe.maxMs)}; an attempt may take ${durationText(timing.attemptMs)}.`
+    : `Arbiter ${arbiter.use}: not measured from here (${probe.because}). On a node: understudy check --probe`;
+
 export const define = (command: Command): void => {
   command
     .option('--config <file>', 'the config file (default: found from here upwards, then /etc/understudy)')
     .option('--print <file>', 'run a TypeScript or JavaScript config and print it as YAML')
     .option('--schema', 'print the JSON Schema for editors')
+    .option('--probe', 'the arbiter must answer, and quickly enough for the timing, also where this host is no node')
+    .option('--no-probe', 'do not ask the arbiter')
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
@@ -76,7 +123,7 @@ export const define = (command: Command): void => {
         return;
       }
       if (options.schema) return printJson(configJsonSchema(await catalogueOf(await loadPlugins(), { arbiter: null })));
-      const { config, warnings, desiredOf } = await loadConfig(options.config);
+      const { config, registry, warnings, desiredOf } = await loadConfig(options.config);
       for (const { id } of config.nodes) desiredOf(id);
       const heartbeatNetworks = config.nodes[0]?.networks.heartbeat.length ?? 0;
       const proof = proveTiming(config.timing, {
@@ -84,12 +131,17 @@ export const define = (command: Command): void => {
         preempt: config.groups.some((group) => group.takeover === 'preempt'),
         watchdogGranularityMs: config.timing.watchdogGranularityMs,
       });
-      if (options.json) return printJson({ file: config.file, cfgHash: config.cfgHash, warnings, timing: config.timing, proof });
+      const { probe, binding } = await askArbiter(options.probe, config, registry);
+      const objection = objectionToProbe(probe, config.arbiter.use, config.timing.attemptMs);
+      if (objection !== null && binding) throw objection;
+      if (options.json) return printJson({ file: config.file, cfgHash: config.cfgHash, warnings, timing: config.timing, proof, arbiter: probe });
       const resources = config.groups.reduce((sum, group) => sum + group.resources.length, 0);
       print(
         `${config.file}: good. Cluster ${config.cluster}, ${count(config.nodes.length, 'node')}, ${count(config.groups.length, 'group')}, ${count(resources, 'resource')}, timing ${config.timing.profile}, config hash ${config.cfgHash.slice(0, 12)}`,
       );
       for (const warning of warnings) print(`${styled('yellow', 'warning:')} ${formatProblem(warning)}`);
+      if (objection !== null) print(`${styled('yellow', 'warning:')} as seen from here, ${objection.message}`);
+      print(arbiterLine(config, probe));
       print();
       showProof(proof, config);
     });
