@@ -49,9 +49,11 @@ export class ControllerWatch {
     this.#leaveUntilMs = Number.NEGATIVE_INFINITY;
   }
 
-  /** It leaves on purpose: until then, and at most ten minutes, its absence does not count. */
-  leave(forMs: number, nowMs: number): void {
-    this.#leaveUntilMs = nowMs + Math.min(Math.max(0, forMs), MAX_LEAVE_MS);
+  /** It leaves on purpose: for so long, and at most ten minutes, its absence does not count. Returns for how long. */
+  leave(forMs: number, nowMs: number): number {
+    const leftForMs = Math.min(Math.max(0, forMs), MAX_LEAVE_MS);
+    this.#leaveUntilMs = nowMs + leftForMs;
+    return leftForMs;
   }
 
   /** This process itself was paused: silence counts only while it listened. */

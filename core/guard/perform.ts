@@ -76,6 +76,8 @@ export const perform = (options: PerformOptions, group: GroupId, effect: Ownersh
       for (const node of to) heartbeats.send(node, { kind: 'ask', group, epoch, round, waitMs });
       return undefined;
     }
+    case 'please-stop':
+      return heartbeats.send(effect.to, { kind: 'please-stop', group, epoch: effect.epoch });
     case 'grant':
       return grant(options, group, effect);
     case 'refuse': {

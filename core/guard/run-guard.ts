@@ -5,7 +5,6 @@ import { UnderstudyError } from '../errors/errors.js';
 import type { GroupId } from '../model/ids.js';
 import type { NewEvent } from '../model/event.js';
 import type { GuardView } from '../model/lease.js';
-import { adoptable, leftoverOf } from '../ownership/adoption.js';
 import { mayPet, needsDog } from '../ownership/machine.js';
 import { beatOf, initialState } from '../ownership/state.js';
 import { nextOnGrid } from '../ownership/timing.js';
@@ -22,6 +21,7 @@ import { GuardStore, guardFile } from './guard-store.js';
 import { hear } from './hear.js';
 import { HostGate } from './host-gate.js';
 import { LeaseClock } from './lease-clock.js';
+import { beginAnew, takeUp } from './leftovers.js';
 import { LeashWatch } from './leash-watch.js';
 import { changeOrders } from './orders-desk.js';
 import { Owner } from './owner.js';
@@ -130,7 +130,7 @@ class Guard implements GuardHandle {
         if (answer.ok) this.#owner.dispatch('all', { kind: 'hint' });
         return answer;
       },
-      leave: (forMs) => this.#controller.leave(forMs, clock.nowMs()),
+      leave: (forMs) => this.#leave(this.#controller.leave(forMs, clock.nowMs())),
       trouble: this.#alarms.passing('socket', clock, (because) => this.#tell({ kind: 'guard.socket-trouble', because })),
     });
     const port: PerformOptions = {
@@ -175,9 +175,14 @@ class Guard implements GuardHandle {
       changed: () => this.#show(false),
     });
     // First of all what is held: its deadline runs.
-    const others = this.#groups.filter((group) => !this.#adopt(group));
+    const left = { ...this.#o, timing: config.timing, pages: this.#pages, leaseClock: this.#leaseClock };
+    const others = this.#groups.filter((group) => {
+      const event = takeUp(left, group);
+      if (event !== null) this.#owner.dispatch(group, event);
+      return event === null;
+    });
     const listening = Promise.all([this.#server.listen(), heartbeats.start()]);
-    await Promise.all(others.map((group) => this.#begin(group)));
+    await Promise.all(others.map(async (group) => this.#owner.dispatch(group, await beginAnew(left, group))));
     await listening;
     this.#ready = true;
     follow({ arbiter: this.#o.arbiter, clock, cluster: config.cluster, desk: this.#desk, owner: this.#owner, signal: this.#end.signal });
@@ -213,43 +218,6 @@ class Guard implements GuardHandle {
     this.#pages.close();
   }
 
-  /** Takes a group up again if the last guard's page allows it. */
-  #adopt(group: GroupId): boolean {
-    const remains = this.#remains(group);
-    if (!adoptable(remains)) return false;
-    this.#owner.dispatch(group, {
-      kind: 'start',
-      leftover: leftoverOf({ ...remains, verifiedEmpty: false }),
-      promise: this.#pages.promised(group),
-    });
-    return true;
-  }
-
-  async #begin(group: GroupId): Promise<void> {
-    const remains = this.#remains(group);
-    const empty =
-      !this.#pages.hasHardStopList(group) || (await this.#o.hardStop.verify(group, this.#o.config.timing.stopBudgetMs)).verified;
-    this.#owner.dispatch(group, {
-      kind: 'start',
-      leftover: leftoverOf({ ...remains, verifiedEmpty: empty, nowMs: this.#leaseClock.nowMs() }),
-      promise: this.#pages.promised(group),
-    });
-  }
-
-  #remains(group: GroupId) {
-    const page = this.#pages.left(group);
-    const sleptMs = page === null ? 0 : Math.max(0, this.#leaseClock.bootOffsetMs - page.bootOffsetMs - 50);
-    return {
-      page,
-      bootId: this.#o.bootId,
-      timing: this.#o.config.timing,
-      nowMs: this.#leaseClock.nowMs(),
-      offsetMs: -sleptMs,
-      phase: this.#pages.leftPhase(group),
-      leashFired: page !== null && this.#pages.leashFired(group, page.epoch) !== 'no',
-    };
-  }
-
   /** At the same moments as the reads of the arbiter: one wake-up of the process for both. */
   #tickOnGrid(): void {
     this.#tick();
@@ -281,6 +249,10 @@ class Guard implements GuardHandle {
     if (!this.#ready) return;
     this.#dog.consider();
     this.#show(false);
+  }
+
+  #leave(forMs: number): void {
+    this.#owner.dispatch('all', { kind: 'leave', untilMs: this.#leaseClock.nowMs() + forMs });
   }
 
   #watchController(): void {

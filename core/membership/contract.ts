@@ -13,6 +13,8 @@ export interface BeatGroup {
   readonly phase: LeasePhase;
   /** Every trace of `epoch` on the sender is stopped and verified, and that epoch is dead there for ever: STOPPED(e). */
   readonly stopped: boolean;
+  /** The sender holds it and has not heard its controller for too long, nor has that one left on purpose. */
+  readonly unattended?: true;
 }
 
 export type Message =

@@ -16,15 +16,18 @@ const MAX_NAME = 128;
 /** Longer than any W; nobody may make a peer promise for days. */
 const MAX_WAIT_MS = 3_600_000;
 
+const STOPPED = 1;
+const UNATTENDED = 2;
+
 type Wire = readonly unknown[];
 const bytesOf = (wire: Wire): Uint8Array => Buffer.from(JSON.stringify(wire), 'utf8');
-const groupWire = ({ group, epoch, seq, version, phase, stopped }: BeatGroup): Wire => [
+const groupWire = ({ group, epoch, seq, version, phase, stopped, unattended }: BeatGroup): Wire => [
   group,
   epoch,
   seq,
   version,
   PHASES.indexOf(phase),
-  stopped ? 1 : 0,
+  (stopped ? STOPPED : 0) + (unattended === true ? UNATTENDED : 0),
 ];
 
 /** The message as bodies of at most `maxBytes` each; null when even one group alone is too long. */
@@ -76,11 +79,12 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 
 const readGroup = (wire: unknown): BeatGroup | null => {
   if (!Array.isArray(wire) || wire.length !== 6) return null;
-  const [group, epoch, seq, version, phaseIndex, stopped] = wire as unknown[];
+  const [group, epoch, seq, version, phaseIndex, flags] = wire as unknown[];
   const phase = typeof phaseIndex === 'number' ? PHASES[phaseIndex] : undefined;
-  if (!isName(group) || !isCount(epoch) || !isCount(seq) || !isName(version) || phase === undefined || (stopped !== 0 && stopped !== 1))
+  if (!isName(group) || !isCount(epoch) || !isCount(seq) || !isName(version) || phase === undefined || !isCount(flags) || flags > 3)
     return null;
-  return { group, epoch, seq, version, phase, stopped: stopped === 1 };
+  const said = { group, epoch, seq, version, phase, stopped: (flags & STOPPED) > 0 };
+  return (flags & UNATTENDED) > 0 ? { ...said, unattended: true } : said;
 };
 
 const readWords = (kind: unknown, [group, epoch, round, more, because, ...rest]: readonly unknown[]): Message | null => {

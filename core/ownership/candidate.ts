@@ -5,6 +5,7 @@ import type { LeasePhase } from '../model/lease.js';
 import { beginToWait } from './awaiting.js';
 import type { Found } from './events.js';
 import { fenceSelf } from './fencing.js';
+import { askToStop } from './please-stop.js';
 import type { LeaseRecord, RecordMember } from './record.js';
 import type { Attempt } from './state.js';
 import { type Licence, licenceFor, obstacleFor, owed, ownAndGone, sameConfig } from './takeover.js';
@@ -64,6 +65,7 @@ export const seek = (turn: Turn): void => {
     enter(turn, 'observe', 'the acquisition could not be confirmed in time');
   }
   alarms(turn);
+  askToStop(turn);
   s.clearSinceMs = obstacleFor(s) === null ? (s.clearSinceMs ?? s.nowMs) : null;
   if (s.unresolved === null && s.nowMs >= s.writeNotBeforeMs && write(turn)) return;
   const dueMs = s.unresolved === null ? nextOnGrid(s.lastReadMs, timing.pollMs) : s.lastReadMs + retryMs(timing);

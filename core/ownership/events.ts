@@ -31,6 +31,8 @@ type Happening =
   /** No answer, a late one, or a refusal (`refused`): it may or may not have happened. */
   | { readonly kind: 'cas-unknown'; readonly attemptId: number; readonly because: string; readonly refused?: boolean }
   | { readonly kind: 'will'; readonly will: Will }
+  /** The controller leaves on purpose and is waited for until then: its silence is no sign. */
+  | { readonly kind: 'leave'; readonly untilMs: number }
   | { readonly kind: 'gate'; readonly blockers: readonly string[] }
   | { readonly kind: 'dog'; readonly armed: boolean }
   | { readonly kind: 'beat'; readonly from: NodeId; readonly bootId: BootId; readonly cfgHash: string; readonly group: BeatGroup | null }
@@ -97,6 +99,8 @@ export type OwnershipEffect =
   | { readonly kind: 'beat' }
   /** Tell others to read the record now. */
   | { readonly kind: 'nudge'; readonly to: NodeId | 'all'; readonly epoch: Epoch }
+  /** Asks the guard of a holder that nobody looks after to stop the group. */
+  | { readonly kind: 'please-stop'; readonly to: NodeId; readonly epoch: Epoch }
   /** Failsafe: asks every other member. */
   | { readonly kind: 'ask'; readonly to: readonly NodeId[]; readonly epoch: Epoch; readonly round: number; readonly waitMs: number }
   /** Writes the promise down, for the next guard of this boot, and only then says so. */

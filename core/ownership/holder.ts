@@ -172,9 +172,28 @@ const considerRelease = (turn: Turn): void => {
   turn.effects.push({ kind: 'verify-stopped', epoch: tenure.epoch }, { kind: 'persist-phase', epoch: tenure.epoch, phase: 'releasing' });
 };
 
+/** The store cannot be told: STOPPED(e) is said instead, which frees the peers of their promise. Everything is verified stopped. */
+const stoppedByWord = (turn: Turn, epoch: number): void => {
+  const { s } = turn;
+  const because = `${s.because}; epoch ${epoch} is stopped and verified, which the peers are told, for the arbiter is silent`;
+  writePage(turn, 'DEAD');
+  endFailsafe(turn, because);
+  s.stoppedEpoch = Math.max(s.stoppedEpoch, epoch);
+  s.tenure = null;
+  s.release = null;
+  s.reading = null;
+  s.known = { kind: 'unread' };
+  s.readWanted = true;
+  enter(turn, 'idle', because);
+  turn.effects.push({ kind: 'persist-phase', epoch, phase: 'idle' });
+  journal(turn, 'lease.stopped', because, undefined, epoch);
+};
+
 const release = (turn: Turn, current: NonNullable<Tenure['current']>): void => {
   const { s } = turn;
-  if (s.release === null || s.tenure === null || s.nowMs < s.tenure.notBeforeMs) return;
+  if (s.release === null || s.tenure === null) return;
+  if (s.failsafe !== null) return stoppedByWord(turn, s.tenure.epoch);
+  if (s.nowMs < s.tenure.notBeforeMs) return;
   const { successor } = s.release;
   s.release = { ...s.release, sent: true };
   sendCas(turn, 'release', current.version, s.because, (nonce) => releasedRecord(current.record, nonce, s.because, successor));

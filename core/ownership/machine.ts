@@ -7,8 +7,9 @@ import { asked, granted, provenMs, refused, roundAtMs } from './failsafe.js';
 import { fenceSelf, hardStopped, pressOn } from './fencing.js';
 import { contested, enforceDeadline, hold, released, renewAtMs, renewed, stopVerified, unanswered } from './holder.js';
 import { bootChanged, fellSilent, fenced, heard, weigh } from './peers.js';
+import { pleaseStop } from './please-stop.js';
 import type { Attempt, OwnershipState } from './state.js';
-import { WILL_MAX_AGE_MS, marginMs, nextOnGrid, retryMs } from './timing.js';
+import { marginMs, nextOnGrid, retryMs } from './timing.js';
 import { type Turn, enter, journal } from './turn.js';
 
 export const machine = (state: OwnershipState, event: OwnershipEvent): readonly [OwnershipState, readonly OwnershipEffect[]] => {
@@ -79,6 +80,10 @@ const handle = (turn: Turn, event: OwnershipEvent): void => {
       return s.writing?.id === event.attemptId ? casUnknown(turn, s.writing, event.refused === true ? event.because : null) : undefined;
     case 'will':
       s.will = { will: event.will, atMs: s.nowMs };
+      s.leaveUntilMs = Number.NEGATIVE_INFINITY;
+      return undefined;
+    case 'leave':
+      s.leaveUntilMs = event.untilMs;
       return undefined;
     case 'gate':
       s.gate = event.blockers;
@@ -233,11 +238,4 @@ const casUnknown = (turn: Turn, attempt: Attempt, refusal: string | null): void 
   s.writeNotBeforeMs = s.nowMs + retryMs(s.policy.timing);
   if (attempt.purpose === 'acquire') s.unresolved = attempt;
   return undefined;
-};
-
-/** Only a group whose controller says nothing any more is stopped on a peer's word. */
-const pleaseStop = (turn: Turn, from: string, epoch: number): void => {
-  const { s } = turn;
-  const stale = s.will === null || s.nowMs - s.will.atMs > WILL_MAX_AGE_MS;
-  if (s.tenure?.epoch === epoch && stale) fenceSelf(turn, `${from} asked for it, and the controller here says nothing`);
 };

@@ -1,6 +1,7 @@
 // What the machine takes from peers: beats, STOPPED(e), changed boots, silence (SAFETY a.7, a.7b). All of it was
 // authenticated before; none of it gives a right by itself, it is matched with the record in takeover.ts.
 import type { NodeId } from '../model/ids.js';
+import { isCandidate } from './candidate.js';
 import { memberFenced } from './failsafe.js';
 import { fenceSelf } from './fencing.js';
 import type { OwnershipEvent } from './events.js';
@@ -30,7 +31,9 @@ export const heard = (turn: Turn, { from, bootId, cfgHash, group }: Of<'beat'>):
   const holds = group?.phase === 'held';
   const sinceMs = same?.held?.epoch === group?.epoch ? same?.held?.sinceMs : undefined;
   const held = holds ? { epoch: group.epoch, bootId, sinceMs: sinceMs ?? s.nowMs, seq: group.seq } : null;
-  remember(turn, from, { bootId, cfgHash, stopped, held, retired: before?.retired ?? [] });
+  const unattendedSinceMs = group?.unattended === true ? (same?.unattendedSinceMs ?? s.nowMs) : null;
+  const waits = group !== null && isCandidate(group.phase);
+  remember(turn, from, { bootId, cfgHash, stopped, held, unattendedSinceMs, waits, retired: before?.retired ?? [] });
   // Whoever is heard is not off.
   if (s.fencedMembers.some(({ node }) => node === from)) s.fencedMembers = s.fencedMembers.filter(({ node }) => node !== from);
   if (s.suspicion?.peer === from) {
@@ -55,7 +58,15 @@ export const bootChanged = (turn: Turn, { peer, from, to }: Of<'boot-changed'>):
     ...(before?.retired ?? []).filter(({ bootId }) => bootId !== from && bootId !== to),
     { bootId: from, atMs: s.nowMs },
   ].slice(-RETIRED_KEPT);
-  remember(turn, peer, { bootId: to, cfgHash: before?.cfgHash ?? '', stopped: null, held: null, retired });
+  remember(turn, peer, {
+    bootId: to,
+    cfgHash: before?.cfgHash ?? '',
+    stopped: null,
+    held: null,
+    unattendedSinceMs: null,
+    waits: false,
+    retired,
+  });
   s.readWanted = true;
 };
 
@@ -65,7 +76,7 @@ export const fellSilent = (turn: Turn, { peer, steadyMs, lastHeardMs }: Of<'peer
   const { policy, known } = s;
   const facts = s.peers[peer];
   const held = facts?.held ?? null;
-  if (facts !== undefined) remember(turn, peer, { ...facts, held: null });
+  if (facts !== undefined) remember(turn, peer, { ...facts, held: null, unattendedSinceMs: null, waits: false });
   if (policy.takeover !== 'preempt') return;
   // A holder that no longer hears its peer wants to know at once whether it still holds.
   if (s.phase === 'held') return renewNow(turn);

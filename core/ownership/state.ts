@@ -17,6 +17,7 @@ import type { BeatGroup } from '../membership/contract.js';
 import { failsafeSentence, failsafeViewOf } from './failsafe-view.js';
 import { proofOf } from './proof.js';
 import type { EarlierHolder, LeaseRecord, RecordMember } from './record.js';
+import { isUnattended } from './please-stop.js';
 import { waitingFor } from './takeover.js';
 
 /** What does not change while this guard lives. */
@@ -135,6 +136,10 @@ export interface PeerFacts {
   readonly stopped: { readonly epoch: Epoch; readonly bootId: BootId; readonly atMs: number } | null;
   /** It says it holds this epoch, without a silence since then. */
   readonly held: { readonly epoch: Epoch; readonly bootId: BootId; readonly sinceMs: number; readonly seq: number } | null;
+  /** It says that its controller is silent; since when it was first heard to say so. */
+  readonly unattendedSinceMs: number | null;
+  /** It holds nothing and observes or acquires. False after a silence. */
+  readonly waits: boolean;
   /** Boots that it was heard with before its present one: gone for good. Newest last, at most 8. */
   readonly retired: readonly { readonly bootId: BootId; readonly atMs: number }[];
 }
@@ -163,6 +168,8 @@ export interface OwnershipState {
   readonly started: boolean;
   readonly phase: LeasePhase;
   readonly because: string;
+  /** When this guard began. */
+  readonly bornMs: number;
   readonly nowMs: number;
   readonly known: Known;
   /** When the record was last confirmed by a read or an own CAS; null when never. */
@@ -194,6 +201,10 @@ export interface OwnershipState {
   readonly fencing: { readonly sinceMs: number; readonly running: boolean; readonly retryMs: number; readonly resetMs: number } | null;
   readonly will: { readonly will: Will; readonly atMs: number } | null;
   /** Reasons of this host not to acquire: no leash, a watchdog that cannot be armed. */
+  /** The controller has left on purpose until then. */
+  readonly leaveUntilMs: number;
+  /** When the holder's guard was last asked to stop. */
+  readonly pleadedMs: number;
   readonly gate: readonly string[];
   readonly dogArmed: boolean;
   readonly peers: Readonly<Record<NodeId, PeerFacts>>;
@@ -217,6 +228,7 @@ export const initialState = (policy: OwnershipPolicy, nowMs: number, maxEpochSee
   started: false,
   phase: 'idle',
   because: 'the guard has just started',
+  bornMs: nowMs,
   nowMs,
   known: { kind: 'unread' },
   confirmedMs: null,
@@ -234,6 +246,8 @@ export const initialState = (policy: OwnershipPolicy, nowMs: number, maxEpochSee
   releaseNotBeforeMs: Number.NEGATIVE_INFINITY,
   fencing: null,
   will: null,
+  leaveUntilMs: Number.NEGATIVE_INFINITY,
+  pleadedMs: Number.NEGATIVE_INFINITY,
   gate: [],
   dogArmed: false,
   peers: {},
@@ -253,7 +267,14 @@ export const beatOf = (state: OwnershipState): BeatGroup => {
   const record = known.kind === 'record' ? known : null;
   const said = { group: policy.group, phase };
   if (tenure !== null)
-    return { ...said, epoch: tenure.epoch, seq: tenure.current?.record.seq ?? 0, version: tenure.current?.version ?? '', stopped: false };
+    return {
+      ...said,
+      epoch: tenure.epoch,
+      seq: tenure.current?.record.seq ?? 0,
+      version: tenure.current?.version ?? '',
+      stopped: false,
+      ...(isUnattended(state) ? { unattended: true as const } : {}),
+    };
   // Somebody waits for this node's end. Without a tenure nothing of the group runs here, whatever boot it was of.
   const awaited = state.started ? record?.record.fencing.find(({ node }) => node === policy.self) : undefined;
   if (awaited !== undefined)

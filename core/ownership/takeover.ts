@@ -24,7 +24,7 @@ export const licenceFor = (state: OwnershipState): Licence | { readonly evidence
   const { record } = known;
   const rank = will?.will.rank ?? 0;
   const successor = record.state !== 'RELEASED' || record.successor === null ? 'none' : record.successor === policy.self ? 'self' : 'other';
-  const delayMs = candidateDelayMs(policy.timing, rank, successor);
+  const delayMs = candidateDelayMs(policy.timing, rank, successor) + firstStartMs(state, record, rank);
   const candidates = licences(state, record, known.firstSeenMs);
   const first = candidates.reduce((best, next) => (next.atMs < best.atMs ? next : best));
   // A licence that is old when the last obstacle falls (a group ordered online again) must not cancel the ranks.
@@ -69,6 +69,16 @@ export const waitingFor = (state: OwnershipState): string => {
 export const sameConfig = (state: OwnershipState, record: LeaseRecord): boolean => {
   const { cfgHash, members, self } = state.policy;
   return record.cfgHash === cfgHash || members.every((id) => id === self || state.peers[id]?.cfgHash === cfgHash);
+};
+
+/**
+ * First start: nobody was ever active, so there is time for a preferred member that is heard and not ready yet (its controller
+ * comes up last): W once more, and no longer than it is heard.
+ */
+const firstStartMs = ({ policy, peers }: OwnershipState, record: LeaseRecord, rank: number): number => {
+  if (record.state !== 'HELD-UNKNOWN' || rank === 0) return 0;
+  const preferred = policy.members.slice(0, Math.max(0, policy.members.indexOf(policy.self)));
+  return preferred.some((id) => peers[id]?.waits === true) ? record.ttlW : 0;
 };
 
 const licences = (state: OwnershipState, record: LeaseRecord, firstSeenMs: number): readonly Licence[] => {

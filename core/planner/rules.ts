@@ -158,6 +158,16 @@ const WITH_THE_LEASE: readonly Rule[] = [
     },
   },
   {
+    // Beside standby, and before the ladder: this node alone lost the arbiter, and lives on the promises of the others. While
+    // all is well it stays; a node that sees the arbiter is the better place before the next thing goes wrong.
+    id: 'arbiter-lost',
+    when: (f) => arbiterLossMove(f) !== null,
+    verdict: (f) => {
+      const to = arbiterLossMove(f);
+      return verdict('stopping', leaveFor('planned', to), `${f.self} is without the arbiter for too long and ${to} sees it: ${f.group.id} moves to ${to}`);
+    },
+  },
+  {
     // Before the ladder: nothing is mended on a node that shall be empty. With nowhere to go the group stops all the same:
     // the host is about to be shut down. For that reason no hook can stop it either.
     id: 'node-standby',
@@ -281,6 +291,12 @@ const unclear = ({ status, resource }: Member): boolean => (status === 'unknown'
 const startable = ({ status, resource, broken, flight, satisfied }: Member): boolean => {
   const down = status === 'offline' || status === 'online' || flight.has('start') || flight.has('stop');
   return resource.operations !== 'none' && broken === null && !satisfied && down;
+};
+
+/** Where the group should go because this node alone has lost the arbiter. */
+const arbiterLossMove = (f: Facts): string | null => {
+  const to = f.lease.failsafe?.moveTo ?? null;
+  return to !== null && moveAborted(f) === null && readinessOf(f, to).ready === 'yes' ? to : null;
 };
 
 /** The lost holder that is not proven down yet, where that is demanded. */

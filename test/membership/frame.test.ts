@@ -147,7 +147,7 @@ const anyGroup: fc.Arbitrary<BeatGroup> = fc.record({
   version: name,
   phase: fc.constantFrom('idle', 'observe', 'acquiring', 'held', 'releasing', 'fencing-self'),
   stopped: fc.boolean(),
-});
+}).chain((group) => fc.constantFrom<BeatGroup>(group, { ...group, unattended: true }));
 const anyMessage: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ kind: fc.constant('beat' as const), cfgHash: name, groups: fc.array(anyGroup, { maxLength: 60 }) }),
   fc.record({ kind: fc.constantFrom('nudge' as const, 'please-stop' as const), group: name, epoch: fc.nat() }),

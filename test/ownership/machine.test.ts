@@ -71,9 +71,9 @@ class Bench {
   }
 
   /** Answers the read under way, or the next one. */
-  nextRead(found: Found): this {
+  nextRead(found: Found, orders = NO_GROUP_ORDERS): this {
     for (let turns = 0; turns < 10 && this.state.reading === null; turns += 1) this.pass(50);
-    return this.read(found);
+    return this.read(found, orders);
   }
 
   done = (version = 'next') => this.step({ kind: 'cas-done', attemptId: this.attempt.id, version });
@@ -932,4 +932,107 @@ test('failsafe with fence-then-continue: a confirmed fence of the silent member,
   const stop = silent().pass(LAN.softMs);
   stop.step({ kind: 'fenced', node: 'b', bootId: 'b1', forEpoch: epoch, evidence: 'off' });
   t.is(stop.state.failsafe?.full, null, 'not by default');
+});
+
+test('failsafe and a verified release: STOPPED is said at once, for the store cannot be told', (t) => {
+  const bench = silent().pass(LAN.softMs);
+  const ask = bench.last('ask');
+  const epoch = bench.state.tenure?.epoch ?? 0;
+  bench.step({ kind: 'granted', from: 'b', epoch, round: ask?.round ?? 0, sees: true });
+  t.is(leaveAfter(bench, 60_000), 'b', 'b sees the arbiter');
+  t.is(leaveAfter(bench, 59_000), null, 'not before arbiterLossMove');
+  bench.will({ want: 'release', successor: 'b' });
+  t.is(bench.state.phase, 'releasing');
+  bench.step({ kind: 'stop-verified', epoch, verified: true, because: '' });
+  for (let turn = 0; turn < 10 && bench.state.phase === 'releasing'; turn += 1) bench.pass(50);
+  t.is(bench.state.phase, 'idle');
+  t.like(beatOf(bench.state), { epoch, stopped: true });
+  t.like(
+    bench.all.findLast((effect) => effect.kind === 'write-page'),
+    { state: 'DEAD' },
+  );
+});
+const leaveAfter = ({ state, nowMs }: Bench, ms: number) =>
+  leaveViewOf(state, nowMs + ms - (nowMs - (state.failsafe?.sinceMs ?? 0)))?.moveTo;
+const leaveViewOf = (state: OwnershipState, nowMs: number) => leaseViewOf(state, nowMs).failsafe;
+
+const heldByPeer = (unattended: boolean) => ({
+  kind: 'beat' as const,
+  from: 'b',
+  bootId: 'b1',
+  cfgHash: 'cfg',
+  group: {
+    ...{ group: 'g', epoch: 7, seq: 70, version: '1', phase: 'held' as const, stopped: false },
+    ...(unattended ? { unattended: true as const } : {}),
+  },
+});
+
+test('please stop: a holder that nobody looks after is asked after half a minute, or at once when the group is ordered here', (t) => {
+  const watch = (orders = NO_GROUP_ORDERS, unattended = true, forMs = 29_000, rank = 0) => {
+    const bench = observing();
+    let version = 1;
+    for (const endMs = bench.nowMs + forMs; bench.nowMs < endMs; ) {
+      version += 1;
+      bench.will({ rank }).step(heldByPeer(unattended));
+      bench.nextRead({ kind: 'record', version: String(version), record: record({ seq: 70 + version }) }, orders).pass(100);
+    }
+    return bench.all.filter(({ kind }) => kind === 'please-stop').length;
+  };
+  const ordered = { ...NO_GROUP_ORDERS, move: { id: 'm', to: 'a', by: 'ops', why: 'patch day' } };
+  t.is(watch(), 0);
+  t.true(watch(NO_GROUP_ORDERS, true, 33_000) >= 2);
+  t.is(watch(NO_GROUP_ORDERS, true, 33_000, 1), 0, 'only who is first in line');
+  t.is(watch(ordered, false, 3_000), 0, 'its controller speaks');
+  t.true(watch(ordered, true, 1_000) >= 1);
+});
+
+test('please stop: not followed while the controller has left on purpose, or the guard has just begun', (t) => {
+  const bench = silent();
+  bench.step({ kind: 'leave', untilMs: bench.nowMs + 600_000 });
+  for (let turn = 0; turn < 10; turn += 1) {
+    bench.pass(400);
+    if (bench.state.writing !== null) bench.done(`${turn}`);
+  }
+  t.is(beatOf(bench.state).unattended, undefined);
+  bench.step({ kind: 'please-stop', from: 'b', epoch: bench.state.tenure?.epoch ?? 0 });
+  t.is(bench.state.phase, 'held');
+  bench.step({ kind: 'leave', untilMs: bench.nowMs });
+  t.is(beatOf(bench.state).unattended, true);
+  bench.step({ kind: 'please-stop', from: 'b', epoch: bench.state.tenure?.epoch ?? 0 });
+  t.is(bench.state.phase, 'fencing-self');
+
+  const born = new Bench();
+  born.step({ kind: 'start', leftover: { kind: 'adopt', phase: 'held', epoch: 7, deadlineMs: born.nowMs + 1_000, nonce: 'n' } });
+  born.step({ kind: 'please-stop', from: 'b', epoch: 7 });
+  t.is(born.state.phase, 'held');
+});
+
+test('first start: a preferred member that is heard and not ready gets W once more; one that is silent, not', (t) => {
+  const unknown = record({ state: 'HELD-UNKNOWN', holder: null, bootId: '', epoch: 0, seq: 1 });
+  const takenAfter = (heard: boolean, rank: number) => {
+    const bench = new Bench({ self: 'b', bootId: 'b1' }).start().will({ rank });
+    bench.read({ kind: 'record', version: '1', record: unknown });
+    const startMs = bench.nowMs;
+    if (heard)
+      bench.step({
+        kind: 'beat',
+        from: 'a',
+        bootId: 'a1',
+        cfgHash: 'cfg',
+        group: { group: 'g', epoch: 0, seq: 1, version: '1', phase: 'observe', stopped: false },
+      });
+    for (let turn = 0; turn < 20 && bench.state.phase === 'observe'; turn += 1) {
+      bench.will({ rank });
+      if (bench.state.reading !== null) bench.read({ kind: 'record', version: '1', record: unknown });
+      for (let tick = 0; tick < 50 && bench.state.phase === 'observe'; tick += 1) {
+        bench.pass(10);
+        if (bench.state.reading !== null) bench.read({ kind: 'record', version: '1', record: unknown });
+      }
+    }
+    return bench.nowMs - startMs;
+  };
+  const rankMs = LAN.rankDelayMs + LAN.pollMs;
+  t.is(takenAfter(false, 1), LAN.takeoverWaitMs + rankMs);
+  t.is(takenAfter(true, 1), 2 * LAN.takeoverWaitMs + rankMs, 'bounded');
+  t.is(takenAfter(true, 0), LAN.takeoverWaitMs, 'the planner knows that the preferred one cannot');
 });

@@ -103,6 +103,11 @@ const cases: readonly (readonly [rule: string, situation: string, facts: Facts])
     'this node on standby, and a move to a lost node',
     holder((w) => (orders(w, { move }), standby(w, 'a'), (w.here('b').state = 'lost'))),
   ],
+  [
+    'arbiter-lost',
+    'without the arbiter for long, a better place, and a resource faulted',
+    holder((w) => ((w.failsafe['db'] = { silentMs: 61_000, by: ['b'], trouble: null, fence: [], moveTo: 'b' }), broken(w))),
+  ],
   ['node-standby', 'this node on standby, and a resource faulted', holder((w) => (standby(w, 'a'), broken(w)))],
   ['give-up', 'beyond its restarts, the last failover used up, and the other node ready', holder((w) => (broken(w), over(w, 2)))],
   ['give-up', 'a takeover that is one too many, before its fence', holder((w) => (failover(w, { fenced: null }), over(w, 2)))],

@@ -241,7 +241,9 @@ export const runWorld = ({
       node.activeUntil = hasDog(node) ? nowMs : Number.POSITIVE_INFINITY;
     }
     if (after.failsafe?.full != null && after.failsafe.full.sentMs !== before.failsafe?.full?.sentMs) extensions += 1;
-    if (before.release !== null && !before.release.verified && after.release?.verified === true) node.activeUntil = null;
+    // Verified, and perhaps already said as STOPPED in the same turn.
+    const ended = after.release?.verified === true || (event.kind === 'stop-verified' && event.verified && after.phase === 'idle');
+    if (before.release !== null && !before.release.verified && ended) node.activeUntil = null;
     if (before.phase === 'fencing-self' && after.phase === 'idle') node.activeUntil = null;
     if (after.phase === 'fencing-self') node.fencedEpochs.add(`${node.boot}/${after.tenure?.epoch ?? 0}`);
     bite(node);
@@ -335,6 +337,8 @@ export const runWorld = ({
         const said = { kind: 'asked' as const, from: node.id, bootId: bootId(node), epoch, round, waitMs };
         return effect.to.forEach((to) => send(node, to, said));
       }
+      case 'please-stop':
+        return send(node, effect.to, { kind: 'please-stop', from: node.id, epoch: effect.epoch });
       case 'grant': {
         const { promise, round, sees } = effect;
         node.promise = promise;

@@ -3,7 +3,7 @@
 // what would pass by itself (W, windows) passes when told. Invariant: each plan made here went through assertPlan.
 import type { DesiredGroup, DesiredResource, DesiredState, HookPoint } from '../../core/model/desired.js';
 import type { GroupOrders, LeasePhase, NodeOrders, PeerState, RecordState, Will } from '../../core/model/lease.js';
-import { NO_GROUP_ORDERS, NO_NODE_ORDERS } from '../../core/model/lease.js';
+import { type FailsafeView, NO_GROUP_ORDERS, NO_NODE_ORDERS } from '../../core/model/lease.js';
 import type {
   InFlight,
   ObservedGroup,
@@ -122,6 +122,8 @@ export class PlannerWorld {
   readonly nodes: Record<string, NodeHere> = {};
   readonly records: Record<string, RecordHere> = {};
   readonly orders: Record<string, GroupOrders> = {};
+  /** What the holder's guard says of its failsafe, by group. */
+  readonly failsafe: Record<string, FailsafeView | null> = {};
   /** Failovers that no longer count: their windows have passed or they were cleared. */
   readonly forgotten: Record<string, number> = {};
   /** `start a g/r` → why it fails. */
@@ -218,6 +220,7 @@ export class PlannerWorld {
           successor,
           inSync: [],
           remainingMs: phase === 'held' ? 1_000 : 0,
+          failsafe: phase === 'held' ? (this.failsafe[id] ?? null) : null,
           recordAgeMs: state === 'unread' ? null : 10,
           because: `the guard is in ${phase}`,
         },

@@ -136,6 +136,10 @@ class Script {
         world.record(first).state = second as RecordState;
         return;
       }
+      case 'failsafe': {
+        world.failsafe[first] = second === 'ends' ? null : { silentMs: 61_000, by: ['b'], trouble: null, fence: [], moveTo: rest(2) };
+        return;
+      }
       case 'loses-lease': {
         world.at(first, second).phase = 'observe';
         return;
