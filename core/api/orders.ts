@@ -6,6 +6,7 @@ import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { OrdersRequest } from '../guard/protocol.js';
 import { Journal } from '../journal/journal.js';
 import { Link } from '../link/link.js';
+import type { NewEvent } from '../model/event.js';
 import type { NodeId } from '../model/ids.js';
 import { Cycle, type LastCycle } from '../scheduler/cycle.js';
 import { Loop } from '../scheduler/loop.js';
@@ -39,6 +40,26 @@ export class Orders {
 
   /** Rejects with USAGE, NOT_FOUND, REFUSED, ARBITER_UNREACHABLE, ARBITER_REFUSED, GUARD_UNREACHABLE or TIMED_OUT. */
   async give(order: OrderRequest): Promise<OrderAnswer> {
+    try {
+      const answer = await this.carryOut(order);
+      this.audit('audit.done', order, answer.message, { ...(answer.incident === undefined ? {} : { incident: answer.incident }) });
+      return answer;
+    } catch (error) {
+      this.audit('audit.refused', order, reasonOf(error), { data: { code: error instanceof UnderstudyError ? error.code : 'COMMAND_FAILED' } });
+      throw error;
+    }
+  }
+
+  /**
+   * What became of every order that was asked for, refused ones too. `by` is what the asker says of itself; what is certain
+   * is `socketUid`: nobody but root and that user can open the socket.
+   */
+  private audit(kind: 'audit.done' | 'audit.refused', order: OrderRequest, because: string, more: Pick<NewEvent, 'incident' | 'data'>): void {
+    const { wait: _wait, timeoutMs: _timeout, confirm: _confirm, ...asked } = order;
+    this.journal.write({ kind, because, ...more, data: { ...asked, from: 'api.sock', socketUid: process.geteuid?.() ?? null, ...more.data } });
+  }
+
+  private async carryOut(order: OrderRequest): Promise<OrderAnswer> {
     const beganMs = this.clock.nowMs();
     const [by, why] = [order.by ?? 'somebody', order.why ?? 'no reason was given'];
     const checked = checkOrder(order, this.last(), { by, why, moveId: `${order.group ?? 'move'}.m${this.random.hex(4)}` });
@@ -90,6 +111,8 @@ export class Orders {
     try {
       await this.journal.sync();
     } catch (error) {
+      // What is forced stands in no record of the arbiter: without its line here nobody could say later who did it.
+      if (verb === 'fence-confirm') throw error;
       // The record in the arbiter names who and why as well: a full disk here must not keep an operator from a move.
       this.logs.child('orders').warn('an order is not in the journal', { verb, by, reason: reasonOf(error) });
     }

@@ -28,6 +28,7 @@ export const statusView = (input: StatusInput): StatusView => {
     mirrors: [],
     alarms: [...(guard === null ? ['the guard of this node is not answering'] : guard.alarms), ...input.alarms],
     watchdog: guard?.watchdog ?? null,
+    dropped: guard?.dropped ?? {},
     source: 'controller',
   };
 };
@@ -54,6 +55,7 @@ export const statusFromGuard = (cluster: string, view: GuardView): StatusView =>
   mirrors: [],
   alarms: ['the controller of this node is not answering: what runs is left running, nothing is monitored', ...view.alarms],
   watchdog: view.watchdog,
+  dropped: view.dropped ?? {},
   source: 'guard',
 });
 

@@ -20,6 +20,8 @@ export interface StatusView {
   /** Sentences that want attention. */
   readonly alarms: readonly string[];
   readonly watchdog: { readonly driver: string; readonly armed: boolean } | null;
+  /** Heartbeat frames that this node's guard did not believe, by reason: another key, a replay, another cluster. */
+  readonly dropped: Readonly<Record<string, number>>;
   /** `controller`: everything. `guard`: the controller is away, only ownership is known. */
   readonly source: 'controller' | 'guard';
 }

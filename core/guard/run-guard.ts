@@ -206,6 +206,7 @@ class Guard implements GuardHandle {
       watchdog: { driver: watchdog.driver, armed: this.#dog.armed },
       leashAgeMs: this.#leash.ageMs(nowMs),
       alarms: this.#alarms.all(),
+      dropped: heartbeats.dropped(),
     });
   }
 

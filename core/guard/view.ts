@@ -17,6 +17,7 @@ export interface ViewParts {
   readonly watchdog: GuardView['watchdog'];
   readonly leashAgeMs: number | null;
   readonly alarms: readonly string[];
+  readonly dropped: Readonly<Record<string, number>>;
 }
 
 export const viewOf = ({
@@ -32,6 +33,7 @@ export const viewOf = ({
   watchdog,
   leashAgeMs,
   alarms,
+  dropped,
 }: ViewParts): GuardView => ({
   self,
   bootId,
@@ -43,6 +45,7 @@ export const viewOf = ({
   nodeOrders: { ...nodeOrders },
   watchdog,
   leashAgeMs,
+  dropped,
   alarms: [...alarms, ...arbiterAlarms(arbiter), ...peers.flatMap(peerAlarms), ...states.flatMap((state) => [...state.alarms, ...failsafeAlarms(state)])],
 });
 

@@ -180,6 +180,8 @@ export interface GuardView {
   readonly watchdog: { readonly driver: string; readonly armed: boolean };
   /** Since the leash last beat; null when there is none. */
   readonly leashAgeMs: number | null;
+  /** Heartbeat frames that were not believed, by reason, since the guard began. */
+  readonly dropped?: Readonly<Record<string, number>>;
   /** Sentences for people, each a state that wants attention. */
   readonly alarms: readonly string[];
 }

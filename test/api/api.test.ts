@@ -369,6 +369,22 @@ test('fence confirm: only with the name typed once more, a reason and a name', a
   await journal.sync();
 });
 
+test('audit: what was asked for and what became of it, refusals too; a forced one only with its line on disk', async (t) => {
+  const { api, hold, journal, paths } = await served(t);
+  await hold();
+  await api.order({ verb: 'freeze', group: 'g', by: 'kim', why: 'work' });
+  await t.throwsAsync(api.order({ verb: 'freeze', group: 'nothing', by: 'mallory', why: 'x' }), { code: 'NOT_FOUND' });
+  await journal.sync();
+  const audit = (await readJournal(journalDir(paths))).filter(({ kind }) => kind.startsWith('audit.'));
+  t.deepEqual(
+    audit.map(({ kind, data }) => [kind, data?.['verb'], data?.['by'], data?.['code'], data?.['socketUid']]),
+    [
+      ['audit.done', 'freeze', 'kim', undefined, process.geteuid!()],
+      ['audit.refused', 'freeze', 'mallory', 'NOT_FOUND', process.geteuid!()],
+    ],
+  );
+});
+
 test('a client that says nothing, or never ends its headers, is let go', async (t) => {
   const { paths } = await served(t);
   const ended = (first: string) =>

@@ -63,6 +63,7 @@ const STATUS: StatusView = {
   mirrors: [],
   alarms: ['the leash has not beaten for 5 s'],
   watchdog: null,
+    dropped: {},
 };
 
 /** An API that answers the status, refuses every order, and remembers what was asked. */

@@ -363,7 +363,8 @@ test('alarms: a lost peer and a silent arbiter are alarms, one link down or a su
       nodeOrders: {},
       watchdog: { driver: 'none', armed: false },
       leashAgeMs: null,
-      alarms: ['one of its own'],
+      dropped: {},
+    alarms: ['one of its own'],
     };
     return viewOf(parts).alarms;
   };

@@ -14,6 +14,7 @@ interface EventsOptions extends ConnectionOptions {
   readonly group?: string;
   readonly kind?: string;
   readonly last: string;
+  readonly audit?: boolean;
 }
 
 const lineOf = (event: JournalEvent): string => {
@@ -26,6 +27,7 @@ export const define = (command: Command): void => {
     .option('-f, --follow', 'go on as it grows, until Ctrl-C')
     .option('--group <group>', 'of one group')
     .option('--kind <kind>', 'of one kind, or its first word: lease, action, peer')
+    .option('--audit', 'only what operators asked for, and what became of it')
     .option('--last <count>', 'so many', '100')
     .addHelpText('after', '\nExample: understudy events -f --kind lease')
     .action(async (options: EventsOptions) => {
@@ -34,6 +36,7 @@ export const define = (command: Command): void => {
         throw new UnderstudyError('USAGE', `--last ${options.last} is not a count`, { hint: 'Write a whole number, e.g. --last 200' });
       const directory = journalDir(pathsOf(options));
       const wanted = (event: JournalEvent) =>
+        (options.audit !== true || event.kind === 'order' || event.kind.startsWith('audit.')) &&
         (options.group === undefined || event.group === options.group) &&
         (options.kind === undefined || event.kind === options.kind || event.kind.startsWith(`${options.kind}.`));
       const show = (event: JournalEvent) => print(options.json ? JSON.stringify(event) : lineOf(event));
