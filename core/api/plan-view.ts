@@ -4,6 +4,7 @@ import { inject, injectable } from 'tsyringe';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { DesiredGroup, DesiredState } from '../model/desired.js';
 import type { GroupId, NodeId } from '../model/ids.js';
+import type { LeaseView } from '../model/lease.js';
 import type { ObservedGroup, ObservedState, Transition } from '../model/observed.js';
 import type { Action } from '../model/plan.js';
 import { plan } from '../planner/plan.js';
@@ -59,7 +60,13 @@ export class PlanViews {
       const kind = operation === 'stop' ? 'start' : operation;
       parts.push({
         node: target,
-        actions: dryRun(this.config.desiredOn(target), arriving(observed, group, target, { kind, from, hooksDone: [], aborted: null })),
+        actions: dryRun(this.config.desiredOn(target), arriving(
+            observed,
+            group,
+            target,
+            { kind, from, hooksDone: [], aborted: null },
+            kind === 'failover' && this.config.desiredOn(target).fencing === 'required',
+          )),
         end: null,
       });
     }
@@ -180,13 +187,17 @@ const leaving = (
 };
 
 /** The world as the next holder sees it when it has the lease. */
-const arriving = (observed: ObservedState, group: DesiredGroup, to: NodeId, transition: Transition): ObservedState => {
+const arriving = (observed: ObservedState, group: DesiredGroup, to: NodeId, transition: Transition, prove: boolean): ObservedState => {
   const now = observed.groups[group.id]!;
-  const lease = {
+  const { from } = transition;
+  const wait = prove && from !== null;
+  const lease: LeaseView = {
     ...now.lease,
-    phase: 'held' as const,
+    phase: wait ? 'fencing' : 'held',
     holder: to,
-    record: 'held' as const,
+    record: wait ? 'fencing' : 'held',
+    fencing: wait ? [{ node: from, bootId: now.lease.holderBootId ?? '', epoch: now.lease.epoch, proof: null }] : [],
+    unproven: null,
     epoch: now.lease.epoch + 1,
     remainingMs: 1000,
     successor: null,

@@ -21,7 +21,10 @@ export const toDesired = (config: ClusterConfig, agents: (type: string) => Catal
   const groups = config.groups.map((group) => desiredGroup(group, agents, node, config.file, problems));
   if (problems.length > 0) return { problems };
   const { cluster, cfgHash, timing } = config;
-  return { desired: { cluster, cfgHash, nodes: config.nodes.map(({ id }) => id), timing, fencing: config.fencing.policy, groups } };
+  const nodes = config.nodes.map(({ id }) => id);
+  const devices = config.fencing.levels.flat();
+  const fenceable = nodes.filter((id) => devices.some((device) => device.nodes === null || device.nodes.includes(id)));
+  return { desired: { cluster, cfgHash, nodes, timing, fencing: config.fencing.policy, fenceable, groups } };
 };
 
 const desiredGroup = (

@@ -6,6 +6,8 @@ import { Cycle } from '../scheduler/cycle.js';
 import { Executor } from '../scheduler/execute.js';
 import { Facts } from '../scheduler/facts.js';
 import { Failures } from '../scheduler/failures.js';
+import { FenceCheck } from '../scheduler/fence-check.js';
+import { Fences } from '../scheduler/fences.js';
 import { HardStopLists } from '../scheduler/hard-stop.js';
 import { Health } from '../scheduler/health.js';
 import { Hooks } from '../scheduler/hooks.js';
@@ -24,6 +26,8 @@ export const registerScheduler = (container: DependencyContainer): void => {
     Executor,
     Facts,
     Failures,
+    FenceCheck,
+    Fences,
     HardStopLists,
     Health,
     Hooks,

@@ -15,7 +15,8 @@ import type { NodeId } from '../model/ids.js';
 import { explain } from '../planner/explain.js';
 import { openConfig } from '../plugin/catalogue-of.js';
 import type { Registry } from '../plugin/registry.js';
-import { Fence, noFence } from '../scheduler/ports.js';
+import { Fence } from '../scheduler/ports.js';
+import { Exec } from '../system/exec.js';
 import { Alarms } from '../system/alarms.js';
 import { secureNetwork } from '../link/secure-socket.js';
 import { systemClock } from '../system/clock.js';
@@ -28,6 +29,7 @@ import { captureDir, guardSocket, journalDir, type Paths } from '../system/paths
 import { startTimeOf } from '../system/process.js';
 import { type ControllerParts, provideController } from './controller-core.js';
 import { desiredFrom } from './desired-source.js';
+import { fenceDevices } from './fence-devices.js';
 import { registerAddresses, registerHost } from './host.js';
 import { loadAgents } from './loaded-agents.js';
 import { type DaemonOptions, levelOf, nodeOf, pathsOf } from './options.js';
@@ -103,7 +105,9 @@ export const composeController = async (options: ComposeOptions): Promise<Compos
   };
   provideController(container, parts);
   container.register<DesiredByNode>(DesiredByNode, { useValue: source });
-  container.register<Fence>(Fence, { useValue: noFence() });
+  const exec = container.resolve<Exec>(Exec);
+  const devices = fenceDevices({ config, node, registry, exec, clock: systemClock, log: (component) => log.child(component) });
+  container.register<Fence>(Fence, { useValue: devices });
   container.register<ApiSources>(ApiSources, {
     useValue: { journalDirectory: journalDir(paths), registry, explain, alarms: () => alarms.all() },
   });

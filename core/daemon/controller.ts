@@ -3,6 +3,7 @@
 import { Orders } from '../api/orders.js';
 import { Routes } from '../api/routes.js';
 import { serveApi } from '../api/server.js';
+import { FenceCheck } from '../scheduler/fence-check.js';
 import { Health } from '../scheduler/health.js';
 import { Quarantine } from '../scheduler/quarantine.js';
 import { systemClock } from '../system/clock.js';
@@ -37,6 +38,8 @@ export const startController = async (options: DaemonOptions): Promise<RunningCo
   container.resolve(Health).add(() => (journalTrouble() === null ? null : `the journal of ${node} cannot be written`));
   guard.onState((connected, because) => log.info(connected ? 'the guard answers' : 'the guard is away', { because }));
   const core = await beginController(container, parts);
+  const fenceCheck = container.resolve(FenceCheck);
+  fenceCheck.start();
   const routes = container.resolve(Routes);
   container.resolve(Orders);
   const trouble = composed.alarms.passing('socket', systemClock, (because) => log.error('the API turns clients away', { because }));
@@ -46,6 +49,7 @@ export const startController = async (options: DaemonOptions): Promise<RunningCo
 
   const stop = async (): Promise<void> => {
     await core.stop(LEAVE_MS, () => api.close());
+    await fenceCheck.stop();
     calm();
     await log.close();
   };

@@ -9,6 +9,8 @@ export interface DesiredState {
   readonly nodes: readonly NodeId[];
   readonly timing: Timing;
   readonly fencing: FencingPolicy;
+  /** The nodes that some configured fence can power off. Absent = none. */
+  readonly fenceable?: readonly NodeId[];
   readonly groups: readonly DesiredGroup[];
 }
 

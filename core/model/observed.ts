@@ -64,7 +64,7 @@ export interface Transition {
   readonly hooksDone: readonly string[];
   /** A hook with `onFailure: abort` failed: why, else null. */
   readonly aborted: string | null;
-  /** Evidence that `from` is down, for this epoch: STOPPED(e), a changed boot, a confirmed fence. Asked for with `fencing: required`. */
+  /** Evidence that `from` is down, for this epoch: STOPPED(e), a changed boot, a confirmed fence. Told to people; the guard alone decides by it. */
   readonly fenced?: string | null;
 }
 
@@ -79,6 +79,18 @@ export interface ObservedGroup {
   readonly inFlight: readonly InFlight[];
 }
 
+/** What this controller's attempts to power a node off came to, for the boot that is waited for now. */
+export interface FenceFact {
+  /** An attempt is under way. */
+  readonly running: boolean;
+  /** Attempts that have ended without a confirmation. */
+  readonly failures: number;
+  /** Why the last one failed; null when none did. */
+  readonly because: string | null;
+  /** Until the next attempt may begin; 0 = now. */
+  readonly waitMs: number;
+}
+
 export interface ObservedState {
   readonly self: NodeId;
   /** Monotonic time of the observation; only differences mean anything. */
@@ -86,6 +98,8 @@ export interface ObservedState {
   readonly nodes: Readonly<Record<NodeId, ObservedNode>>;
   readonly groups: Readonly<Record<GroupId, ObservedGroup>>;
   readonly arbiter: ArbiterView;
+  /** Nodes that this controller tries to power off. Absent = none. */
+  readonly fences?: Readonly<Record<NodeId, FenceFact>>;
   /** Why this node is unfit to take anything (loop lag, disk, plugins), from health checks and plugins. */
   readonly selfBlockers: readonly string[];
 }

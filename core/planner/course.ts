@@ -9,8 +9,8 @@ export type Course =
   | { readonly kind: 'wait'; readonly will: 'hold' | 'release' | 'none' | 'stand-by'; readonly successor: NodeId | null }
   /** Bring everything online, mend what is faulted. */
   | { readonly kind: 'run' }
-  /** Fence `node`, then run. */
-  | { readonly kind: 'fence'; readonly node: NodeId }
+  /** Fence these, and start nothing. */
+  | { readonly kind: 'fence'; readonly nodes: readonly NodeId[] }
   /**
    * Stop everything in reverse order, then give the lease back. `ordered`: a want of people. `planned`: a move of people,
    * with its hooks. `fault`: counts as a failover. `gave-up`: counts too, and must be on record before the lease is free.

@@ -2,7 +2,7 @@
 // observed state only; nothing here chooses what to do.
 import type { DesiredGroup, DesiredState, HookPoint } from '../model/desired.js';
 import type { NodeId } from '../model/ids.js';
-import type { GroupOrders, LeasePhase, LeaseView, RecordState } from '../model/lease.js';
+import type { EarlierHolderView, GroupOrders, LeasePhase, LeaseView, RecordState } from '../model/lease.js';
 import type { ObservedGroup, ObservedNode, ObservedState, Transition } from '../model/observed.js';
 import { NO_GROUP_ORDERS } from '../model/lease.js';
 import { memberOf, type Member } from './failures.js';
@@ -19,6 +19,10 @@ export interface Facts {
   readonly phase: LeasePhase;
   readonly record: RecordState;
   readonly held: boolean;
+  /** The epoch is ours, and nothing may start before an earlier holder is proven down (SAFETY a.7). */
+  readonly waiting: boolean;
+  /** Who is not proven down yet, while waiting. */
+  readonly owed: readonly EarlierHolderView[];
   /** Another node that the record names; null when released, absent, unread or this node's own. */
   readonly holder: ObservedNode | null;
   readonly orders: GroupOrders;
@@ -34,6 +38,10 @@ export interface Facts {
   readonly anyActive: boolean;
   readonly hooks: ReadonlySet<HookPoint>;
 }
+
+/** Whether this controller may and can power the node off. */
+export const canFence = ({ desired }: Facts, node: NodeId): boolean =>
+  desired.fencing !== 'none' && desired.fenceable?.includes(node) === true;
 
 /** The failover that brought the group here is counted: by this node, or by the one that gave it away because of a fault. */
 export const failoverNoted = ({ orders, lease }: Facts): boolean => orders.failovers.some(({ epoch }) => epoch === lease.epoch);
@@ -96,6 +104,8 @@ export const factsOf = (desired: DesiredState, observed: ObservedState, group: D
     phase: lease.phase,
     record: lease.record,
     held: lease.phase === 'held',
+    waiting: lease.phase === 'fencing',
+    owed: lease.phase === 'fencing' ? (lease.fencing ?? []).filter(({ proof }) => proof === null) : [],
     holder: lease.holder !== null && lease.holder !== observed.self && lease.phase !== 'held' ? nodeOf(observed, lease.holder) : null,
     orders: now?.orders ?? NO_GROUP_ORDERS,
     standby: self.orders.standby,

@@ -2,7 +2,7 @@
 // anything: a plan that breaks one of these is a defect of the planner, and nothing of it may be done.
 import type { DesiredGroup, DesiredState } from '../model/desired.js';
 import type { Will } from '../model/lease.js';
-import type { ObservedState } from '../model/observed.js';
+import type { ObservedGroup, ObservedState } from '../model/observed.js';
 import type { Action, Plan } from '../model/plan.js';
 import { statusOf } from './failures.js';
 
@@ -13,7 +13,7 @@ export const assertPlan = (desired: DesiredState, observed: ObservedState, plan:
   const wills = new Map(plan.wills.map((will) => [will.group, will]));
   const faults = [
     ...wholePlan(desired, plan),
-    ...desired.groups.flatMap((group) => oneGroup(group, observed, byGroup.get(group.id) ?? [], wills.get(group.id))),
+    ...desired.groups.flatMap((group) => oneGroup(desired, group, observed, byGroup.get(group.id) ?? [], wills.get(group.id))),
   ];
   if (faults.length > 0) throw new Error(`the plan breaks its invariants: ${faults.join('; ')}`);
 };
@@ -34,7 +34,30 @@ const wholePlan = (desired: DesiredState, { actions, wills, verdicts }: Plan): r
   return faults;
 };
 
-const oneGroup = (group: DesiredGroup, observed: ObservedState, actions: readonly Action[], will: Will | undefined): readonly string[] => {
+/**
+ * I-9: a fence is for the earlier holder of a group and nobody else, and only the owner of a newer epoch calls it. With
+ * W as the proof it may come after the takeover; then it is for whom W alone spoke.
+ */
+const forbiddenFence = (desired: DesiredState, self: string, now: ObservedGroup | undefined, { node, after }: Action): string | null => {
+  if (node === self) return 'fences this node itself';
+  if (now === undefined) return 'fences without a lease';
+  const { phase, epoch, fencing = [], unproven = null } = now.lease;
+  const named = phase === 'fencing' ? fencing : phase === 'held' && desired.fencing === 'watchdog' && unproven !== null ? [unproven] : [];
+  const target = named.find((earlier) => earlier.node === node);
+  if (target === undefined) return 'fences a node that is no earlier holder';
+  if (target.epoch >= epoch) return 'fences the holder of an epoch that is not older';
+  if (target.proof !== null) return 'fences a node that is proven down';
+  if (desired.fencing === 'none') return 'fences although the policy is none';
+  return after.length > 0 ? 'waits for something' : null;
+};
+
+const oneGroup = (
+  desired: DesiredState,
+  group: DesiredGroup,
+  observed: ObservedState,
+  actions: readonly Action[],
+  will: Will | undefined,
+): readonly string[] => {
   const faults: string[] = [];
   const { id } = group;
   const now = observed.groups[id];
@@ -58,6 +81,11 @@ const oneGroup = (group: DesiredGroup, observed: ObservedState, actions: readonl
     const { kind, resource: name } = action;
     const underWay = name !== null && begun.has(`${kind}/${name}`);
     if (idle) fault(action, 'is planned where nothing may be touched');
+    if (kind === 'fence') {
+      const why = forbiddenFence(desired, observed.self, now, action);
+      if (why !== null) fault(action, why);
+      continue;
+    }
     if (phase !== 'held' && !underWay && !['probe', 'stop', 'demote'].includes(kind)) fault(action, 'is planned without the lease');
     if (now?.orders.frozen && phase === 'held') fault(action, 'is planned in a frozen group');
     if (name === null || underWay) continue;
@@ -84,7 +112,7 @@ const oneGroup = (group: DesiredGroup, observed: ObservedState, actions: readonl
   if (will.want === 'hold' && will.blockers.length > 0) faults.push(`the will for ${id} holds with blockers`);
   if (will.want === 'none' && phase === 'held') faults.push(`the will for ${id} says nothing of a lease that is held`);
   if (will.want === 'release' && phase !== 'releasing') {
-    if (phase !== 'held') faults.push(`the will for ${id} releases what is not held`);
+    if (phase !== 'held' && phase !== 'fencing') faults.push(`the will for ${id} releases what is not held`);
     if (actions.some(({ kind }) => kind !== 'orders')) faults.push(`the will for ${id} releases before its actions are done`);
     for (const resource of group.resources) {
       const seen = now?.resources[resource.id];

@@ -9,7 +9,7 @@ import { evict, leave, lookAround, run } from './expand.js';
 import { factsOf, type Facts } from './facts.js';
 import type { Ruled, Verdict } from './course.js';
 import { decide } from './rules.js';
-import { afterStarts, beforeStarts, beforeStops, droppedMove, fenceAction, notes, waitingMove } from './transition.js';
+import { afterStarts, beforeStarts, beforeStops, droppedMove, fenceAction, inBackground, notes, waitingMove } from './transition.js';
 import { willOf } from './wills.js';
 
 /**
@@ -52,15 +52,16 @@ const actionsOf = (facts: Facts, decided: Ruled): readonly Action[] => {
       return evict({ facts, rule, gate: [] }, because);
     case 'leave': {
       const hook = beforeStops(facts, decided);
-      return [...present(hook), ...leave({ facts, rule, gate: present(hook).map(({ id }) => id) }, because), ...notes(facts, decided)];
+      const noted = facts.held ? notes(facts, decided) : [];
+      return [...present(hook), ...leave({ facts, rule, gate: present(hook).map(({ id }) => id) }, because), ...noted];
     }
     case 'fence':
+      return [...course.nodes.map((node) => fenceAction(facts, rule, node)), ...lookAround({ facts, rule, gate: [] })];
     case 'run': {
-      const fence = course.kind === 'fence' ? fenceAction(facts, decided, course.node) : null;
-      const gate = present(fence).map(({ id }) => id);
-      const hook = beforeStarts(facts, decided, gate);
-      const steps = run({ facts, rule, gate: [...gate, ...present(hook).map(({ id }) => id)] });
-      return [...present(fence), ...present(hook), ...steps, ...present(afterStarts(facts, decided, steps)), ...notes(facts, decided)];
+      const hook = beforeStarts(facts, decided, []);
+      const steps = run({ facts, rule, gate: present(hook).map(({ id }) => id) });
+      const after = [...present(afterStarts(facts, decided, steps)), ...notes(facts, decided), ...present(inBackground(facts, decided))];
+      return [...present(hook), ...steps, ...after];
     }
   }
 };
@@ -69,4 +70,4 @@ const present = (action: Action | null): readonly Action[] => (action === null ?
 
 /** What people should know beside the reason: an ordered move that is not made. */
 const asides = (facts: Facts, { course }: Verdict): readonly string[] =>
-  course.kind === 'run' || course.kind === 'fence' ? [droppedMove(facts), waitingMove(facts)].filter((aside) => aside !== null) : [];
+  course.kind === 'run' ? [droppedMove(facts), waitingMove(facts)].filter((aside) => aside !== null) : [];

@@ -1,11 +1,12 @@
 // THE policy: one ordered table, first match wins, so the order of the rows is the policy. Each row says why it stands
 // before its neighbour. A row decides a course and says why; its longer sentences are sentences.ts.
 import { EVICT, leaveFor, RUN, STAND_BY, verdict, waitWith, type Rule, type Ruled } from './course.js';
-import { failoverAborted, moveAborted, moveAway, type Facts } from './facts.js';
+import { canFence, failoverAborted, moveAborted, moveAway, type Facts } from './facts.js';
 import type { Member } from './failures.js';
 import { gaveUpBecause, giveUpBecause, successorOf } from './ladder.js';
 import { bestOther, blockersOf, failbackTo, gaveUp, readinessOf } from './rank.js';
 import * as say from './sentences.js';
+import { confirmedOff, WAITING_FOR_PROOF } from './rules-waiting.js';
 import { frozenState, holderState, ownState } from './state.js';
 
 const BEFORE_THE_LEASE: readonly Rule[] = [
@@ -37,7 +38,7 @@ const BEFORE_THE_LEASE: readonly Rule[] = [
     when: ({ orders, maintenance }) => orders.maintenance || maintenance,
     verdict: (f) => {
       const next = f.orders.maintenance ? `understudy maintenance off ${f.group.id}` : null;
-      return verdict('maintenance', waitWith(f.held ? 'hold' : 'stand-by'), say.inMaintenance(f), next);
+      return verdict('maintenance', waitWith(f.held || f.waiting ? 'hold' : 'stand-by'), say.inMaintenance(f), next);
     },
   },
   {
@@ -45,7 +46,7 @@ const BEFORE_THE_LEASE: readonly Rule[] = [
     // start may be built on it (SAFETY 0.11).
     id: 'stop-failed',
     when: ({ members }) => members.some(({ seen }) => seen?.stopFailed != null),
-    verdict: (f) => verdict('blocked', waitWith(f.held ? 'hold' : 'stand-by'), say.stopFailed(f), clear(f)),
+    verdict: (f) => verdict('blocked', waitWith(f.held || f.waiting ? 'hold' : 'stand-by'), say.stopFailed(f), clear(f)),
   },
   {
     // Before the rows of a non-holder: in a moment the lease may be ours, so what runs here is not unexpected.
@@ -185,16 +186,6 @@ const WITH_THE_LEASE: readonly Rule[] = [
     verdict: (f) => verdict('faulted', leaveFor('gave-up', null), giveUpBecause(f) ?? '', clear(f)),
   },
   {
-    // Before a hook or a start touches anything: with `fencing: required` the old holder must be proven down first.
-    id: 'fence-first',
-    when: (f) => toFence(f) !== null,
-    verdict: (f) => {
-      const node = toFence(f) ?? '';
-      const because = `epoch ${f.lease.epoch} is held, but nothing starts before ${node} is proven down (fencing: required)`;
-      return verdict('blocked', { kind: 'fence', node }, because, 'understudy events --kind lease');
-    },
-  },
-  {
     // Before the ladder: nothing was started, so there is nothing to mend.
     id: 'failover-aborted',
     when: (f) => failoverAborted(f) !== null,
@@ -271,7 +262,7 @@ const WITH_THE_LEASE: readonly Rule[] = [
 ];
 
 /** The whole policy in its order. The last row matches everything. */
-export const RULES: readonly Rule[] = [...BEFORE_THE_LEASE, ...WITHOUT_THE_LEASE, ...WITH_THE_LEASE];
+export const RULES: readonly Rule[] = [...BEFORE_THE_LEASE, ...WAITING_FOR_PROOF, ...WITHOUT_THE_LEASE, ...WITH_THE_LEASE];
 
 /** The first row that matches. */
 export const decide = (facts: Facts, rules: readonly Rule[] = RULES): Ruled => {
@@ -280,9 +271,9 @@ export const decide = (facts: Facts, rules: readonly Rule[] = RULES): Ruled => {
 };
 
 const clear = ({ group }: Facts): string => `understudy clear ${group.id}`;
-/** Where only proof counts and a node is lost, somebody has to go and look. */
-const confirmOff = ({ desired, holder }: Facts): string | null =>
-  desired.fencing === 'required' && holder?.state === 'lost' ? `understudy fence confirm ${holder.id} --i-have-verified-it-is-off --why "…"` : null;
+/** Where only proof counts, no fence can give it and a node is lost, somebody has to go and look. */
+const confirmOff = (f: Facts): string | null =>
+  f.desired.fencing === 'required' && f.holder?.state === 'lost' && !canFence(f, f.holder.id) ? confirmedOff(f.holder.id) : null;
 const unfreeze = ({ group }: Facts): string => `understudy unfreeze ${group.id}`;
 const elsewhere = (facts: Facts): ReturnType<typeof holderState> => (facts.holder === null ? 'offline' : holderState(facts));
 const unprobed = ({ status }: Member): boolean => status === 'unprobed';
@@ -298,7 +289,3 @@ const arbiterLossMove = (f: Facts): string | null => {
   const to = f.lease.failsafe?.moveTo ?? null;
   return to !== null && moveAborted(f) === null && readinessOf(f, to).ready === 'yes' ? to : null;
 };
-
-/** The lost holder that is not proven down yet, where that is demanded. */
-const toFence = ({ desired, transition: { kind, from, fenced = null }, self }: Facts): string | null =>
-  desired.fencing === 'required' && kind === 'failover' && from !== self && fenced === null ? from : null;

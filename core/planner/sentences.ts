@@ -1,10 +1,10 @@
 // The sentences of the rules that need more than a line: what an operator reads at 3 a.m. in journal, plan and console. They
 // say what is known and what is done about it, with names as the config spells them. Nothing here decides.
 import type { NodeId } from '../model/ids.js';
-import type { Facts } from './facts.js';
+import { canFence, type Facts } from './facts.js';
 import { reasonOfMember, type Member } from './failures.js';
 import { blockersOf } from './rank.js';
-import { isOrAre, listOf, span, tail } from './words.js';
+import { isOrAre, listOf, span, tail, times } from './words.js';
 
 const ids = (members: readonly Member[]): readonly string[] => members.map(({ resource }) => resource.id);
 
@@ -30,6 +30,8 @@ export const stopFailed = ({ members, held, self }: Facts): string => {
 export const standingBy = (facts: Facts): string => {
   const { holder, lease, self } = facts;
   const blockers = blockersOf(facts);
+  const owed = lease.record === 'fencing' ? (lease.fencing ?? []).map(({ node }) => node) : [];
+  if (owed.length > 0) return `${holder?.id} has epoch ${lease.epoch} and starts nothing before ${listOf(owed)} ${isOrAre(owed)} proven down`;
   const heard = holder?.state === 'unseen' ? ' by the record and has not been heard yet' : '';
   return `${holder?.id} holds epoch ${lease.epoch}${heard}; ${self} ${blockers.length === 0 ? 'is ready' : `could not take over: ${listOf(blockers)}`}`;
 };
@@ -49,6 +51,21 @@ export const claim = ({ record, lease, self, group, orders }: Facts): string => 
   return record === 'released'
     ? `${group.id} was released and ${self} may take it`
     : `${group.id} was never held as far as is known, and ${self} may take it`;
+};
+
+/** The epoch is ours, and a proof is not: who is waited for, what is done about it, what went wrong. */
+export const waiting = (facts: Facts): string => {
+  const { self, lease, owed, observed, group } = facts;
+  if (owed.length === 0) return `${self} has epoch ${lease.epoch}: every earlier holder is proven down, and the record is about to say so`;
+  const names = listOf(owed.map(({ node, epoch }) => `${node} (epoch ${epoch})`));
+  const parts = owed.flatMap(({ node }) => {
+    const fact = observed.fences?.[node];
+    if (!canFence(facts, node)) return [`no configured fence can power ${node} off`];
+    if (fact === undefined || fact.failures === 0) return [`${node} is being fenced`];
+    const next = fact.running ? 'it is tried again now' : `tried again in ${span(Math.ceil(fact.waitMs / 1000) * 1000)}`;
+    return [`the fence of ${node} failed ${times(fact.failures)}, ${next}: ${fact.because ?? ''}`];
+  });
+  return `${self} has epoch ${lease.epoch}, but nothing of ${group.id} starts before ${names} ${isOrAre(owed)} proven down; ${parts.join('; ')}`;
 };
 
 export const restarted = (bad: readonly Member[]): string => {

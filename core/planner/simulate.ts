@@ -1,7 +1,7 @@
 // What an action would change in the observation if it succeeded: the planner's own picture of its effects. `plan` followed
 // by these is a dry run of a whole transition; the world outside (leases, other nodes, faults) is not here.
 import type { DesiredState } from '../model/desired.js';
-import type { GroupOrders } from '../model/lease.js';
+import type { EarlierHolderView, GroupOrders, LeaseView } from '../model/lease.js';
 import type { ObservedGroup, ObservedResource, ObservedState, ResourceState, Transition } from '../model/observed.js';
 import type { Action, OrdersChange } from '../model/plan.js';
 
@@ -50,7 +50,9 @@ const groupAfter = (
     };
   }
   if (action.kind === 'fence')
-    return failed === null ? { ...before, transition: { ...transition, fenced: `${action.node} was fenced` } } : before;
+    return failed === null
+      ? { ...before, lease: leaseAfter(before.lease, action.node ?? ''), transition: { ...transition, fenced: `${action.node} was fenced` } }
+      : before;
   if (action.kind === 'orders') {
     if (action.orders === null || failed !== null) return before;
     const orders = ordersAfter(before.orders, action.orders, observed.self);
@@ -61,6 +63,16 @@ const groupAfter = (
     desired.groups.find((group) => group.id === before.id)?.resources.find((resource) => resource.id === id)?.promotable ?? false;
   const seen = before.resources[id] ?? CLEAN;
   return { ...before, resources: { ...before.resources, [id]: resourceAfter(seen, action, found, failed, promotable) } };
+};
+
+/** What the guard makes of a confirmed fence: the last proof that was owed lets the epoch begin. */
+export const leaseAfter = (lease: LeaseView, node: string): LeaseView => {
+  const seen = (holder: EarlierHolderView): EarlierHolderView =>
+    holder.node === node && holder.proof === null ? { ...holder, proof: `${node} was fenced` } : holder;
+  const fencing = (lease.fencing ?? []).map(seen);
+  const unproven = lease.unproven == null ? null : seen(lease.unproven);
+  if (lease.phase !== 'fencing' || fencing.some(({ proof }) => proof === null)) return { ...lease, fencing, unproven };
+  return { ...lease, phase: 'held', record: 'held', fencing: [], unproven };
 };
 
 const resourceAfter = (

@@ -3,7 +3,7 @@
 import type { HookPoint } from '../model/desired.js';
 import type { Action, OrdersChange } from '../model/plan.js';
 import { actionId } from './expand.js';
-import { departureNoted, failoverNoted, moveAborted, moveAway, type Facts } from './facts.js';
+import { canFence, departureNoted, failoverNoted, moveAborted, moveAway, type Facts } from './facts.js';
 import { readinessOf } from './rank.js';
 import type { Ruled } from './course.js';
 
@@ -22,8 +22,22 @@ const hookAction = (facts: Facts, { rule }: Ruled, point: HookPoint, after: read
 
 const due = ({ hooks, transition }: Facts, point: HookPoint): boolean => hooks.has(point) && !transition.hooksDone.includes(point);
 
-/** Proof that the former holder is down; everything else of the plan waits for it. */
-export const fenceAction = (facts: Facts, { rule, because }: Ruled, node: string): Action => ({
+/** W was the proof; that the former holder is also powered off is best effort, and nothing waits for it (SAFETY a.7). */
+export const inBackground = (facts: Facts, { rule }: Ruled): Action | null => {
+  const { lease, desired } = facts;
+  const holder = lease.unproven ?? null;
+  if (holder === null || holder.proof !== null || desired.fencing !== 'watchdog') return null;
+  if (!canFence(facts, holder.node)) return null;
+  return fenceAction(facts, rule, holder.node, `${holder.node} lost epoch ${holder.epoch} without a word: it is fenced in the background`);
+};
+
+/** Proof that an earlier holder is down. */
+export const fenceAction = (
+  facts: Facts,
+  rule: string,
+  node: string,
+  because = `${node} must be proven down before anything of ${facts.group.id} starts at epoch ${facts.lease.epoch}`,
+): Action => ({
   ...blank,
   id: actionId(facts, 'fence', node),
   kind: 'fence',

@@ -53,4 +53,4 @@ const standBy = (facts: Facts, because: string, more: readonly string[]): Will =
 // Notes in the orders record hold no release back, except the one that tells the others not to take the group.
 const allStopped = ({ now }: Facts, actions: readonly Action[], noteFirst: boolean): boolean =>
   actions.every(({ kind }) => kind === 'orders' && !noteFirst) &&
-  (now?.inFlight ?? []).every(({ kind }) => kind === 'orders' || kind === 'probe');
+  (now?.inFlight ?? []).every(({ kind }) => kind === 'orders' || kind === 'probe' || kind === 'fence');

@@ -11,6 +11,7 @@ import type { Action, Plan } from '../model/plan.js';
 import { Cgroups } from '../system/cgroup.js';
 import { Clock } from '../system/clock.js';
 import { Facts } from './facts.js';
+import { Fences } from './fences.js';
 import { Incidents } from './incidents.js';
 import { Observer } from './observe.js';
 import { Perform, type Performed } from './perform.js';
@@ -43,7 +44,9 @@ export class Executor {
     @inject(Observer) private readonly observer: Observer,
     @inject(Perform) private readonly performer: Perform,
     @inject(Cgroups) private readonly cgroups: Cgroups,
+    @inject(Fences) private readonly fences: Fences,
   ) {
+    facts.fences = () => fences.facts();
     facts.inFlight = (group) => this.inFlight(group);
   }
 
@@ -96,6 +99,7 @@ export class Executor {
 
   private free(action: Action): boolean {
     if (this.running.has(action.id) || this.running.size >= MAX_RUNNING) return false;
+    if (action.kind === 'fence' && this.fences.waitMs(action.node ?? '') > 0) return false;
     if ((this.retry.get(action.id)?.notBeforeMs ?? 0) > this.clock.nowMs()) return false;
     if (action.resource === null) return true;
     const other = [...this.running.values()].find(
@@ -166,8 +170,8 @@ export class Executor {
           ...(result.degraded === null ? {} : { degraded: result.degraded }),
         },
       });
-    if (outcome === 'done' && action.kind === 'orders') {
-      // The record is read again soon; until then the plan still wants the note that was just written.
+    if (outcome === 'done' && (action.kind === 'orders' || action.kind === 'fence')) {
+      // The record is read again soon; until then the plan still wants the note that was just written, or the proof just given.
       this.retry.set(action.id, { notBeforeMs: this.clock.nowMs() + READ_AGAIN_MS, delayMs: FIRST_RETRY_MS / 2 });
     } else if (outcome === 'done') this.retry.delete(action.id);
     else {

@@ -42,6 +42,7 @@ export class Facts {
   /** Set by the executor and by the health checks: who begins actions and who knows the loop tells them here. */
   inFlight: (group: GroupId) => readonly InFlight[] = () => [];
   selfBlockers: () => readonly string[] = () => [];
+  fences: () => ObservedState['fences'] & object = () => ({});
   incident: (group: GroupId) => string | null = () => null;
 
   constructor(
@@ -146,6 +147,7 @@ export class Facts {
       nodes: Object.fromEntries(desired.nodes.map((id) => [id, this.node(id, desired)])),
       groups: Object.fromEntries(desired.groups.map((group) => [group.id, this.group(group, nowMs)])),
       arbiter: view?.arbiter ?? { state: 'unknown', ageMs: null, because: 'the guard has not been heard' },
+      fences: this.fences(),
       selfBlockers: this.selfBlockers(),
     };
   }
@@ -191,7 +193,7 @@ export class Facts {
   private group(group: DesiredGroup, nowMs: number): ObservedGroup {
     const memory = this.failures.group(group.id);
     const lease = this.lease(group.id);
-    const ours = lease.phase === 'held' || lease.phase === 'releasing' || lease.phase === 'fencing-self';
+    const ours = lease.phase === 'fencing' || lease.phase === 'held' || lease.phase === 'releasing' || lease.phase === 'fencing-self';
     const transition = memory.transition !== null && ours && memory.transition.epoch === lease.epoch ? memory.transition : null;
     return {
       id: group.id,

@@ -35,7 +35,7 @@ export type OwnershipChange =
     };
 
 const NO_TRANSITION: Transition = { kind: 'start', from: null, hooksDone: [], aborted: null };
-const OURS = new Set<LeaseView['phase']>(['held', 'releasing', 'fencing-self']);
+const OURS = new Set<LeaseView['phase']>(['fencing', 'held', 'releasing', 'fencing-self']);
 
 @injectable()
 export class Incidents {
@@ -150,6 +150,9 @@ export class Incidents {
     this.phases.set(group, lease);
     const changes: OwnershipChange[] = [];
     const move = view.groupOrders[group]?.move ?? null;
+    if (lease.phase === 'fencing' && (before === undefined || !OURS.has(before.phase) || before.epoch !== lease.epoch))
+      changes.push(...this.won(lease, view));
+    if (lease.phase === 'held' && before?.phase === 'fencing' && before.epoch === lease.epoch) this.fenced(group, lease.because);
     if (lease.phase === 'held') {
       if (before === undefined || !OURS.has(before.phase) || before.epoch !== lease.epoch) changes.push(...this.won(lease, view));
       if (move !== null && move.to !== this.self.node && this.lastMove.get(group) !== move.id) {
@@ -201,8 +204,9 @@ export class Incidents {
       lease.because,
       {},
     );
-    // With `fencing: required` the guard acquires only with proof that the old holder is down; its sentence says which.
-    memory.transition = { ...NO_TRANSITION, kind, from, fenced: lease.because, epoch, incident: incident.id };
+    // Held at once, the guard's sentence is the proof that the old holder is down; while it waits there is none yet.
+    const fenced = lease.phase === 'fencing' ? null : lease.because;
+    memory.transition = { ...NO_TRANSITION, kind, from, fenced, epoch, incident: incident.id };
     this.failures.save();
     return [{ kind: 'won', group, epoch, incident }];
   }

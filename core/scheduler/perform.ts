@@ -4,7 +4,7 @@ import { inject, injectable } from 'tsyringe';
 import { reasonOf } from '../errors/errors.js';
 import type { DesiredGroup, DesiredResource, HookPoint } from '../model/desired.js';
 import { type Epoch, type NodeId, resourceName } from '../model/ids.js';
-import type { GroupOrders } from '../model/lease.js';
+import type { EarlierHolderView, GroupOrders, LeaseView } from '../model/lease.js';
 import type { Action, OrdersChange } from '../model/plan.js';
 import type { ActionOutcome, ActionResult } from '../model/result.js';
 import type { ActionContext, ActionReport, Agent, Operation } from '../plugin/contract.js';
@@ -12,10 +12,11 @@ import { Clock } from '../system/clock.js';
 import { Contexts } from './contexts.js';
 import { bounded } from './deadline.js';
 import { Facts } from './facts.js';
+import { Fences } from './fences.js';
 import { HardStopLists } from './hard-stop.js';
 import { Hooks, type Moment } from './hooks.js';
 import { Incidents, momentOf } from './incidents.js';
-import { Agents, Fence, GuardDoor, Self } from './ports.js';
+import { Agents, GuardDoor, LeasePages, Self } from './ports.js';
 import { Quarantine } from './quarantine.js';
 
 export interface Work {
@@ -40,7 +41,6 @@ interface Ended {
 
 /** A call that was told to end may clean up for so long: stop kills what it started. */
 const GRACE_MS = 2000;
-const FENCE_LIMIT_MS = 120_000;
 const POINTS: Record<Operation, { before: HookPoint; after: HookPoint }> = {
   start: { before: 'beforeStart', after: 'afterStart' },
   stop: { before: 'beforeStop', after: 'afterStop' },
@@ -61,7 +61,8 @@ export class Perform {
     @inject(Facts) private readonly facts: Facts,
     @inject(GuardDoor) private readonly guard: GuardDoor,
     @inject(Self) private readonly self: Self,
-    @inject(Fence) private readonly fence: Fence,
+    @inject(Fences) private readonly fences: Fences,
+    @inject(LeasePages) private readonly pages: LeasePages,
   ) {}
 
   /** Never rejects. */
@@ -172,23 +173,31 @@ export class Perform {
     return { outcome: 'done' };
   }
 
-  private async fenceNode({ action, group, signal }: Work): Promise<Ended> {
-    const node = action.node;
+  private async fenceNode({ action, group }: Work): Promise<Ended> {
+    const { node } = action;
     const lease = this.facts.lease(group.id);
-    const bootId = this.guard.view()?.peers.find((peer) => peer.node === node)?.bootId ?? null;
-    if (node === null || bootId === null)
-      return { outcome: 'failed', reason: `cannot fence ${node ?? 'nobody'}: its boot was never heard of, so no evidence would hold` };
-    const outcome = await bounded((inner) => this.fence.fence({ node, group: group.id, epoch: lease.epoch, signal: inner }), {
-      clock: this.clock,
-      limitMs: FENCE_LIMIT_MS,
-      signal,
+    const earlier = node === null ? null : earlierHolder(lease, node);
+    if (node === null || earlier === null) return { outcome: 'stale', reason: `${group.id} does not wait for ${node ?? 'anybody'} any more` };
+    const { bootId, epoch } = earlier;
+    const { evidence } = await this.fences.fence({
+      node,
+      bootId,
+      epoch,
+      group: group.id,
+      forbidden: () => this.mayNotFence(group, lease.epoch, node),
     });
-    if (outcome.kind !== 'value') return { outcome: outcome.kind === 'late' ? 'timed-out' : 'failed', reason: reasonOf(outcome.error) };
-    const { evidence } = outcome.value;
-    this.guard.fenced({ group: group.id, node, bootId, forEpoch: lease.epoch, evidence });
+    this.guard.fenced({ group: group.id, node, bootId, forEpoch: epoch, evidence });
     this.incidents.fenced(group.id, evidence);
     await this.hooks.run(group, 'onFence', this.moment(group, null, lease.epoch, evidence));
     return { outcome: 'done', detail: { node, evidence } };
+  }
+
+  /** I-9: only the owner of the newer epoch, by its page at this very moment, and only while the proof is still owed. */
+  private mayNotFence(group: DesiredGroup, epoch: Epoch, node: NodeId): string | null {
+    const page = this.pages.read(group.id);
+    if (page.epoch !== epoch || !(page.held || page.stopping)) return `this node does not own epoch ${epoch} of ${group.id} any more`;
+    const lease = this.facts.lease(group.id);
+    return lease.epoch === epoch && earlierHolder(lease, node) !== null ? null : `${node} is proven down`;
   }
 
   private usable(type: string): Agent | { readonly unusable: string } {
@@ -212,4 +221,10 @@ const ordersSet = (change: OrdersChange, self: NodeId, move: GroupOrders['move']
   if (change.kind === 'move-done') return { removeMove: change.id };
   const { epoch, from, to, because } = change;
   return { addFailover: { epoch, from, to: to ?? self, because }, ...(move?.to === self && from !== self ? { removeMove: move.id } : {}) };
+};
+
+/** Whom this epoch may fence by that name, and has no proof of. */
+const earlierHolder = ({ phase, fencing = [], unproven = null }: LeaseView, node: NodeId): EarlierHolderView | null => {
+  const named = phase === 'fencing' ? fencing : unproven === null ? [] : [unproven];
+  return named.find((earlier) => earlier.node === node && earlier.proof === null) ?? null;
 };

@@ -1,13 +1,12 @@
 // What the scheduler needs of other rooms, as narrow as it needs it. Each interface has a token of the same name; the
 // composition root (core/daemon/compose) says who stands behind it, a test says something smaller.
-import { UnderstudyError } from '../errors/errors.js';
 import type { DesiredState } from '../model/desired.js';
 import type { BootId, ClusterId, Epoch, GroupId, NodeId } from '../model/ids.js';
 import type { GroupOrders, GuardView, NodeOrders, Will } from '../model/lease.js';
 import type { PeerGroupReport } from '../model/observed.js';
 import type { OrdersRequest } from '../guard/protocol.js';
 import type { PageReading } from '../ownership/page.js';
-import type { Agent, AgentDefinition, Log } from '../plugin/contract.js';
+import type { Agent, AgentDefinition, FenceDevice, Log } from '../plugin/contract.js';
 import type { Capture, Planner as PlannerFunction } from '../journal/replay.js';
 
 /** Who and where this controller is. */
@@ -76,19 +75,22 @@ export interface Logs {
 }
 export const Logs: unique symbol = Symbol('Logs');
 
-/** Confirms a node off, or throws: what stands behind `fencing.levels`. */
+/** One configured fence device. */
+export interface FenceHandle {
+  /** For people, e.g. `power (a)`. */
+  readonly name: string;
+  /** Whom it can power off; null: every node. */
+  readonly nodes: readonly NodeId[] | null;
+  /** The device and the limit of one attempt, milliseconds. Rejects with PLUGIN_INVALID. */
+  open(): Promise<{ readonly device: FenceDevice; readonly limitMs: number }>;
+  close(): Promise<void>;
+}
+
+/** What stands behind `fencing.levels`: all devices of a level must confirm, the first level that confirms is enough. */
 export interface Fence {
-  fence(request: {
-    readonly node: NodeId;
-    readonly group: GroupId;
-    readonly epoch: Epoch;
-    readonly signal: AbortSignal;
-  }): Promise<{ readonly evidence: string }>;
+  readonly levels: readonly (readonly FenceHandle[])[];
 }
 export const Fence: unique symbol = Symbol('Fence');
 
-/** Where there is no fence every request for one fails, and says why. */
-export const noFence = (because = 'no fence is configured'): Fence => ({
-  fence: ({ node }) =>
-    Promise.reject(new UnderstudyError('REFUSED', `cannot fence ${node}: ${because}`, { hint: 'Name one with fencing.levels.' })),
-});
+/** Where no fence is configured. */
+export const noFence = (): Fence => ({ levels: [] });

@@ -6,6 +6,7 @@ import type { ClusterConfig } from '../config/cluster-config.js';
 import type { DesiredState } from '../model/desired.js';
 import type { JournalEvent, NewEvent } from '../model/event.js';
 import type { GroupId, NodeId } from '../model/ids.js';
+import type { FenceDevice } from '../plugin/contract.js';
 import { type Fence, noFence } from '../scheduler/ports.js';
 import { parseKeys } from '../system/key-file.js';
 import { Network } from './network.js';
@@ -37,6 +38,7 @@ const KEY = `understudy-key-1 1 ${'0123456789abcdef'.repeat(4)}\n`;
 /** From power to the units' start. */
 const [BOOT_MS, RESTART_MS] = [5_000, 1_000];
 const FENCE_MS = [3_000, 8_000] as const;
+const FENCE_LIMIT_MS = 120_000;
 
 export class SimCluster {
   readonly world: World;
@@ -173,7 +175,7 @@ export class SimCluster {
 
   /** Powers the other host off, as a cloud or a power switch does: some seconds, then it is seen off. */
   #fence(process: SimProcess): Fence {
-    return {
+    const device: FenceDevice = {
       fence: ({ node }) =>
         new Promise((resolve) => {
           this.world.at(process.trueMs + process.chance.between(...FENCE_MS), () => {
@@ -181,6 +183,10 @@ export class SimCluster {
             process.enqueue('socket', 1, () => resolve({ evidence: `${node} was seen off` }));
           });
         }),
+      close: async () => undefined,
+    };
+    return {
+      levels: [[{ name: 'power', nodes: null, open: async () => ({ device, limitMs: FENCE_LIMIT_MS }), close: async () => undefined }]],
     };
   }
 

@@ -122,11 +122,12 @@ const arbNode = (id: string, self: boolean): fc.Arbitrary<ObservedNode> =>
 const arbHere = (group: DesiredGroup): fc.Arbitrary<ObservedGroup> =>
   fc
     .record({
-      phase: fc.constantFrom<LeasePhase>('held', 'held', 'held', 'observe', 'observe', 'idle', 'acquiring', 'releasing', 'fencing-self'),
+      phase: fc.constantFrom<LeasePhase>('held', 'held', 'held', 'observe', 'observe', 'idle', 'acquiring', 'releasing', 'fencing-self', 'fencing'),
       record: fc.constantFrom<RecordState>('held', 'held', 'released', 'absent', 'held-unknown', 'unread', 'fencing'),
       holder: fc.constantFrom(...NODES),
       successor: fc.constantFrom(null, ...NODES),
       epoch: fc.integer({ min: 1, max: 6 }),
+      proven: fc.boolean(),
       orders: arbOrders,
       failovers: fc.integer({ min: 0, max: 4 }),
       transition: fc.option(
@@ -144,7 +145,7 @@ const arbHere = (group: DesiredGroup): fc.Arbitrary<ObservedGroup> =>
         ...group.resources.map(() => often<ActionKind | null>(null, fc.constantFrom('probe', 'start', 'stop', 'promote', 'demote'))),
       ),
     })
-    .map(({ phase, record, holder, successor, epoch, orders, failovers, transition, seen, flights }) => ({
+    .map(({ phase, record, holder, successor, epoch, proven, orders, failovers, transition, seen, flights }) => ({
       id: 'g',
       orders,
       failovers,
@@ -153,13 +154,15 @@ const arbHere = (group: DesiredGroup): fc.Arbitrary<ObservedGroup> =>
         group: 'g',
         phase,
         epoch,
-        record: phase === 'held' ? 'held' : record,
+        record: phase === 'held' || phase === 'fencing' ? phase : record,
+        fencing: phase === 'fencing' ? [{ node: 'b', bootId: 'b1', epoch: epoch - 1, proof: proven ? 'seen off' : null }] : [],
+        unproven: phase === 'held' && epoch % 2 === 0 ? { node: 'c', bootId: 'c1', epoch: epoch - 1, proof: proven ? 'seen off' : null } : null,
         successor: record === 'released' ? successor : null,
         inSync: [],
         remainingMs: 0,
         recordAgeMs: 10,
         because: 'so',
-        holder: phase === 'held' ? 'a' : record === 'held' || record === 'fencing' ? holder : null,
+        holder: phase === 'held' || phase === 'fencing' ? 'a' : record === 'held' || record === 'fencing' ? holder : null,
       },
       resources: Object.fromEntries(group.resources.flatMap(({ id }, at) => (seen[at] === undefined ? [] : [[id, seen[at]]]))),
       inFlight: group.resources.flatMap(({ id, operations, promotable }, at) => {
@@ -174,8 +177,8 @@ const arbHere = (group: DesiredGroup): fc.Arbitrary<ObservedGroup> =>
     }));
 
 const arbWorld: fc.Arbitrary<readonly [DesiredState, ObservedState]> = fc
-  .tuple(arbGroup, fc.constantFrom('required', 'watchdog', 'none'))
-  .chain(([group, fencing]) =>
+  .tuple(arbGroup, fc.constantFrom('required', 'watchdog', 'none'), fc.subarray([...NODES]))
+  .chain(([group, fencing, fenceable]) =>
     fc
       .record({
         here: arbHere(group),
@@ -187,7 +190,7 @@ const arbWorld: fc.Arbitrary<readonly [DesiredState, ObservedState]> = fc
       .map(
         ({ here, a, b, c, unfit }) =>
           [
-            clusterOf([group], { nodes: [...NODES], fencing }),
+            clusterOf([group], { nodes: [...NODES], fencing, fenceable }),
             {
               self: 'a',
               nowMs: 0,

@@ -35,6 +35,11 @@ const failover = (world: PlannerWorld, change: object = {}): void => {
   world.at('a', 'db').transition = { kind: 'failover', from: 'b', hooksDone: [], aborted: null, fenced: 'b was fenced', ...change };
   for (const id of ['vip', 'pg', 'jobs']) set(world, id, { state: 'offline' });
 };
+const waiting = (world: PlannerWorld): void => {
+  failover(world);
+  world.at('a', 'db').phase = 'fencing';
+  Object.assign(world.record('db'), { state: 'fencing', fencing: [{ node: 'b', bootId: 'b1', epoch: 2, proof: null }] });
+};
 const gone = (world: PlannerWorld, state: 'suspect' | 'lost' = 'lost'): void => {
   world.here('a').state = state;
 };
@@ -110,12 +115,11 @@ const cases: readonly (readonly [rule: string, situation: string, facts: Facts])
   ],
   ['node-standby', 'this node on standby, and a resource faulted', holder((w) => (standby(w, 'a'), broken(w)))],
   ['give-up', 'beyond its restarts, the last failover used up, and the other node ready', holder((w) => (broken(w), over(w, 2)))],
-  ['give-up', 'a takeover that is one too many, before its fence', holder((w) => (failover(w, { fenced: null }), over(w, 2)))],
-  [
-    'fence-first',
-    'a takeover whose old holder is not proven down, and a hook said no',
-    holder((w) => failover(w, { fenced: null, aborted: 'no' })),
-  ],
+  ['waiting-offline', 'an earlier holder is not proven down, and offline is ordered', holder((w) => (waiting(w), orders(w, { want: 'offline' })))],
+  ['waiting-standby', 'the same, and this node is on standby and frozen', holder((w) => (waiting(w), standby(w, 'a'), orders(w, { frozen: true })))],
+  ['waiting-frozen', 'the same, frozen', holder((w) => (waiting(w), orders(w, { frozen: true })))],
+  ['fencing', 'the same, and a start had failed here', holder((w) => (waiting(w), set(w, 'pg', { startFailed: 'exit 1' })))],
+  ['maintenance', 'the same, in maintenance', holder((w) => (waiting(w), orders(w, { maintenance: true })))],
   [
     'failover-aborted',
     'a hook said no, and a start had failed here',

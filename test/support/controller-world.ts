@@ -254,7 +254,7 @@ export class FakeGuard implements GuardDoor, LeasePages {
     const held = view.phase === 'held';
     this.pages.set(id, {
       held,
-      stopping: view.phase === 'releasing',
+      stopping: view.phase === 'releasing' || view.phase === 'fencing',
       epoch: view.epoch,
       remainingMs: held ? 1000 : 0,
       inSync: [],
@@ -315,6 +315,8 @@ export interface WorldOptions {
   readonly definition?: Partial<AgentDefinition>;
   readonly pluginHooks?: Partial<Record<HookPoint, { plugin: string; definition: HookDefinition }[]>>;
   readonly begin?: boolean;
+  readonly desired?: Partial<DesiredState>;
+  readonly fence?: Fence;
 }
 
 /** Builds and begins a controller for node a of {a, b}. */
@@ -325,7 +327,7 @@ export const world = async (t: { teardown: (end: () => void | Promise<void>) => 
   const agent = options.agent ?? new FakeAgent();
   const guard = options.guard ?? new FakeGuard(groups.map(({ id }) => id));
   const [events, captures, ready]: [World['events'], Capture[], number[]] = [[], [], []];
-  const desired = { state: desiredOf(groups) };
+  const desired = { state: { ...desiredOf(groups), ...options.desired } };
   const definition: AgentDefinition = {
     summary: 'fake',
     options: z.unknown(),
@@ -372,7 +374,7 @@ export const world = async (t: { teardown: (end: () => void | Promise<void>) => 
   });
   provide(CaptureStore, { keep: (capture: Capture) => void captures.push(capture) });
   provide(Logs, { child: () => SILENT });
-  provide(Fence, noFence());
+  provide(Fence, options.fence ?? noFence());
   provide(HookSource, { hooks: (point: HookPoint) => options.pluginHooks?.[point] ?? [] });
   provide(Files, systemFiles);
   registerScheduler(container);

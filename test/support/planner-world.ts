@@ -2,9 +2,10 @@
 // it is always right (it acquires for the best will, releases when told). Actions end in the cycle that begins them. No time:
 // what would pass by itself (W, windows) passes when told. Invariant: each plan made here went through assertPlan.
 import type { DesiredGroup, DesiredResource, DesiredState, HookPoint } from '../../core/model/desired.js';
-import type { GroupOrders, LeasePhase, NodeOrders, PeerState, RecordState, Will } from '../../core/model/lease.js';
+import type { GroupOrders, LeasePhase, LeaseView, NodeOrders, PeerState, RecordState, Will } from '../../core/model/lease.js';
 import { type FailsafeView, NO_GROUP_ORDERS, NO_NODE_ORDERS } from '../../core/model/lease.js';
 import type {
+  FenceFact,
   InFlight,
   ObservedGroup,
   ObservedNode,
@@ -116,6 +117,9 @@ interface RecordHere {
   epoch: number;
   holder: string | null;
   successor: string | null;
+  /** Earlier holders that must be proven down; with state `fencing`. */
+  fencing?: LeaseView['fencing'];
+  unproven?: LeaseView['unproven'];
 }
 
 export class PlannerWorld {
@@ -128,6 +132,7 @@ export class PlannerWorld {
   readonly forgotten: Record<string, number> = {};
   /** `start a g/r` → why it fails. */
   readonly failing: Record<string, string> = {};
+  readonly fences: Record<string, FenceFact> = {};
   arbiter: 'ok' | 'silent' = 'ok';
   /** Called with a line for everything that happens. */
   onLine: (line: string) => void = () => undefined;
@@ -202,7 +207,7 @@ export class PlannerWorld {
     const groups: Record<string, ObservedGroup> = {};
     for (const { id } of this.desired.groups) {
       const { phase, resources, transition, inFlight } = this.at(self, id);
-      const { state, epoch, holder, successor } = this.record(id);
+      const { state, epoch, holder, successor, fencing = [], unproven = null } = this.record(id);
       const orders = this.orders[id] ?? NO_GROUP_ORDERS;
       groups[id] = {
         id,
@@ -218,6 +223,8 @@ export class PlannerWorld {
           holder,
           record: state,
           successor,
+          fencing,
+          unproven: phase === 'held' ? unproven : null,
           inSync: [],
           remainingMs: phase === 'held' ? 1_000 : 0,
           failsafe: phase === 'held' ? (this.failsafe[id] ?? null) : null,
@@ -233,6 +240,7 @@ export class PlannerWorld {
       nowMs: 0,
       nodes,
       groups,
+      fences: { ...this.fences },
       selfBlockers: this.here(self).selfBlockers,
       arbiter:
         this.arbiter === 'ok'
@@ -281,10 +289,21 @@ export class PlannerWorld {
     if (after === undefined) throw new Error(`no group ${action.group}`);
     at.resources = { ...after.resources };
     at.transition = after.transition;
+    if (action.kind === 'fence') this.proven(node, action.group, after.lease, failed, action.node ?? '');
     if (action.kind === 'orders') this.orders[action.group] = after.orders;
     if (failed === null && action.kind === 'start') at.truth[what] = 'online';
     if (failed === null && action.kind === 'stop') at.truth[what] = 'offline';
     return failed;
+  }
+
+  private proven(node: string, group: string, lease: LeaseView, failed: string | null, target: string): void {
+    const before = this.fences[target]?.failures ?? 0;
+    if (failed === null) delete this.fences[target];
+    else this.fences[target] = { running: false, failures: before + 1, because: failed, waitMs: 2_000 };
+    if (lease.phase !== 'held' || this.at(node, group).phase !== 'fencing') return;
+    Object.assign(this.at(node, group), { phase: 'held' });
+    Object.assign(this.record(group), { state: 'held', fencing: [] });
+    this.onLine(`${node}  guard holds ${group}, epoch ${lease.epoch}`);
   }
 
   /** What peers are told: each node's will, as its controller reports it. */
@@ -325,7 +344,7 @@ export class PlannerWorld {
       const record = this.record(id);
       const holder = record.holder;
       const will = holder === null ? undefined : wills.get(holder)?.find(({ group }) => group === id);
-      if (holder !== null && will?.want === 'release' && this.at(holder, id).phase === 'held') {
+      if (holder !== null && will?.want === 'release' && ['held', 'fencing'].includes(this.at(holder, id).phase)) {
         this.records[id] = { ...record, state: 'released', holder: null, successor: will.successor, from: holder } as RecordHere;
         Object.assign(this.at(holder, id), { phase: 'observe', transition: null });
         this.onLine(`${holder}  guard releases ${id}, epoch ${record.epoch}, next ${will.successor ?? 'whoever is first'}`);
@@ -354,8 +373,11 @@ export class PlannerWorld {
     const from = record.holder ?? record.from ?? null;
     const kind = record.state === 'held' ? 'failover' : record.successor === node ? 'switchover' : 'start';
     const epoch = record.epoch + 1;
-    this.records[group] = { state: 'held', epoch, holder: node, successor: null };
-    Object.assign(this.at(node, group), { phase: 'held', transition: { kind, from, hooksDone: [], aborted: null } satisfies Transition });
+    const lost = this.desired.fencing === 'required' && record.state === 'held' && from !== null && this.here(from).state === 'lost';
+    const fencing = lost ? [{ node: from, bootId: `${from}1`, epoch: record.epoch, proof: null }] : (record.fencing ?? []);
+    const waits = fencing.length > 0;
+    this.records[group] = { state: waits ? 'fencing' : 'held', epoch, holder: node, successor: null, fencing };
+    Object.assign(this.at(node, group), { phase: waits ? 'fencing' : 'held', transition: { kind, from, hooksDone: [], aborted: null } satisfies Transition });
     this.onLine(`${node}  guard takes ${group}, epoch ${epoch} (${kind}${from === null ? '' : ` from ${from}`})`);
   }
 

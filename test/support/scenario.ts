@@ -82,6 +82,7 @@ class Script {
   private define(verb: string, words: readonly string[]): boolean {
     if (verb === 'nodes') this.cluster = { ...this.cluster, nodes: words };
     else if (verb === 'fencing') this.cluster = { ...this.cluster, fencing: words[0] as FencingPolicy };
+    else if (verb === 'fences') this.cluster = { ...this.cluster, fenceable: words };
     else if (verb === 'group') this.groups.push({ id: words[0] ?? '', resources: [], given: groupOptions(words.slice(1)) });
     else if (verb === 'resource') this.groups.at(-1)?.resources.push(resourceOf(words[0] ?? '', resourceOptions(words.slice(1))));
     else return false;
@@ -138,6 +139,10 @@ class Script {
       }
       case 'failsafe': {
         world.failsafe[first] = second === 'ends' ? null : { silentMs: 61_000, by: ['b'], trouble: null, fence: [], moveTo: rest(2) };
+        return;
+      }
+      case 'unproven': {
+        world.record(second).unproven = { node: words[2] ?? '', bootId: 'a1', epoch: Number(words[4]), proof: null };
         return;
       }
       case 'loses-lease': {
