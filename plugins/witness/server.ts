@@ -2,6 +2,7 @@
 // Everything is bounded: connections, strangers among them, frames, requests under way, unsent answers. A connection that
 // does anything wrong ends; the witness itself ends only when its disk fails.
 import { randomBytes } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
 import { type Server, type Socket, createServer } from 'node:net';
 import { type ClusterKeys, type Log, UnderstudyError, type Versioned, reasonOf } from 'understudy/plugin';
 import type { Answer } from './answers.js';
@@ -51,7 +52,9 @@ const KEEPALIVE_MS = 10_000;
 const TROUBLE_EVERY_MS = 60_000;
 
 /** Opens the state and serves it. Rejects with REFUSED when the state is missing, damaged or served by another process. */
-export const startWitness = async ({ host, port, stateFile, keys, log }: WitnessOptions): Promise<Witness> => {
+export const startWitness = async ({ host, port, stateFile: named, keys, log }: WitnessOptions): Promise<Witness> => {
+  // A symbolic link is another name, not another state. One that leads nowhere is told below.
+  const stateFile = await realpath(named).catch(() => named);
   const unlock = await lockState(stateFile);
   let store: Store | null = null;
   try {
@@ -210,6 +213,7 @@ class Connection {
   }
 
   #request(request: Request): void {
+    if (this.#store.lost) return this.end();
     switch (request.t) {
       case 'read':
         return this.#answerRead(request.id, request.keys);

@@ -2,7 +2,7 @@
 // of data and no change of metadata (0.14 ms here, against 0.48 ms for new file + fsync + rename + fsync of the directory).
 // Invariant: what `append` resolved for is read back by `openStateFile`, or it refuses; a torn last record is one that was
 // never acknowledged, and the only damage that is mended.
-import { constants, type Stats } from 'node:fs';
+import { constants, fstatSync, type Stats } from 'node:fs';
 import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -18,6 +18,8 @@ export interface WitnessState {
 
 export interface StateFile {
   readonly state: WitnessState;
+  /** Whether the file is still this process's: another one that opened it has put its own in its place. Look before each answer. */
+  readonly owned: boolean;
   /** Durable when it resolves. One at a time. A rejection leaves the outcome unknown: the witness must end. */
   append(values: readonly Versioned[], generation: number): Promise<void>;
   close(): Promise<void>;
@@ -106,6 +108,7 @@ const prepare = async (file: string): Promise<FileHandle> => {
     return handle;
   } catch (error) {
     await handle.close();
+    await unlink(draftOf(file)); // On a full disk it would keep others from mending it.
     throw error;
   }
 };
@@ -121,6 +124,8 @@ const install = async (file: string, prepared: FileHandle, { stateId, generation
   await syncDirectory(dirname(file));
   return snapshot.length;
 };
+
+const isNamed = (handle: FileHandle): boolean => fstatSync(handle.fd).nlink > 0;
 
 const statIfThere = async (file: string): Promise<Stats | null> => {
   try {
@@ -150,27 +155,55 @@ export const createStateFile = async (file: string, stateId: string): Promise<vo
   }
 };
 
+// What another process acknowledged meanwhile is kept, whoever serves it next.
+const takeBack = async (file: string, state: WitnessState): Promise<FileHandle> => {
+  const handle = await prepare(file);
+  await install(file, handle, state);
+  return handle;
+};
+
 /** Opens an existing state. Throws REFUSED when it is missing or damaged: a witness that forgot grants epochs twice. */
 export const openStateFile = async (file: string): Promise<StateFile> => {
-  if ((await statIfThere(file)) === null)
+  const there = await statIfThere(file);
+  if (there === null)
     throw new UnderstudyError('REFUSED', `cannot start the witness: there is no state ${file}`, {
       hint: 'Only for a cluster that never had a witness: understudy witness --create --state FILE. A lost state is restored as plugins/witness/README.md says.',
     });
+  // A new log takes the place of one name only: under the other two witnesses would each go on by themselves.
+  if (there.nlink > 1) throw corrupt(file, `the same file has ${there.nlink} names (hard links)`);
   const found = await open(file, 'r');
   let state: WitnessState;
+  let handle: FileHandle;
+  let end: number;
   try {
     state = readState(file, await found.readFile());
+    // A fresh log at each start: what a torn record left behind is gone before anything is written after it.
+    handle = await prepare(file);
+    end = await install(file, handle, state);
+    // Whoever served the old file acknowledges nothing from here on (`owned`); what it did before is in there.
+    const bytes = Buffer.alloc((await found.stat()).size);
+    await found.read(bytes, 0, bytes.length, 0);
+    const last = readState(file, bytes);
+    if (last.generation !== state.generation) {
+      await handle.close();
+      await (await takeBack(file, last)).close();
+      throw new UnderstudyError('REFUSED', `another witness was writing to ${file} while this one started`, {
+        hint: 'One state has one witness. Stop both, then start one.',
+      });
+    }
   } finally {
     await found.close();
   }
-  // A fresh log at each start: what a torn record left behind is gone before anything is written after it.
-  let handle = await prepare(file);
-  let end = await install(file, handle, state);
   let spare: Promise<FileHandle> | null = null;
+  /** The next log, while it takes this one's place. */
+  let successor: FileHandle | null = null;
 
   return {
     get state() {
       return state;
+    },
+    get owned() {
+      return isNamed(handle) || (successor !== null && isNamed(successor));
     },
     async append(changed, generation) {
       const values = new Map(state.values);
@@ -178,21 +211,26 @@ export const openStateFile = async (file: string): Promise<StateFile> => {
       const next: WitnessState = { stateId: state.stateId, generation, values };
       const record = recordOf({ generation, values: changed });
       if (end + record.length > FILE_BYTES) {
-        const prepared = await (spare ?? prepare(file));
+        const prepared = await (spare?.catch(() => prepare(file)) ?? prepare(file)); // The disk may have been full only then.
         spare = null;
+        if (!isNamed(handle)) throw new Error('another witness has taken this state');
+        successor = prepared;
         end = await install(file, prepared, next);
-        await handle.close();
+        const old = handle;
         handle = prepared;
+        successor = null;
+        await old.close();
       } else {
         await writeAll(handle, record, end);
         await handle.datasync();
         end += record.length;
       }
+      if (!isNamed(handle)) throw new Error('another witness has taken this state');
       state = next;
       // The next log is made ready long before it is needed, so that no compare-and-set waits for 4 MiB.
       if (spare === null && end > FILE_BYTES / 2) {
         spare = prepare(file);
-        spare.catch(() => {}); // It is told by the append that needs it.
+        spare.catch(() => {}); // Tried again by the append that needs it.
       }
     },
     async close() {

@@ -43,6 +43,14 @@ export class Store {
     return this.#file.state.generation;
   }
 
+  /** Whether another process has taken the state: then nothing of this one may be told any more. */
+  get lost(): boolean {
+    if (this.#broken || this.#file.owned) return this.#broken;
+    this.#broken = true;
+    this.#failed(new Error('another witness has taken this state'));
+    return true;
+  }
+
   read(key: string): Versioned | null {
     return this.#file.state.values.get(key) ?? null;
   }

@@ -84,7 +84,18 @@ test('a full log: a new file with what counts, nothing lost, the size bounded', 
   const file = await make(t);
   const opened = await openStateFile(file);
   const large = 'x'.repeat(30_000);
+  let looks = 0;
+  let looking = true;
+  const looked = (async () => {
+    for (; looking; looks++) {
+      if (!opened.owned) return t.fail(`taken for another's at look ${looks}`);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  })();
   for (let n = 1; n <= 300; n++) await opened.append([{ key: `k${n % 5}`, value: `${n} ${large}`, version: `abababab.${n}` }], n);
+  looking = false;
+  await looked;
+  t.true(looks > 300);
   await opened.close();
   t.is(statSync(file).size, 4 * 1024 * 1024);
   const again = await openStateFile(file);
@@ -102,6 +113,7 @@ test('compare-and-sets that come while the disk is busy: one flush for all, each
     get state() {
       return file.state;
     },
+    owned: true,
     close: () => file.close(),
     append: async (...what: Parameters<typeof file.append>) => {
       flushes += 1;
@@ -140,6 +152,7 @@ test('the disk fails: told once, nothing is acknowledged any more', async (t) =>
     get state() {
       return file.state;
     },
+    owned: true,
     close: () => file.close(),
     append: () => Promise.reject(new Error('EIO')),
   };
