@@ -65,7 +65,7 @@ export const decodePage = (bytes: Uint8Array): LeasePage | null => {
   const [, text, epoch, state, deadlineMonoNs, deadlineBootMs, bootOffsetMs, bootId, nonce, inSync, crc] = match;
   if (cksum(Buffer.from(text!, 'latin1')) !== Number(crc) || !STATES.includes(state!)) return null;
   const nodes = inSync === undefined ? [] : inSync.split(',');
-  if (!nodes.every((node) => WORD.test(node) && node !== '-')) return null;
+  if (![bootId!, nonce!, ...nodes].every((name) => WORD.test(name) && name !== '-') || !Number.isSafeInteger(Number(epoch))) return null;
   return {
     epoch: Number(epoch),
     state: state as PageState,

@@ -8,6 +8,7 @@ export { Random, systemRandom } from '../system/random.js';
 export { systemExec } from '../system/exec-system.js';
 export { Exec, type RunOptions, type RunResult, type RunningProcess } from '../system/exec.js';
 export { type ClusterKey, type ClusterKeys, loadKeys } from '../system/key-file.js';
+export { checkScript, trustOf } from '../system/trusted-program.js';
 export { Processes, type ProcessIdentity } from '../system/process.js';
 export { Cgroups } from '../system/cgroup.js';
 export { Addresses, type AddOptions, canonicalAddress, type HostAddress, sameAddress } from '../system/addresses.js';

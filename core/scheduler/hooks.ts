@@ -169,11 +169,12 @@ export class Hooks {
     const result = await this.exec.run(file, args, {
       timeoutMs: hook.timeoutMs,
       signal,
+      trustedOnly: true,
       addEnv: hookEnvironment(this.self, group.id, point, moment),
     });
     if (result.timedOut || result.aborted)
       throw new UnderstudyError('TIMED_OUT', `it was ended, with its whole process group, after ${hook.timeoutMs} ms`);
-    const output = (result.stderr || result.stdout).trim().slice(0, 500);
+    const output = printable((result.stderr || result.stdout).trim().slice(0, 500));
     if (result.exitCode !== 0)
       throw new UnderstudyError(
         'COMMAND_FAILED',
@@ -200,6 +201,9 @@ export class Hooks {
     });
   }
 }
+
+/** A script's words go into the journal, logs and terminals: nothing in them may end a line, move a cursor or turn the text around. */
+const printable = (text: string): string => text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+/g, ' ');
 
 /** What a script is told, as it stands in docs/reference/hooks.md. An absent value is an empty text, never missing. */
 export const hookEnvironment = (

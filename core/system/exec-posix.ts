@@ -9,6 +9,7 @@ import type { Clock } from './clock.js';
 import type { Exec, RunningProcess, RunOptions, RunResult } from './exec.js';
 import { type Ending, runChild, startProblem } from './exec-child.js';
 import { startTimeOf } from './process.js';
+import { checkScript, trustOf } from './trusted-program.js';
 
 type StartOptions = Parameters<Exec['start']>[2];
 
@@ -16,6 +17,8 @@ export class PosixExec implements Exec {
   constructor(private readonly clock: Clock) {}
 
   async run(file: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
+    // Right before it is started: between the look and the start there is still a moment (docs/explanation/security.md).
+    if (options.trustedOnly === true && file.includes('/')) checkScript(file, trustOf(process.env));
     const stdin = options.input === undefined ? 'ignore' : 'pipe';
     return runChild(
       {

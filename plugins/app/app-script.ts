@@ -18,12 +18,13 @@ import {
   type RunningProcess,
   type SideEffect,
   UnderstudyError,
+  checkScript,
+  trustOf,
 } from 'understudy/plugin';
 import { asWho, attempt, failed, inPlace, lastLine, sizeOf } from './commands.js';
 import type { AppScriptOptions } from './definition.js';
 import { Ending } from './ending.js';
 import { stateOf } from './exit-codes.js';
-import { checkScript, trustOf } from './script-rules.js';
 import { isSeen, type Sight, Traces } from './traces.js';
 import { endUnit, unitState } from './unit.js';
 

@@ -1,8 +1,7 @@
 // How app-script's commands are run: as whom, where, with what environment, and what a failure is told as. Nothing decides here.
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
-import { type ActionContext, type Exec, reasonOf, UnderstudyError } from 'understudy/plugin';
+import { type ActionContext, checkScript, type Exec, reasonOf, trustOf, UnderstudyError } from 'understudy/plugin';
 import type { AppScriptOptions } from './definition.js';
-import { checkScript, trustOf } from './script-rules.js';
 
 type Acting = ActionContext<AppScriptOptions>;
 

@@ -85,7 +85,7 @@ const heartbeatFrame: Target = {
     assertThat(body.length <= MAX_BODY_BYTES, 'a body that no frame can hold');
     return 'accepted';
   },
-  slowMs: 20,
+  slowMs: 50,
 };
 
 const heartbeatMessage: Target = {
@@ -99,7 +99,7 @@ const heartbeatMessage: Target = {
     assertStable(read.message, again?.message);
     return read.message.kind;
   },
-  slowMs: 20,
+  slowMs: 50,
 };
 
 const MEMBERS = [
@@ -140,7 +140,7 @@ const leaseRecord: Target = {
     assertStable(read.record, again.kind === 'record' ? again.record : again);
     return 'record';
   },
-  slowMs: 20,
+  slowMs: 50,
 };
 
 const GROUP_ORDERS = {
@@ -167,7 +167,7 @@ const ordersRecord: Target = {
     if (node.kind === 'orders') assertStable(node, parseNodeOrders(encodeNodeOrders(node.orders)));
     return group.kind === 'orders' ? 'group' : node.kind === 'orders' ? 'node' : 'invalid';
   },
-  slowMs: 20,
+  slowMs: 50,
 };
 
 const PAGE = {
@@ -197,7 +197,7 @@ const leasePage: Target = {
     assertThat(decodePage(encodePage(page)) !== null, 'a page that was read cannot be written');
     return page.state;
   },
-  slowMs: 20,
+  slowMs: 50,
 };
 
 const ORDERS = [
@@ -217,7 +217,7 @@ const apiRequest: Target = {
       assertThat(typeof order.verb === 'string' && order.verb.length <= 1000, 'an order without a verb');
       return 'order';
     }),
-  slowMs: 20,
+  slowMs: 50,
 };
 
 const framedTarget = (name: string, values: readonly unknown[], judged: (message: unknown) => string): Target => ({
@@ -236,7 +236,7 @@ const framedTarget = (name: string, values: readonly unknown[], judged: (message
       const messages = [...decoder.push(bytes.subarray(0, cut)), ...decoder.push(bytes.subarray(cut))];
       return messages.length === 0 ? 'unfinished' : judged(messages[0]);
     }),
-  slowMs: 20,
+  slowMs: 50,
 });
 
 const CHANGE = { key: 'group', group: 'db', set: { frozen: true, move: null, addFailover: { epoch: 1, from: null, to: 'b', because: 'x' }, by: 'k', why: 'w' } };
@@ -319,7 +319,7 @@ const witnessWire: Target = {
         return 'from the witness';
       },
     ),
-  slowMs: 20,
+  slowMs: 50,
 };
 
 const credentials = { Code: 'Success', AccessKeyId: 'AK', SecretAccessKey: 'SK', Token: 'T', Expiration: '2026-01-01T00:00:00Z' };
@@ -333,7 +333,7 @@ const imdsCredentials: Target = {
       assertThat(!Number.isNaN(read.expiration.getTime()), 'credentials that end never');
       return 'credentials';
     }),
-  slowMs: 20,
+  slowMs: 50,
 };
 
 const keyFile: Target = {
@@ -348,7 +348,7 @@ const keyFile: Target = {
       assertThat(all.length <= 2 && all.every((key) => key.bytes.length === 32), 'a key that is not one of 32 bytes');
       return `${all.length} keys`;
     }),
-  slowMs: 20,
+  slowMs: 50,
 };
 
 const good = readFileSync(new URL('../../../test/config/good.yaml', import.meta.url));

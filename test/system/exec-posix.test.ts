@@ -1,5 +1,5 @@
 // Real children: what Exec promises about groups, deadlines, pipes, users and environments.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -23,6 +23,22 @@ test('command ends: status, both streams and time are told', async (t) => {
   const result = await sh('echo out; echo err >&2; exit 7');
   t.like(result, { exitCode: 7, signal: null, stdout: 'out\n', stderr: 'err\n', truncated: false, timedOut: false, aborted: false });
   t.true(result.elapsedMs > 0);
+});
+
+test('trusted programs only: root runs nothing that others could have written, right before the start', async (t) => {
+  const script = join(directory, 'hook.sh');
+  writeFileSync(script, '#!/bin/sh\necho ran\n');
+  const run = (mode: number) => {
+    chmodSync(script, mode);
+    return exec.run(script, [], { timeoutMs: 5000, trustedOnly: true });
+  };
+  t.is((await run(0o755)).stdout, 'ran\n');
+  t.is((await exec.run('true', [], { timeoutMs: 5000, trustedOnly: true })).exitCode, 0, 'a bare name is found on the fixed PATH');
+  if (process.geteuid?.() !== 0) return;
+  await t.throwsAsync(run(0o757), { code: 'COMMAND_FAILED', message: /writable by everybody/ });
+  await t.throwsAsync(exec.run('./hook.sh', [], { timeoutMs: 5000, trustedOnly: true, cwd: directory }), { message: /not absolute/ });
+  chownSync(script, 12_345, 0);
+  await t.throwsAsync(run(0o755), { message: /belongs to uid 12345/ });
 });
 
 test('output up to the last byte before exit: all of it is kept', async (t) => {

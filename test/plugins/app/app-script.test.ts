@@ -7,7 +7,7 @@ import { systemClock } from '../../../core/system/clock.js';
 import app from '../../../plugins/app/index.js';
 import { appScript, appScriptOptions } from '../../../plugins/app/definition.js';
 import { stateOf } from '../../../plugins/app/exit-codes.js';
-import { checkScript, trustOf } from '../../../plugins/app/script-rules.js';
+import { checkScript, trustOf } from '../../../core/system/trusted-program.js';
 import { endUnit, unitState } from '../../../plugins/app/unit.js';
 import { type AppWorld, appWorld, processes, sh } from '../../support/app-world.js';
 

@@ -2,7 +2,7 @@
 // change the file or any directory above it. Otherwise whoever can write there is root on every node of the cluster.
 import { realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
-import { UnderstudyError } from 'understudy/plugin';
+import { UnderstudyError } from '../errors/errors.js';
 
 export interface Trust {
   /** Owners beside root whose files may be run. */
