@@ -1,8 +1,7 @@
 // The emulator under tools that understudy did not write: the AWS CLI, as registered failover scripts use it, and moto, whose
 // answers are the yardstick where moto is right (not for AssignPrivateIpAddresses, DryRun, the state of routes, and CreateRoute
 // over a route with another target, which EC2 refuses).
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
+import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import {
   AllocateAddressCommand,
@@ -31,8 +30,8 @@ import test, { type ExecutionContext } from 'ava';
 import { type Emulator, startEmulator } from '../../plugins/aws/emulator/emulator.js';
 import type { VpcFile } from '../../plugins/aws/emulator/vpc-file.js';
 import { twoZones, VIP } from '../plugins/aws/vpcs.js';
+import { MOTO, startMoto } from '../support/moto.js';
 import { pythonTool } from '../support/python-tools.js';
-import { until } from '../support/until.js';
 
 const CREDENTIALS = { AWS_ACCESS_KEY_ID: 'x', AWS_SECRET_ACCESS_KEY: 'x', AWS_DEFAULT_REGION: 'ap-northeast-2', AWS_PAGER: '' };
 const REGION = CREDENTIALS.AWS_DEFAULT_REGION;
@@ -137,23 +136,6 @@ withTool(
 );
 
 // ---- moto
-
-const freePort = async (): Promise<number> => {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-};
-
-const startMoto = async (t: ExecutionContext, path: string): Promise<string> => {
-  const port = await freePort();
-  const child: ChildProcess = spawn(path, ['-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore', detached: true });
-  t.teardown(() => process.kill(-child.pid!, 'SIGKILL'));
-  const url = `http://127.0.0.1:${port}`;
-  await until('moto answers', async () => (await fetch(`${url}/moto-api/`).catch(() => null))?.ok === true, 60_000);
-  return url;
-};
 
 const clientOf = (t: ExecutionContext, endpoint: string): EC2Client => {
   const client = new EC2Client({ region: REGION, endpoint, credentials: { accessKeyId: 'x', secretAccessKey: 'x' }, maxAttempts: 1 });
@@ -332,8 +314,8 @@ const state = (client: EC2Client, { instance }: Ids) =>
     .send(new DescribeInstancesCommand({ InstanceIds: [instance] }))
     .then(({ Reservations }) => Reservations?.[0]?.Instances?.[0]?.State);
 
-withTool('moto: the same answers to the same requests', 'moto_server', 'moto[server]==5.2.1', async (t, path) => {
-  const moto = clientOf(t, await startMoto(t, path));
+withTool('moto: the same answers to the same requests', 'moto_server', MOTO, async (t, path) => {
+  const moto = clientOf(t, await startMoto((end) => t.teardown(end), path));
   const { ids, file } = await makeInMoto(moto);
   const ours = clientOf(t, (await emulated(t, file)).url);
   const answers = async (client: EC2Client) => {

@@ -12,10 +12,10 @@ import { ExecFenceDevice } from '../../plugins/fence-agents/exec-fence-device.js
 import { EXEC_FENCE_OPTIONS } from '../../plugins/fence-agents/exec-fence.js';
 import { parseMetadata } from '../../plugins/fence-agents/metadata.js';
 import { twoZones } from '../plugins/aws/vpcs.js';
+import { MOTO } from '../support/moto.js';
 import { pythonTool } from '../support/python-tools.js';
 
 const AGENTS = '/usr/sbin';
-const MOTO = 'moto[server]==5.2.1';
 const exec = systemExec();
 const context: FenceContext = {
   cluster: 'test',
