@@ -13,7 +13,7 @@ export const befall = (cluster: ClusterWorld): void => {
   for (const fault of plan.faults) {
     world.at(fault.atMs, () => {
       world.mark(`fault ${fault.kind}`);
-      world.say('fault', fault.kind, wordsOf(fault));
+      world.say('fault', fault.kind, faultWords(fault));
       (CARRY_OUT[fault.kind] as (cluster: ClusterWorld, fault: Fault) => void)(cluster, fault);
     });
   }
@@ -200,7 +200,8 @@ const insist = (cluster: ClusterWorld, request: GroupChange, tries: number): voi
   });
 };
 
-const wordsOf = ({ atMs: _at, kind: _kind, ...rest }: Fault): string =>
+/** One fault in words. */
+export const faultWords = ({ atMs: _at, kind: _kind, ...rest }: Fault): string =>
   Object.entries(rest)
     .map(([name, value]) => `${name} ${Array.isArray(value) ? value.join('+') : String(value)}`)
     .join(', ');
