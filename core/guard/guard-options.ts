@@ -14,6 +14,7 @@ import type { Paths } from '../system/paths.js';
 import type { Random } from '../system/random.js';
 import type { ControllerIdentity } from './controller-watch.js';
 import type { HardStop } from './hard-stop.js';
+import type { TurnWatch } from './owner.js';
 import type { Watchdog } from './watchdog.js';
 
 export interface GuardOptions {
@@ -38,6 +39,7 @@ export interface GuardOptions {
   readonly resetHost: (because: string) => void;
   /** Whether nothing is acquired without the leash's beat. Default: where there is no watchdog. */
   readonly needsLeash?: boolean;
+  readonly turned?: TurnWatch;
 }
 
 export interface GuardHandle {

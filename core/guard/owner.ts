@@ -2,6 +2,7 @@
 // and an effect is carried out before the next event is looked at; nothing here waits. Answers come back as events with the
 // numbers of their questions, so what belongs to an earlier question is recognised and dropped by the machine.
 import type { GroupId } from '../model/ids.js';
+import type { LeasePhase } from '../model/lease.js';
 import type { OwnershipEffect, OwnershipEvent } from '../ownership/events.js';
 import { machine, nextWakeMs } from '../ownership/machine.js';
 import type { OwnershipState } from '../ownership/state.js';
@@ -20,9 +21,14 @@ export interface OwnerOptions {
   readonly leaseClock: LeaseClock;
   readonly states: readonly OwnershipState[];
   readonly perform: (group: GroupId, effect: OwnershipEffect) => void;
-  /** All events so far are handled: send what was gathered, tell what changed. */
-  readonly settled: () => void;
+  /** All events so far are handled: send what was gathered, and tell what changed unless only time has passed. */
+  readonly settled: (news: boolean) => void;
+  /** Sees every event that was handled, with the phase before and after it. */
+  readonly turned?: TurnWatch | undefined;
 }
+
+/** For whoever counts what was tried: coverage of (phase, event) pairs. */
+export type TurnWatch = (group: GroupId, before: LeasePhase, event: Happening['kind'], after: LeasePhase) => void;
 
 /** Timers are not set finer than this; a deadline is never missed by it, only met later. */
 const TIMER_STEP_MS = 0.5;
@@ -34,6 +40,7 @@ export class Owner {
   readonly #queue: { readonly group: GroupId; readonly happening: Happening }[] = [];
   #busy = false;
   #closed = false;
+  #news = false;
   #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
   #tickedMs: number;
 
@@ -74,7 +81,9 @@ export class Owner {
     this.#busy = true;
     try {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#handle(next.group, next.happening);
-      this.#options.settled();
+      const news = this.#news;
+      this.#news = false;
+      this.#options.settled(news);
       // What settling has caused (an answer that was there at once) belongs to this turn.
     } finally {
       this.#busy = false;
@@ -88,6 +97,8 @@ export class Owner {
     if (before === undefined) return;
     const [after, effects] = machine(before, { ...happening, nowMs: this.#options.leaseClock.nowMs() } as OwnershipEvent);
     this.#states.set(group, after);
+    if (happening.kind !== 'tick' || effects.length > 0) this.#news = true;
+    this.#options.turned?.(group, before.phase, happening.kind, after.phase);
     for (const effect of effects) this.#options.perform(group, effect);
     this.#wakes.set(group, nextWakeMs(after));
   }

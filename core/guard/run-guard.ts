@@ -157,7 +157,8 @@ class Guard implements GuardHandle {
         initialState(policyOf(options, group.id, instance), this.#leaseClock.nowMs(), this.#store.maxEpochSeen(group.id)),
       ),
       perform: (group, effect) => perform(port, group, effect),
-      settled: () => this.#settled(),
+      settled: (news) => this.#settled(news),
+      turned: options.turned,
     });
   }
 
@@ -245,11 +246,12 @@ class Guard implements GuardHandle {
     if (nowMs - this.#shownMs >= VIEW_EVERY_MS) this.#show(true);
   }
 
-  #settled(): void {
+  #settled(news: boolean): void {
     this.#desk.flush(this.#o.config.timing.attemptMs);
     if (!this.#ready) return;
     this.#dog.consider();
-    this.#show(false);
+    // The view of a group that only grew older is the same: to put it together for nothing cost most of a tick.
+    if (news) this.#show(false);
   }
 
   #leave(forMs: number): void {

@@ -73,6 +73,7 @@ export const startGuard = (process: SimProcess, around: GuardSurroundings): void
       close: () => Promise.resolve(),
     },
     watchdog,
+    turned: (_group, before, event) => world.mark(`turn ${before} ${event}`),
     hardStop: node.os.hardStop(process),
     bootOffsetMs: () => node.bootOffsetMs(),
     endProcess: ({ pid }) => {
