@@ -79,11 +79,12 @@ export const nodeIds = (count: number): readonly NodeId[] => ['a', 'b', 'c', 'd'
 /** The plan of a seed: the same for ever. */
 export const drawPlan = ({ seed, minutes }: DrawOptions): Plan => {
   const chance = new Chance(seed).stream('plan');
-  const nodes = chance.happens(0.75) ? 2 : chance.pick([3, 3, 3, 4, 5]);
+  const nodes = chance.happens(0.8) ? 2 : chance.pick([3, 3, 3, 3, 4, 5]);
   const watchdog = chance.happens(0.7);
   const preempt = watchdog && chance.happens(0.15);
   // Beats and renewals of `lan` are some thirty times as many events: fewer seeds, and then most of the work.
-  const profile = watchdog && (preempt || chance.happens(0.07)) && chance.happens(0.4) ? 'lan' : chance.pick(['fast', 'standard', 'standard'] as const);
+  const lan = watchdog && (preempt ? chance.happens(0.2) : chance.happens(0.015));
+  const profile = lan ? 'lan' : chance.pick(['fast', 'standard', 'standard', 'standard'] as const);
   const strict = chance.happens(0.25);
   const fencing = watchdog ? (chance.happens(0.85) ? 'watchdog' : 'required') : chance.happens(0.7) ? 'required' : 'none';
   const ids = nodeIds(nodes);

@@ -36,6 +36,7 @@ const main = async (): Promise<number> => {
 
   const started = performance.now();
   let told = started;
+  let failed = 0;
   const figures = await runSwarm({
     from,
     seeds,
@@ -43,18 +44,20 @@ const main = async (): Promise<number> => {
     minutes,
     maxFailed: Math.max(1, keepGoing),
     progress: (soFar) => {
+      for (; failed < soFar.failed.length; failed += 1) print(lineFor(soFar.failed[failed]));
       if (performance.now() - told < 10_000) return;
       told = performance.now();
       process.stderr.write(`${soFar.seeds} of ${seeds} seeds, ${soFar.events} events, ${soFar.failed.length} failed\n`);
     },
   });
   print(summaryOf(figures, (performance.now() - started) / 1_000, minutes));
-  for (const failed of figures.failed) {
-    const [first] = failed.violations;
-    print(`seed ${failed.seed}: ${first?.invariant ?? ''} at ${((first?.atMs ?? 0) / 1_000).toFixed(3)} s: ${first?.sentence ?? ''}`);
-  }
   const [worst] = figures.failed;
   return worst === undefined ? 0 : explain(worst.seed, minutes);
+};
+
+const lineFor = (failed: SwarmFigures['failed'][number] | undefined): string => {
+  const [first] = failed?.violations ?? [];
+  return first === undefined ? '' : `seed ${failed?.seed}: ${first.invariant} at ${(first.atMs / 1_000).toFixed(3)} s: ${first.sentence}`;
 };
 
 const one = async (seed: number, minutes: number, trace: boolean): Promise<number> => {
