@@ -95,6 +95,7 @@ export const beginController = async (
   const report = (): NodeReport => ({ node, bootId, cfgHash: config.cfgHash, groups: groupReports(cycle) });
   let afterBoot = !adopting;
   guard.onView((view) => {
+    link.bootsHeard(view.peers);
     loop.guardSpoke(view);
     // Only when the record was read: before, nobody knows what is ordered.
     if (!afterBoot || view.arbiter.state !== 'ok') return;

@@ -4,7 +4,7 @@
 import { inject, injectable } from 'tsyringe';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { OrdersRequest } from '../guard/protocol.js';
-import type { GroupId, NodeId } from '../model/ids.js';
+import type { BootId, GroupId, NodeId } from '../model/ids.js';
 import { Logs, type PeerReports, Self } from '../scheduler/ports.js';
 import { Clock, type Timer } from '../system/clock.js';
 import type { FramedConnection } from '../system/framed-socket.js';
@@ -33,6 +33,8 @@ export interface LinkHost {
 interface Peer {
   readonly node: NodeId;
   connection: FramedConnection | null;
+  /** The boot that has reported over this connection; null before its first report. */
+  boot: BootId | null;
   report: NodeReport | null;
   heardMs: number;
   network: number;
@@ -71,7 +73,7 @@ export class Link implements PeerReports {
     this.peers = new Map(
       Object.keys(options.peers).map((node) => [
         node,
-        { node, connection: null, report: null, heardMs: Number.NEGATIVE_INFINITY, network: 0, dialling: false },
+        { node, connection: null, boot: null, report: null, heardMs: Number.NEGATIVE_INFINITY, network: 0, dialling: false },
       ]),
     );
   }
@@ -111,6 +113,21 @@ export class Link implements PeerReports {
     if (text === this.lastSaid) return;
     this.lastSaid = text;
     this.toAll({ t: 'report', report });
+  }
+
+  /**
+   * What the guard hears over the heartbeats. A connection to a boot that is gone is half-open: nobody tells its end, and every
+   * question over it would wait for its time limit; what that boot reported last says nothing about this one.
+   */
+  bootsHeard(peers: readonly { readonly node: NodeId; readonly bootId: BootId | null }[]): void {
+    for (const { node, bootId } of peers) {
+      const peer = this.peers.get(node);
+      if (peer === undefined || bootId === null || peer.report === null || peer.report.bootId === bootId) continue;
+      // The new boot may have called already and not yet reported: that connection is good.
+      const old = peer.boot !== null;
+      peer.report = null;
+      if (old) peer.connection?.close();
+    }
   }
 
   connected(node: NodeId): boolean {
@@ -191,6 +208,7 @@ export class Link implements PeerReports {
   private adopt(peer: Peer, connection: FramedConnection): void {
     peer.connection?.close();
     peer.connection = connection;
+    peer.boot = null;
     peer.heardMs = this.clock.nowMs();
     this.logs.child('link').info('link up', { peer: peer.node });
     connection.onClose((because) => {
@@ -242,7 +260,10 @@ export class Link implements PeerReports {
     switch (message.t) {
       case 'report': {
         const news = JSON.stringify(message.report) !== JSON.stringify(peer.report);
-        peer.report = message.report.node === peer.node ? message.report : peer.report;
+        if (message.report.node === peer.node) {
+          peer.report = message.report;
+          peer.boot = message.report.bootId;
+        }
         if (news) this.changed();
         return;
       }

@@ -148,3 +148,18 @@ test('what is not a message: left out, whatever it is', (t) => {
   ])
     t.is(linkMessage(value), null);
 });
+
+test('a peer is heard as another boot: the half-open connection is given up at once, the good one is kept', async (t) => {
+  const port = (nextPort += 2);
+  const [a, b] = [makeLink(t, 'a', port), makeLink(t, 'b', port)];
+  await b.start();
+  await a.start();
+  await until('both reports', () => a.link.of('b') !== null && b.link.of('a') !== null);
+  a.link.bootsHeard([{ node: 'b', bootId: 'boot-b' }, { node: 'b', bootId: null }, { node: 'x', bootId: 'boot-x' }]);
+  t.true(a.link.connected('b'));
+  a.link.bootsHeard([{ node: 'b', bootId: 'boot-b2' }]);
+  t.is(a.link.of('b'), null, 'what the old boot said says nothing about the new one');
+  await until('it is given up', () => !a.link.connected('b'));
+  // Nobody is there: refused at once, not after the time limit.
+  await t.throwsAsync(a.link.prepare('b', 'g', 60_000), { message: /no link to b/ });
+});
