@@ -73,6 +73,7 @@ const nodeView = (id: NodeId, view: GuardView | null, self: NodeId): NodeView =>
     id,
     state: id === self ? 'member' : (peer?.state ?? 'unseen'),
     links: peer?.links ?? [],
+    jeopardy: peer?.jeopardy === true,
     standby: orders?.standby ?? false,
     maintenance: orders?.maintenance ?? false,
   };
@@ -90,7 +91,7 @@ const groupView = (group: DesiredGroup, input: StatusInput): GroupView => {
     active,
     epoch: now.lease.epoch,
     leaseRemainingMs: Math.max(0, Math.round(now.lease.remainingMs)),
-    because: [verdict?.because ?? now.lease.because, ...degraded].join('; '),
+    because: [verdict?.because ?? now.lease.because, ...degraded, ...(now.lease.failsafe == null ? [] : [now.lease.because])].join('; '),
     resources: group.resources.map((resource) => resourceView(group, resource, active, input)),
     standbys: group.prefer.filter((id) => id !== active).map((id) => standbyView(group, id, observed, plan)),
     frozen: now.orders.frozen,

@@ -30,6 +30,8 @@ export interface NodeView {
   readonly id: NodeId;
   readonly state: PeerState;
   readonly links: readonly LinkView[];
+  /** Heard over one network alone, of two or more. */
+  readonly jeopardy?: boolean;
   readonly standby: boolean;
   readonly maintenance: boolean;
 }

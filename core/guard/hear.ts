@@ -21,7 +21,7 @@ export const hear = (options: HearOptions): void => {
   options.heartbeats.onReceived((received) => onReceived(options, said, received));
   options.heartbeats.onChange((change) => {
     // After a silence or a boot everything a peer says is news.
-    if (change.kind !== 'link') for (const key of said.keys()) if (key.startsWith(`${change.peer} `)) said.delete(key);
+    if (change.kind !== 'link' && change.kind !== 'jeopardy') for (const key of said.keys()) if (key.startsWith(`${change.peer} `)) said.delete(key);
     onChange(options, change);
   });
 };
@@ -80,8 +80,14 @@ const onChange = ({ owner, heartbeats, leaseClock, tell, changed }: HearOptions,
         because: `${change.peer} is heard as another boot`,
         data: { peer: change.peer, from: change.from, to: change.to },
       });
+    case 'jeopardy':
+      return tell({
+        kind: change.began ? 'peer.jeopardy' : 'peer.jeopardy-ended',
+        because: change.because,
+        data: { peer: change.peer, network: change.network },
+      });
     case 'peer': {
-      const { peer, state, lastHeardMs, because } = change;
+      const { peer, state, lastHeardMs, because, jeopardy = false } = change;
       // First the way to the lease, then the words.
       if (state === 'suspect' && lastHeardMs !== null) {
         owner.dispatch('all', {
@@ -89,6 +95,7 @@ const onChange = ({ owner, heartbeats, leaseClock, tell, changed }: HearOptions,
           peer,
           steadyMs: heartbeats.steadyBeforeSilenceMs(peer),
           lastHeardMs: leaseClock.fromMonoMs(lastHeardMs),
+          jeopardy,
         });
       }
       return tell({ kind: `peer.${state}`, because, data: { peer, lastHeardMonoMs: lastHeardMs } });

@@ -53,17 +53,22 @@ const arbiterAlarms = ({ state, because }: ArbiterView): readonly string[] =>
   state === 'silent' || state === 'refused' ? [`the arbiter ${state === 'silent' ? 'is silent' : 'refuses'}: ${because}`] : [];
 
 /** Silence alone moves nothing (SAFETY, rule of the file), so a person must hear of it. */
-const peerAlarms = ({ node, state, links }: PeerView): readonly string[] =>
-  state === 'lost'
-    ? [
-        `${node} is not heard over ${links.map(({ network }) => network).join(', ') || 'any network'}: it is off, or the networks are cut; the lease alone decides who is active`,
-      ]
-    : [];
+const peerAlarms = ({ node, state, links, jeopardy }: PeerView): readonly string[] => {
+  const over = (those: PeerView['links']) => those.map(({ network }) => network).join(', ') || 'any network';
+  if (jeopardy === true) {
+    const left = over(links.filter((link) => link.state === 'up'));
+    return [`jeopardy: ${node} is heard over ${left} alone: one failure more would look like the loss of the node`];
+  }
+  if (state !== 'lost') return [];
+  return [`${node} is not heard over ${over(links)}: it is off, or the networks are cut; the lease alone decides who is active`];
+};
 
 /** What makes a view worth sending out of turn: everything but ages, round trips and sequence. */
 export const viewKey = ({ peers, arbiter, leases, groupOrders, nodeOrders, watchdog, alarms }: GuardView): string =>
   JSON.stringify([
-    peers.map(({ node, state, bootId, links, cfgHash, groups }) => [node, state, bootId, links.map((link) => link.state), cfgHash, groups]),
+    peers.map(({ node, state, bootId, links, jeopardy, cfgHash, groups }) => [
+      ...[node, state, bootId, links.map((link) => link.state), jeopardy, cfgHash, groups],
+    ]),
     arbiter.state,
     leases.map(({ group, phase, epoch, holder, record, inSync, successor, fencing, unproven, failsafe = null }) => [
       ...[group, phase, epoch, holder, record, inSync, successor, fencing, unproven],

@@ -62,7 +62,11 @@ export type MembershipChange =
       readonly state: PeerView['state'];
       readonly lastHeardMs: number | null;
       readonly because: string;
+      /** It was in jeopardy when it fell silent. */
+      readonly jeopardy?: boolean;
     }
+  /** Of two networks or more only one is left to the peer, or no longer. */
+  | { readonly kind: 'jeopardy'; readonly peer: NodeId; readonly network: NetworkId; readonly began: boolean; readonly because: string }
   /** The peer came back with another boot. */
   | { readonly kind: 'boot'; readonly peer: NodeId; readonly from: BootId | null; readonly to: BootId };
 

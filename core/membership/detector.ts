@@ -18,6 +18,8 @@ interface Link {
   readonly network: NetworkId;
   state: LinkState;
   heardMs: number | null;
+  /** Begin of the present time `up`. */
+  upSinceMs: number;
 }
 
 interface Peer {
@@ -28,6 +30,8 @@ interface Peer {
   bootId: BootId | null;
   firstHeardMs: number | null;
   heardMs: number | null;
+  /** Heard over one network while every other one is down: the next failure is silence, whatever it is. */
+  jeopardy: boolean;
   /** Begin of the present run of frames without a gap of suspectAfter, of one boot. */
   steadyFromMs: number;
 }
@@ -52,12 +56,13 @@ export class Detector {
         id,
         {
           id,
-          links: networks.map((network) => ({ network, state: 'unknown', heardMs: null })),
+          links: networks.map((network) => ({ network, state: 'unknown', heardMs: null, upSinceMs: nowMs })),
           suspectAfterMs: effectiveSuspectAfterMs(suspectAfterMs, heartbeatMs, networks.length),
           state: 'unseen',
           bootId: null,
           firstHeardMs: null,
           heardMs: null,
+          jeopardy: false,
           steadyFromMs: nowMs,
         },
       ]),
@@ -82,6 +87,7 @@ export class Detector {
       link.heardMs = atMs;
       if (link.state !== 'up') {
         link.state = 'up';
+        link.upSinceMs = atMs;
         changes.push({ kind: 'link', peer: id, network, state: 'up', because: `heard ${id} over ${network}` });
       }
     }
@@ -90,7 +96,7 @@ export class Detector {
       peer.state = 'member';
       changes.push({ kind: 'peer', peer: id, state: 'member', lastHeardMs: atMs, because });
     }
-    return changes;
+    return link === undefined ? changes : [...changes, ...this.#jeopardy(peer, link, atMs)];
   }
 
   /** We did not listen until now: all silence counts from here. */
@@ -115,7 +121,8 @@ export class Detector {
       const silentMs = nowMs - this.#silentFromMs(peer.heardMs ?? nowMs);
       peer.state = silentMs >= this.#lostAfterMs ? 'lost' : 'suspect';
       const because = `nothing from ${peer.id} over ${peer.links.map(({ network }) => network).join(', ')} for ${seconds(nowMs - (peer.heardMs ?? nowMs))}`;
-      changes.push({ kind: 'peer', peer: peer.id, state: peer.state, lastHeardMs: peer.heardMs, because });
+      changes.push({ kind: 'peer', peer: peer.id, state: peer.state, lastHeardMs: peer.heardMs, because, jeopardy: peer.jeopardy });
+      peer.jeopardy = false;
     }
     return changes;
   }
@@ -134,16 +141,27 @@ export class Detector {
     readonly state: PeerState;
     readonly bootId: BootId | null;
     readonly heardMs: number | null;
+    readonly jeopardy: boolean;
     readonly links: readonly { readonly network: NetworkId; readonly state: LinkState }[];
   } {
-    const { state, bootId, heardMs, links } = this.#peer(id);
-    return { state, bootId, heardMs, links: links.map(({ network, state: linkState }) => ({ network, state: linkState })) };
+    const { state, bootId, heardMs, jeopardy, links } = this.#peer(id);
+    return { state, bootId, heardMs, jeopardy, links: links.map(({ network, state: linkState }) => ({ network, state: linkState })) };
   }
 
   /** How long it was heard without a gap of suspectAfter, in one boot, up to the last frame; 0 when never. */
   steadyMs(id: NodeId): number {
     const { heardMs, steadyFromMs } = this.#peer(id);
     return heardMs === null ? 0 : Math.max(0, heardMs - steadyFromMs);
+  }
+
+  // A frame over the last link after the others were given up. A peer that has just come back is not judged by the order in
+  // which its links come up.
+  #jeopardy(peer: Peer, link: Link, atMs: number): readonly MembershipChange[] {
+    const alone = peer.links.length > 1 && peer.links.every((other) => other === link || other.state === 'down');
+    if (peer.jeopardy === alone || (alone && atMs - link.upSinceMs < peer.suspectAfterMs)) return [];
+    peer.jeopardy = alone;
+    const because = alone ? `${peer.id} is heard over ${link.network} alone` : `${peer.id} is heard over a second network again`;
+    return [{ kind: 'jeopardy', peer: peer.id, network: link.network, began: alone, because }];
   }
 
   #peer(id: NodeId): Peer {

@@ -159,12 +159,13 @@ class UdpHeartbeats implements Heartbeats {
   peers(): readonly PeerView[] {
     const nowMs = this.#clock.nowMs();
     return this.#peers.map(({ id, links, cfgHash, groups }): PeerView => {
-      const { state, bootId, heardMs, links: states } = this.#detector.view(id);
+      const { state, bootId, heardMs, jeopardy, links: states } = this.#detector.view(id);
       return {
         node: id,
         state,
         bootId,
         links: states.map((link, index) => ({ ...link, rttMs: links[index]?.rttMs ?? null })),
+        jeopardy,
         silentMs: heardMs === null ? null : nowMs - heardMs,
         cfgHash,
         groups: [...groups.values()].map(({ part: _part, ...group }) => group),

@@ -106,6 +106,8 @@ export interface PeerView {
   readonly state: PeerState;
   readonly bootId: BootId | null;
   readonly links: readonly LinkView[];
+  /** Heard over one network alone, of two or more: one failure from silence. Absent = no. */
+  readonly jeopardy?: boolean;
   /** Since the last authentic heartbeat on any network; null when unseen. */
   readonly silentMs: number | null;
   readonly cfgHash: string | null;

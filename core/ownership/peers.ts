@@ -71,7 +71,7 @@ export const bootChanged = (turn: Turn, { peer, from, to }: Of<'boot-changed'>):
 };
 
 /** An edge: it counts once, and only after the peer was steadily heard as holder of this very epoch. */
-export const fellSilent = (turn: Turn, { peer, steadyMs, lastHeardMs }: Of<'peer-suspect'>): void => {
+export const fellSilent = (turn: Turn, { peer, steadyMs, lastHeardMs, jeopardy }: Of<'peer-suspect'>): void => {
   const { s } = turn;
   const { policy, known } = s;
   const facts = s.peers[peer];
@@ -81,6 +81,11 @@ export const fellSilent = (turn: Turn, { peer, steadyMs, lastHeardMs }: Of<'peer
   // A holder that no longer hears its peer wants to know at once whether it still holds.
   if (s.phase === 'held') return renewNow(turn);
   if (held === null || known.kind !== 'record' || !preemptible(known.record, peer, held.epoch, held.bootId)) return;
+  if (jeopardy === true) {
+    // One cut cable looks the same: two independent networks that fall silent at once do not.
+    journal(turn, 'lease.suspicion-weak', `${peer} was heard over one network alone (jeopardy): W applies`);
+    return;
+  }
   const steadyForMs = Math.min(steadyMs, lastHeardMs - held.sinceMs);
   if (steadyForMs < policy.timing.steadyMs) {
     journal(turn, 'lease.suspicion-weak', `${peer} was heard as holder for ${Math.round(steadyForMs)} ms only: W applies`, {

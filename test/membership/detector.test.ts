@@ -16,7 +16,7 @@ const play = (script: string, networks: readonly string[] = ['n1', 'n2']): { det
           : what === 'tick'
             ? detector.tick(nowMs)
             : (detector.paused(nowMs), []);
-      return `${line.trim()} -> ${changes.map((change) => (change.kind === 'link' ? `${change.network} ${change.state}` : change.kind === 'peer' ? change.state : `boot ${change.from}>${change.to}`)).join(', ')}`;
+      return `${line.trim()} -> ${changes.map((change) => (change.kind === 'link' ? `${change.network} ${change.state}` : change.kind === 'peer' ? `${change.state}${change.jeopardy === true ? ' in jeopardy' : ''}` : change.kind === 'jeopardy' ? `jeopardy ${change.began ? 'began' : 'ended'}` : `boot ${change.from}>${change.to}`)).join(', ')}`;
     });
   return { detector, story };
 };
@@ -60,9 +60,9 @@ scenario(
   200 heard n1 ->
   320 heard n1 ->
   320 tick -> n2 down
-  500 heard n1 ->
+  500 heard n1 -> jeopardy began
   700 tick ->
-  700 heard n2 -> n2 up`,
+  700 heard n2 -> n2 up, jeopardy ended`,
 );
 
 scenario(
@@ -132,3 +132,32 @@ test('the next due moment: what tick acts on, and nothing before', (t) => {
   t.is(detector.tick(320).length, 1);
   t.is(detector.nextDueMs(), 370);
 });
+
+scenario(
+  'jeopardy: heard over the last network after the other was given up, until a second is back; said of the silence that follows',
+  `
+  100 heard n1 -> boot null>x, n1 up, member
+  100 heard n2 -> n2 up
+  300 heard n1 ->
+  330 tick -> n2 down
+  340 heard n1 -> jeopardy began
+  380 heard n1 ->
+  400 heard n2 -> n2 up, jeopardy ended
+  420 heard n1 ->
+  620 tick -> n2 down
+  630 heard n1 -> jeopardy began
+  850 tick -> n1 down, suspect in jeopardy
+  900 heard n2 -> n2 up, member
+  910 heard n2 ->
+  1100 heard n1 -> n1 up
+  1110 heard n2 ->`,
+);
+
+scenario(
+  'no jeopardy: both fall silent at once, one after the other within a beat; or there is one network only',
+  `
+  100 heard n1 -> boot null>x, n1 up, member
+  110 heard n2 -> n2 up
+  325 tick -> n1 down
+  330 tick -> n2 down, suspect`,
+);

@@ -685,7 +685,7 @@ test('adopted, but the record has another holder: stopped at once', (t) => {
   t.is(bench.read(heldByB({ epoch: 9 })).state.phase, 'fencing-self');
 });
 
-const suspecting = (policy: Partial<OwnershipPolicy>, will: Partial<Will> = {}, steadyMs = 60_000, seen: Found = heldByB()) => {
+const suspecting = (policy: Partial<OwnershipPolicy>, will: Partial<Will> = {}, steadyMs = 60_000, seen: Found = heldByB(), jeopardy = false) => {
   const bench = new Bench({ takeover: 'preempt', ...policy }).start().will(will).read(seen).step(beatOfB());
   for (let beats = 0; beats < 610; beats += 1) {
     bench.nowMs += 100;
@@ -699,7 +699,7 @@ const suspecting = (policy: Partial<OwnershipPolicy>, will: Partial<Will> = {}, 
   const last = heldByB({ watchdog: seen.kind === 'record' && seen.record.watchdog, seq: 900, nonce: 'last' }, 'v900');
   bench.step(beatOfB({ seq: 900, version: 'v900' }));
   bench.nowMs += LAN.suspectAfterMs;
-  return { bench: bench.step({ kind: 'peer-suspect', peer: 'b', steadyMs, lastHeardMs }), lastHeardMs, last };
+  return { bench: bench.step({ kind: 'peer-suspect', peer: 'b', steadyMs, lastHeardMs, jeopardy }), lastHeardMs, last };
 };
 
 test('preempt without confirmation: a read sent after the edge, then the CAS on what it showed, at once', (t) => {
@@ -732,6 +732,11 @@ test('no preemption: not steady, not allowed by the controller, no watchdog in t
   none(unwilling.bench.read(unwilling.last));
   const dogless = suspecting({ confirm: 'none' }, {}, 60_000, heldByB({ watchdog: false }));
   none(dogless.bench.pass(50));
+  const jeopardy = suspecting({ confirm: 'none' }, {}, 60_000, heldByB(), true);
+  none(jeopardy.bench.pass(50));
+  const promised = suspecting({ confirm: 'none' });
+  promised.bench.step({ kind: 'asked', from: 'b', bootId: 'b1', epoch: 7, round: 1, waitMs: 3_000 });
+  none(promised.bench.read(promised.last).pass(50));
   const back = suspecting({});
   none(back.bench.read(back.last).step(beatOfB()).pass(300));
   const alive = suspecting({});

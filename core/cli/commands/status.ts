@@ -10,7 +10,7 @@ const showNodes = (view: StatusView): void => {
     ['NODE', 'STATE', 'HEARTBEAT LINKS'],
     view.nodes.map((node) => [
       node.id === view.node ? `${node.id} (this)` : node.id,
-      stateText(node.state),
+      `${stateText(node.state)}${node.jeopardy === true ? ` ${styled('yellow', 'jeopardy')}` : ''}`,
       node.links
         .map((link) => `${link.network} ${stateText(link.state)}${link.rttMs === null ? '' : ` ${link.rttMs.toFixed(1)} ms`}`)
         .join('  '),
