@@ -1,7 +1,6 @@
 // The composition root of the controller: which implementation stands behind which token, and in which order things begin
 // and end. Nothing else resolves from the container but the plugin registry, for agents.
 import 'reflect-metadata';
-import { mkdirSync } from 'node:fs';
 import { container as root, type DependencyContainer } from 'tsyringe';
 import { DesiredByNode } from '../api/plan-view.js';
 import { ApiSources } from '../api/routes.js';
@@ -26,6 +25,7 @@ import { systemLocalSockets } from '../system/framed-socket.js';
 import { loadKeys } from '../system/key-file.js';
 import { systemPageClocks } from '../system/page-file.js';
 import { captureDir, guardSocket, journalDir, type Paths } from '../system/paths.js';
+import { privateDirectory } from '../system/private-directory.js';
 import { startTimeOf } from '../system/process.js';
 import { type ControllerParts, provideController } from './controller-core.js';
 import { desiredFrom } from './desired-source.js';
@@ -58,7 +58,7 @@ export interface ComposeOptions extends DaemonOptions {
 export const composeController = async (options: ComposeOptions): Promise<ComposedController> => {
   const env = options.env ?? process.env;
   const paths = pathsOf(options);
-  for (const directory of [paths.run, paths.state, paths.log]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+  for (const directory of [paths.run, paths.state, paths.log]) privateDirectory(directory);
   const container = root.createChildContainer();
   registerHost(container);
   const { config, registry, warnings } = await openConfig({ config: options.config, env, lenient: true, container, clock: systemClock });

@@ -1,6 +1,5 @@
 // The guard's life: put together by hand, without container, logger library or schema, so that after a crash it is back
 // within a fraction of its deadline. Ending it stops nothing: the next guard takes up what this one held.
-import { mkdirSync } from 'node:fs';
 import { quickHardStop, scriptHardStop } from '../guard/hard-stop.js';
 import { type GuardHandle, runGuard } from '../guard/run-guard.js';
 import { FileJournal } from '../journal/file-journal.js';
@@ -16,6 +15,7 @@ import { systemLocalSockets } from '../system/framed-socket.js';
 import { loadKeys } from '../system/key-file.js';
 import { journalDir } from '../system/paths.js';
 import { readStat } from '../system/process.js';
+import { privateDirectory } from '../system/private-directory.js';
 import { systemRandom } from '../system/random.js';
 import { loadGuardConfig } from './guard-config.js';
 import { type DaemonOptions, levelOf, nodeOf, pathsOf } from './options.js';
@@ -38,7 +38,7 @@ export interface GuardStartOptions extends DaemonOptions {
 export const startGuard = async (options: GuardStartOptions): Promise<RunningGuard> => {
   const env = options.env ?? process.env;
   const paths = pathsOf(options);
-  for (const directory of [paths.run, paths.state]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+  for (const directory of [paths.run, paths.state]) privateDirectory(directory);
   const log = stderrLog({ component: 'guard', level: levelOf(options, env), wallIso: systemClock.wallIso, env });
   const { config, arbiterOptions } = await loadGuardConfig(options, paths, env);
   const node = nodeOf(config, options, env);

@@ -1,10 +1,22 @@
-import { chmodSync, mkdtempSync, mkdirSync, rmSync, writeFileSync, readdirSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  mkdtempSync,
+  mkdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  readdirSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { bootOffsetMs, readBootId } from '../../core/system/boot.js';
 import { generateKey, loadKeys, parseKeys } from '../../core/system/key-file.js';
 import { bootSalt, pathsFrom } from '../../core/system/paths.js';
+import { privateDirectory } from '../../core/system/private-directory.js';
 import { systemRandom } from '../../core/system/random.js';
 
 const hosts = (t: { teardown: (end: () => void) => void }) => {
@@ -94,4 +106,24 @@ test('a key file that is missing or a directory: KEY_UNUSABLE', (t) => {
   const { directory } = hosts(t);
   t.throws(() => loadKeys(join(directory, 'none')), { code: 'KEY_UNUSABLE', message: /ENOENT/ });
   t.throws(() => loadKeys(directory), { code: 'KEY_UNUSABLE', message: /not a file/ });
+});
+
+test('a run directory: made closed whatever the umask; refused when others can write in it, or it is theirs', (t) => {
+  const { directory } = hosts(t);
+  const run = join(directory, 'a', 'run');
+  privateDirectory(run);
+  t.is(statSync(run).mode & 0o777, 0o700);
+  for (const mode of [0o770, 0o702, 0o1777]) {
+    chmodSync(run, mode);
+    t.throws(() => privateDirectory(run), { code: 'REFUSED', message: /others can write in it/ });
+  }
+  chmodSync(run, 0o755);
+  t.notThrows(() => privateDirectory(run));
+  if (process.geteuid?.() !== 0) return;
+  const link = join(directory, 'link');
+  symlinkSync(run, link);
+  lchownSync(link, 12_345, 12_345);
+  t.throws(() => privateDirectory(link), { code: 'REFUSED', message: /belongs to user 12345/ });
+  chownSync(run, 12_345, 12_345);
+  t.throws(() => privateDirectory(run), { code: 'REFUSED', message: /belongs to user 12345/ });
 });
