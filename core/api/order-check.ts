@@ -52,7 +52,8 @@ export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, move
     const groups = last.desired.groups.filter((group) => activeOf(last.observed.groups[group.id]!.lease, last.observed.self) === node);
     return { ...base, node, groups, requests: [{ key: 'node', node, set: { ...set, by, why } }] };
   }
-  if (verb === 'fence-confirm') assertMeant(order);
+  if (verb === 'fence-confirm' || verb === 'fence') assertMeant(order);
+  if (verb === 'fence') return { ...base, ...checkFence(nodeOf(order.node, 'fence', last.desired), order.force === true, last) };
   if (verb === 'fence-confirm') return { ...base, ...checkConfirmed(nodeOf(order.node, 'fence confirm', last.desired), last) };
   if (verb === 'clear') {
     const groups = order.group === undefined ? last.desired.groups : [groupOf(order.group, verb, last.desired)];
@@ -77,12 +78,39 @@ export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, move
 };
 
 /** What can make two nodes active is never said in passing: the name is typed once more, and somebody gives a reason. */
-const assertMeant = ({ node, confirm, why, by }: OrderRequest): void => {
+const assertMeant = ({ verb, node, confirm, why, by }: OrderRequest): void => {
   const missing = confirm !== node ? 'the same name in "confirm"' : why === undefined ? 'a reason in "why"' : by === undefined ? 'a name in "by"' : null;
   if (missing !== null)
-    throw new UnderstudyError('USAGE', `fence confirm needs ${missing}`, {
-      hint: 'Run: understudy fence confirm NODE --i-have-verified-it-is-off --why "how it was seen"',
+    throw new UnderstudyError('USAGE', `${verb === 'fence' ? 'fence' : 'fence confirm'} needs ${missing}`, {
+      hint:
+        verb === 'fence'
+          ? 'Run: understudy fence NODE --power-off NODE --why "what for"'
+          : 'Run: understudy fence confirm NODE --i-have-verified-it-is-off --why "how it was seen"',
     });
+};
+
+/**
+ * An operator wants a node off. Whoever is heard and holds a group is its only holder by the record: to power it off is an
+ * outage, not a rescue, so that must be said twice. Evidence goes to every group that waits for this very boot, or will.
+ */
+const checkFence = (
+  node: NodeId,
+  force: boolean,
+  { desired, observed }: LastCycle,
+): Pick<CheckedOrder, 'node' | 'groups' | 'requests' | 'fenced'> => {
+  const refuse = (why: string, hint: string) => new UnderstudyError('REFUSED', `${node} is not fenced: ${why}`, { hint });
+  if (node === observed.self) throw refuse('it is this node', 'Ask another node.');
+  const leases = desired.groups.map((group) => ({ group, lease: observed.groups[group.id]!.lease }));
+  const runs = leases.filter(({ lease }) => lease.holder === node && lease.record === 'held').map(({ group }) => group.id);
+  if (!force && runs.length > 0 && observed.nodes[node]?.state === 'member')
+    throw refuse(`it is heard and holds ${runs.join(', ')}`, `Move its groups away first: understudy standby ${node}. Or say --force.`);
+  const fenced = leases.flatMap(({ group, lease: { holder, holderBootId, epoch, fencing = [] } }) => [
+    ...(holder === node && holderBootId != null ? [{ group: group.id, node, bootId: holderBootId, forEpoch: epoch }] : []),
+    ...fencing
+      .filter((earlier) => earlier.node === node && earlier.proof === null)
+      .map((earlier) => ({ group: group.id, node, bootId: earlier.bootId, forEpoch: earlier.epoch })),
+  ]);
+  return { node, groups: [], requests: [], fenced };
 };
 
 /** An operator saw that a node is off. That is proof for exactly the epochs that its last boot holds, and only where it is silent. */

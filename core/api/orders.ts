@@ -9,6 +9,8 @@ import { Link } from '../link/link.js';
 import type { NewEvent } from '../model/event.js';
 import type { NodeId } from '../model/ids.js';
 import { Cycle, type LastCycle } from '../scheduler/cycle.js';
+import { bounded } from '../scheduler/deadline.js';
+import { Fences } from '../scheduler/fences.js';
 import { Loop } from '../scheduler/loop.js';
 import { GuardDoor, Logs } from '../scheduler/ports.js';
 import { Clock } from '../system/clock.js';
@@ -32,6 +34,7 @@ export class Orders {
     @inject(Loop) private readonly loop: Loop,
     @inject(GuardDoor) private readonly guard: GuardDoor,
     @inject(Link) private readonly link: Link,
+    @inject(Fences) private readonly fences: Fences,
     @inject(Journal) private readonly journal: Journal,
     @inject(Clock) private readonly clock: Clock,
     @inject(Random) private readonly random: Random,
@@ -66,12 +69,33 @@ export class Orders {
     if (checked.already !== null) return { message: checked.already };
     await this.prepare(checked);
     await this.note(checked, by, why);
+    if (checked.verb === 'fence') return this.power(checked, order, beganMs);
     for (const request of checked.requests) await this.record(request);
     for (const one of checked.fenced) this.guard.fenced({ ...one, evidence: `${by} confirmed that it is off: ${why}` });
     const incident = checked.incident === null ? {} : { incident: checked.incident };
     if (order.wait !== true) return { message: 'recorded', ...incident };
     const message = await this.wait(checked, Math.min(MAX_WAIT_MS, order.timeoutMs ?? DEFAULT_WAIT_MS));
     return { message, elapsedMs: this.clock.nowMs() - beganMs, ...incident };
+  }
+
+  /** Powers a node off at an operator's word; what is seen then is proof for whichever group needs it. */
+  private async power({ node, fenced }: CheckedOrder, { wait, timeoutMs }: OrderRequest, beganMs: number): Promise<OrderAnswer> {
+    const bootId = this.guard.view()?.peers.find((peer) => peer.node === node)?.bootId ?? fenced[0]?.bootId ?? null;
+    if (node === null || bootId === null)
+      throw new UnderstudyError('REFUSED', `${node ?? 'nobody'} is not fenced: its boot was never heard of, so nothing would be proven`, {
+        hint: 'If it is off, say so: understudy fence confirm NODE --i-have-verified-it-is-off.',
+      });
+    const done = this.fences.fence({ node, bootId, epoch: 0, group: null, forbidden: () => null }).then(({ evidence }) => {
+      for (const one of fenced) if (one.bootId === bootId) this.guard.fenced({ ...one, evidence });
+      return evidence;
+    });
+    // Not waited for: what came of it is in the journal.
+    done.catch((error: unknown) => this.logs.child('orders').warn('a fence by order failed', { node, reason: reasonOf(error) }));
+    if (wait !== true) return { message: 'begun; see understudy fence status' };
+    const limitMs = Math.min(MAX_WAIT_MS, timeoutMs ?? DEFAULT_WAIT_MS);
+    const outcome = await bounded(() => done, { clock: this.clock, limitMs, graceMs: 0 });
+    if (outcome.kind !== 'value') throw outcome.error;
+    return { message: `${node} is off: ${outcome.value}`, elapsedMs: this.clock.nowMs() - beganMs };
   }
 
   private last(): LastCycle {

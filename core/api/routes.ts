@@ -8,6 +8,7 @@ import type { JournalEvent } from '../model/event.js';
 import type { Registry } from '../plugin/registry.js';
 import { Cycle, type LastCycle } from '../scheduler/cycle.js';
 import { Facts } from '../scheduler/facts.js';
+import { FenceCheck } from '../scheduler/fence-check.js';
 import { Hooks } from '../scheduler/hooks.js';
 import { GuardDoor } from '../scheduler/ports.js';
 import { Quarantine } from '../scheduler/quarantine.js';
@@ -52,6 +53,7 @@ export class Routes {
     @inject(GuardDoor) private readonly guard: GuardDoor,
     @inject(Quarantine) private readonly quarantine: Quarantine,
     @inject(Orders) private readonly orders: Orders,
+    @inject(FenceCheck) private readonly fences: FenceCheck,
     @inject(PlanViews) private readonly plans: PlanViews,
     @inject(ApiSources) private readonly sources: ApiSources,
     @inject(Clock) private readonly clock: Clock,
@@ -92,7 +94,8 @@ export class Routes {
       ...last,
       guard: this.guard.view(),
       since: (group, resource) => this.clock.wallIso(this.facts.resource(group, resource).sinceMs),
-      alarms: [...quarantined, ...this.sources.alarms(), ...last.observed.selfBlockers],
+      devices: this.fences.states(),
+      alarms: [...quarantined, ...this.fences.alarms(), ...this.sources.alarms(), ...last.observed.selfBlockers],
     });
   }
 

@@ -5,6 +5,7 @@ import type { NodeId } from '../model/ids.js';
 import type { GuardView, LeaseView } from '../model/lease.js';
 import type { ObservedGroup, ObservedState } from '../model/observed.js';
 import type { Plan } from '../model/plan.js';
+import type { DeviceState } from '../scheduler/fence-check.js';
 import type { LastCycle } from '../scheduler/cycle.js';
 import type { GroupView, NodeView, ResourceView, StandbyView, StatusView } from './views.js';
 
@@ -14,6 +15,7 @@ export interface StatusInput extends LastCycle {
   readonly since: (group: string, resource: string) => string | null;
   /** Sentences of the controller itself: a quarantined plugin, a journal that cannot be written. */
   readonly alarms: readonly string[];
+  readonly devices: readonly DeviceState[];
 }
 
 export const statusView = (input: StatusInput): StatusView => {
@@ -29,6 +31,7 @@ export const statusView = (input: StatusInput): StatusView => {
     alarms: [...(guard === null ? ['the guard of this node is not answering'] : guard.alarms), ...input.alarms],
     watchdog: guard?.watchdog ?? null,
     dropped: guard?.dropped ?? {},
+    fences: { devices: input.devices, nodes: observed.fences ?? {} },
     source: 'controller',
   };
 };

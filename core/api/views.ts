@@ -3,10 +3,11 @@
 import type { ErrorCode } from '../errors/errors.js';
 import type { GroupId, NodeId } from '../model/ids.js';
 import type { ArbiterView, LinkView, PeerState } from '../model/lease.js';
-import type { ResourceState } from '../model/observed.js';
+import type { FenceFact, ResourceState } from '../model/observed.js';
 import type { GroupState } from '../model/plan.js';
 import type { SideEffect } from '../plugin/contract.js';
 import type { FoundPlugin } from '../plugin/registry.js';
+import type { DeviceState } from '../scheduler/fence-check.js';
 import type { ListedHook } from '../scheduler/hooks.js';
 
 export interface StatusView {
@@ -22,6 +23,8 @@ export interface StatusView {
   readonly watchdog: { readonly driver: string; readonly armed: boolean } | null;
   /** Heartbeat frames that this node's guard did not believe, by reason: another key, a replay, another cluster. */
   readonly dropped: Readonly<Record<string, number>>;
+  /** The fence devices of the config, and the nodes this controller tries to power off; absent when the controller is away. */
+  readonly fences?: { readonly devices: readonly DeviceState[]; readonly nodes: Readonly<Record<NodeId, FenceFact>> };
   /** `controller`: everything. `guard`: the controller is away, only ownership is known. */
   readonly source: 'controller' | 'guard';
 }
@@ -115,6 +118,7 @@ export const VERBS = [
   'standby',
   'unstandby',
   'clear',
+  'fence',
   'fence-confirm',
 ] as const;
 export type Verb = (typeof VERBS)[number];
@@ -127,8 +131,10 @@ export interface OrderRequest {
   readonly to?: string | undefined;
   readonly why?: string | undefined;
   readonly by?: string | undefined;
-  /** The name of the node once more, typed: for what can do harm (`fence-confirm`). */
+  /** The name of the node once more, typed: for what can do harm (`fence`, `fence-confirm`). */
   readonly confirm?: string | undefined;
+  /** With `fence`: also a node that is heard and holds a group. */
+  readonly force?: boolean | undefined;
   /** Answer when it is done, not when it is recorded. */
   readonly wait?: boolean | undefined;
   /** With `wait`; default 60 s, at most 10 min. */

@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { FenceCheck } from '../../core/scheduler/fence-check.js';
 import { connect } from 'node:net';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -236,6 +237,34 @@ test('a node that is heard, or this one, is not taken as off; a silent one is, f
   t.regex((await confirm('b')).message, /b holds no group/);
 });
 
+test('fence: never this node, not a live holder unless forced; what is seen goes to the group that waits for that boot', async (t) => {
+  const calls: string[] = [];
+  const device = {
+    fence: async ({ node, bootId }: { node: string; bootId: string }) => {
+      calls.push(`${node} ${bootId}`);
+      return { evidence: 'it is dark' };
+    },
+    check: async () => 'UnauthorizedOperation',
+    close: async () => undefined,
+  };
+  const handle = { name: 'power', nodes: null, open: async () => ({ device, limitMs: 1000 }), close: async () => undefined };
+  const { api, guard, say, container } = await served(t, { fence: { levels: [[handle]] } });
+  container.resolve(FenceCheck).start();
+  const fence = (node: string, more: object = {}) =>
+    api.order({ verb: 'fence', node, confirm: node, by: 'kim', why: 'it smokes', wait: true, ...more });
+  await say(guard.setLease('g', { phase: 'observe', holder: 'b', holderBootId: 'boot-b', record: 'held', epoch: 7 }));
+  await t.throwsAsync(fence('b'), { code: 'REFUSED', message: /it is heard and holds g/ } as never);
+  await t.throwsAsync(fence('a'), { code: 'REFUSED', message: /it is this node/ } as never);
+  await t.throwsAsync(fence('b', { confirm: 'a' }), { code: 'USAGE', message: /fence needs the same name/ } as never);
+  t.deepEqual(calls, []);
+  t.is((await fence('b', { force: true })).message, 'b is off: power: it is dark');
+  t.deepEqual(calls, ['b boot-b']);
+  t.deepEqual(guard.confirmed, [{ group: 'g', node: 'b', bootId: 'boot-b', forEpoch: 7, evidence: 'power: it is dark' }]);
+  const status = await api.status();
+  t.true(status.alarms.includes('fence device power cannot be used: UnauthorizedOperation'));
+  t.like(status.fences?.devices[0], { name: 'power', level: 1, trouble: 'UnauthorizedOperation' });
+});
+
 test('a move to where it is: no order, an answer', async (t) => {
   const { cycle, hold } = await world(t);
   await hold();
@@ -345,7 +374,7 @@ test('the socket is its owner’s alone, a second controller is refused, nonsens
 const refusedOrders: [title: string, order: unknown, message: RegExp][] = [
   ['no object', [], /JSON object/],
   ['no verb', { group: 'g' }, /needs a verb/],
-  ['a member that no order has', { verb: 'start', force: true }, /no member "force"/],
+  ['a member that no order has', { verb: 'start', hurry: true }, /no member "hurry"/],
   ['a number for a name', { verb: 'start', group: 7 }, /"group" .* text/],
   ['an empty reason', { verb: 'start', why: '' }, /"why"/],
   ['a reason of a page', { verb: 'start', why: 'x'.repeat(1001) }, /1 to 1000/],
