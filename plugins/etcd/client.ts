@@ -209,7 +209,13 @@ export class EtcdClient implements Arbiter {
       const watched = ({ events }: { readonly events: readonly { readonly type: number; readonly kv: KeyValue | null }[] }) => {
         for (const { type, kv } of events) if (type === 0 && kv !== null) tell(this.#found(kv.key.toString('utf8', length), kv));
       };
-      if (from !== null) await member.watch(keys.map((key) => this.#keyOf(key)), from, watched, signal);
+      if (from !== null)
+        await member.watch(
+          keys.map((key) => this.#keyOf(key)),
+          from,
+          watched,
+          signal,
+        );
     } finally {
       this.#waiting.delete(look);
     }

@@ -32,8 +32,7 @@ export const open = async (options: EtcdOptions, { log }: ArbiterContext): Promi
     return endpoint;
   });
   const login = user === undefined || password === undefined ? null : { name: user, password: readPassword(password) };
-  const pair =
-    tls?.cert === undefined || tls.key === undefined ? [] : [readPrivateKey(tls.key), readCertificate(tls.cert)];
+  const pair = tls?.cert === undefined || tls.key === undefined ? [] : [readPrivateKey(tls.key), readCertificate(tls.cert)];
   const ca = tls === undefined ? null : readCertificate(tls.ca);
   return new EtcdClient({
     endpoints,

@@ -41,7 +41,10 @@ export const failureOf = (what: string, error: unknown, late: boolean): ArbiterE
 /** The token was not accepted. etcd looks at it before it proposes anything, so such a write did not happen. */
 export const isTokenRefused = (error: unknown): boolean => {
   const status = statusOf(error);
-  return status !== null && ((status.code === UNAUTHENTICATED && /invalid auth token/.test(status.details)) || /auth store is old/.test(status.details));
+  return (
+    status !== null &&
+    ((status.code === UNAUTHENTICATED && /invalid auth token/.test(status.details)) || /auth store is old/.test(status.details))
+  );
 };
 
 const hintFor = (details: string): string => {

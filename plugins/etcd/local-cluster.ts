@@ -28,7 +28,11 @@ interface Status {
 
 const statusOf = async (endpoint: string): Promise<Status | null> => {
   try {
-    const answer = await fetch(`http://${endpoint}/v3/maintenance/status`, { method: 'POST', body: '{}', signal: AbortSignal.timeout(STATUS_MS) });
+    const answer = await fetch(`http://${endpoint}/v3/maintenance/status`, {
+      method: 'POST',
+      body: '{}',
+      signal: AbortSignal.timeout(STATUS_MS),
+    });
     return (await answer.json()) as Status;
   } catch {
     return null; // Down or paused: then it says nothing.
@@ -69,12 +73,31 @@ export class LocalCluster {
     const child = spawn(
       program,
       [
-        ...['--name', `m${index}`, '--data-dir', this.#data(index), '--logger', 'zap', '--log-outputs', 'stderr'],
-        ...['--listen-client-urls', clients, '--advertise-client-urls', clients],
-        ...['--listen-peer-urls', `http://${address}:${peerPort}`, '--initial-advertise-peer-urls', `http://${address}:${peerPort}`],
-        ...['--initial-cluster', members.map((one, at) => `m${at}=http://${one.address}:${one.peerPort}`).join(',')],
+        '--name',
+        `m${index}`,
+        '--data-dir',
+        this.#data(index),
+        '--logger',
+        'zap',
+        '--log-outputs',
+        'stderr',
+        '--listen-client-urls',
+        clients,
+        '--advertise-client-urls',
+        clients,
+        '--listen-peer-urls',
+        `http://${address}:${peerPort}`,
+        '--initial-advertise-peer-urls',
+        `http://${address}:${peerPort}`,
+        '--initial-cluster',
+        members.map((one, at) => `m${at}=http://${one.address}:${one.peerPort}`).join(','),
         '--strict-reconfig-check=false', // Else a member can be replaced only after five quiet seconds.
-        ...['--initial-cluster-state', state, '--heartbeat-interval', String(heartbeatMs), '--election-timeout', String(electionMs)],
+        '--initial-cluster-state',
+        state,
+        '--heartbeat-interval',
+        String(heartbeatMs),
+        '--election-timeout',
+        String(electionMs),
         ...(tls === undefined ? [] : ['--cert-file', tls.cert, '--key-file', tls.key, '--trusted-ca-file', tls.ca]),
       ],
       { stdio: ['ignore', log, log], detached: true },
@@ -82,7 +105,11 @@ export class LocalCluster {
     closeSync(log);
     this.#processes.set(index, child);
     const failed = new Promise<never>((_resolve, reject) => {
-      child.once('error', reject);
+      child.once('error', (cause) =>
+        reject(
+          new UnderstudyError('LAB_FAILED', `could not start ${program}: ${cause.message}`, { cause, hint: 'On Debian: apt install etcd-server' }),
+        ),
+      );
       child.once('exit', (code, signal) => reject(this.#trouble(index, `ended with ${code ?? signal}`)));
     });
     failed.catch(() => {}); // Told below while it matters; later an end is what a fault wants.

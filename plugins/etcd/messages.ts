@@ -146,7 +146,12 @@ export type { CallOptions, Client, Metadata };
 
 /** Builds coder and decoder of each message: some milliseconds, once. */
 export const methodsOf = ({ fromJSON }: Sdk): Methods => {
-  const found = fromJSON(DESCRIPTOR as unknown as Parameters<typeof fromJSON>[0], { keepCase: true, longs: String, defaults: true, arrays: true });
+  const found = fromJSON(DESCRIPTOR as unknown as Parameters<typeof fromJSON>[0], {
+    keepCase: true,
+    longs: String,
+    defaults: true,
+    arrays: true,
+  });
   const of = <Request, Response>(service: string, name: string): Method<Request, Response> => {
     const definition = found[`etcdserverpb.${service}`] as unknown as Record<string, Method<Request, Response>> | undefined;
     const one = definition?.[name];

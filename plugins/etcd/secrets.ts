@@ -11,7 +11,9 @@ export const readPrivateKey = (file: string): Buffer => read(file, 'the private 
 /** A password in a file of its own, given as `file:PATH`; its last line end does not count. Throws KEY_UNUSABLE. */
 export const readPassword = (reference: string): string => {
   const file = reference.slice('file:'.length);
-  const password = read(file, 'the password', privateOnly).toString('utf8').replace(/\r?\n$/, '');
+  const password = read(file, 'the password', privateOnly)
+    .toString('utf8')
+    .replace(/\r?\n$/, '');
   if (password === '') throw unusable('the password', file, 'it is empty');
   return password;
 };

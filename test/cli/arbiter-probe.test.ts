@@ -25,14 +25,21 @@ const check = (...args: readonly string[]): Promise<{ readonly status: number; r
 test('the verdict: as long as the slowest of ten is within an attempt, and never without a measurement', (t) => {
   const measured = (maxMs: number) => ({ kind: 'measured', reads: 10, p50Ms: 12, maxMs }) as const;
   t.is(objectionToProbe(measured(250), 'etcd', 250), null);
-  t.regex(objectionToProbe(measured(251), 'etcd', 250)?.message ?? '', /etcd is too slow.*10 reads took 251 ms \(half of them 12 ms or less\).*250 ms/);
+  t.regex(
+    objectionToProbe(measured(251), 'etcd', 250)?.message ?? '',
+    /etcd is too slow.*10 reads took 251 ms \(half of them 12 ms or less\).*250 ms/,
+  );
   t.is(objectionToProbe({ kind: 'not measured', because: 'no way' }, 'etcd', 250), null);
 });
 
 test('check: measures an arbiter that answers; one that does not is no fault of the file, but with --probe it is', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'understudy-probe-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-  const [file, key, stateFile] = ['understudy.config.yaml', 'cluster.key', 'state'].map((name) => join(directory, name)) as [string, string, string];
+  const [file, key, stateFile] = ['understudy.config.yaml', 'cluster.key', 'state'].map((name) => join(directory, name)) as [
+    string,
+    string,
+    string,
+  ];
   writeFileSync(key, generateKey(systemRandom), { mode: 0o400 });
   await createStateFile(stateFile, 'ab'.repeat(16));
   const witness = await startWitness({ host: '127.0.0.1', port: 0, stateFile, keys: loadKeys(key), log });

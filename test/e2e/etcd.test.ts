@@ -78,8 +78,7 @@ const historyOf = async (at: string, key: string, last: string): Promise<readonl
     kept = lines.pop() ?? '';
     for (const line of lines) {
       const { result } = JSON.parse(line) as { result: { events?: { kv: { value: string; mod_revision: string } }[] } };
-      for (const { kv } of result.events ?? [])
-        found.push({ id: Buffer.from(kv.value, 'base64').toString(), version: kv.mod_revision });
+      for (const { kv } of result.events ?? []) found.push({ id: Buffer.from(kv.value, 'base64').toString(), version: kv.mod_revision });
     }
     if (found.at(-1)?.version === last) return found;
   }
@@ -134,7 +133,8 @@ test('three members, the leader paused and then killed during a storm of writes:
     const own = operations.filter((operation) => operation.key === key);
     const [last] = await clients[0]!.read([key], soon());
     const chain = await historyOf(etcd.cluster.endpoints[0]!, key, last?.version ?? '');
-    for (const [n, { id }] of chain.entries()) t.is(id.split(' ')[2], n === 0 ? 'none' : chain[n - 1]!.id.split(' ')[0], `${id} is in its place`);
+    for (const [n, { id }] of chain.entries())
+      t.is(id.split(' ')[2], n === 0 ? 'none' : chain[n - 1]!.id.split(' ')[0], `${id} is in its place`);
     const versionOf = new Map(chain.map(({ id, version }) => [id, version]));
     t.is(versionOf.size, chain.length, 'no value twice');
     // What each operation saw or made; linearizable when whatever began after it ended saw no less.

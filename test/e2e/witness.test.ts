@@ -21,7 +21,12 @@ const soon = (ms = 8000) => AbortSignal.timeout(ms);
 
 const clientOf = (port: number): WitnessClient =>
   new WitnessClient({
-    ...{ host: '127.0.0.1', port, key: Buffer.alloc(32, 7), cluster: 'orders', node: 'a', log },
+    host: '127.0.0.1',
+    port,
+    key: Buffer.alloc(32, 7),
+    cluster: 'orders',
+    node: 'a',
+    log,
     memory: new WitnessMemory(null, log),
   });
 
@@ -33,7 +38,7 @@ interface Running {
 
 /** Rejects with what it said when it ends instead of serving. */
 const serve = async (stateFile: string, port = 0, before: readonly string[] = []): Promise<Running> => {
-  const [program = '', ...args] = [...before, process.execPath, PROGRAM, stateFile, String(port)];
+  const [program, ...args] = [...before, process.execPath, PROGRAM, stateFile, String(port)];
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let words = '';
   child.stderr?.on('data', (bytes: Buffer) => (words += bytes.toString()));

@@ -81,10 +81,15 @@ export class EtcdCluster {
       const client = { ca: join(directory, 'ca.pem'), cert: join(directory, 'client.pem'), key: join(directory, 'client.key') };
       if (tls !== undefined) enableUsers(cluster.endpoints[0]!, client, password);
       const login = { prefix: PREFIX, user: 'ha', password: `file:${password}` };
-      return new EtcdCluster(directory, cluster, {
-        endpoints: cluster.endpoints,
-        ...(tls === undefined ? {} : { ...login, tls: { ...client, serverName: 'etcd.test' } }),
-      }, tls === undefined ? null : client);
+      return new EtcdCluster(
+        directory,
+        cluster,
+        {
+          endpoints: cluster.endpoints,
+          ...(tls === undefined ? {} : { ...login, tls: { ...client, serverName: 'etcd.test' } }),
+        },
+        tls === undefined ? null : client,
+      );
     } catch (error) {
       await cluster.stop();
       throw error;
