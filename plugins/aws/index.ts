@@ -18,7 +18,11 @@ export default definePlugin({
     s3: async () => (await import('./arbiter-options.js')).s3Arbiter,
   },
   commands: { emulator: async () => (await import('./emulator/command.js')).emulatorCommand },
-  labServices: { ec2: async () => (await import('./emulator/lab-service.js')).ec2LabService },
+  labServices: {
+    ec2: async () => (await import('./emulator/lab-service.js')).ec2LabService,
+    dynamodb: async () => (await import('./emulator/store-lab-services.js')).dynamoDbLabService,
+    s3: async () => (await import('./emulator/store-lab-services.js')).s3LabService,
+  },
   provide: async (register, settings) => {
     const [{ AwsEc2, Ec2 }, { Ec2Clients }, { HttpImds, Imds }, { AwsInstances, Instances }] = await Promise.all([
       import('./ec2.js'),

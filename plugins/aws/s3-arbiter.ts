@@ -74,7 +74,7 @@ export class S3Arbiter implements Arbiter {
 
   cas(key: string, expected: string | null, value: string, signal: AbortSignal): Promise<CasResult> {
     return this.calls.run(signal, 'write', async (inner) => {
-      await (this.#proof ?? this.#prove(inner));
+      await this.#proven(inner);
       const [number, etag] = partsOf(expected);
       const body = bodyOf(number + 1, randomBytes(8).toString('hex'), value);
       const written = await this.objects.put(key, expected === null ? null : etag, body, inner);
@@ -94,6 +94,16 @@ export class S3Arbiter implements Arbiter {
     this.calls.close();
     this.objects.close();
     return Promise.resolve();
+  }
+
+  async #proven(signal: AbortSignal): Promise<void> {
+    try {
+      if (this.#proof !== null) return await this.#proof;
+    } catch (thrown) {
+      if (thrown instanceof ArbiterError) throw thrown;
+      // The proof’s own time was over, or its request was lost: it is given this call's time.
+    }
+    await this.#prove(signal);
   }
 
   /** Tried again by the next write when it failed. */

@@ -1,12 +1,12 @@
-// The arbiters `dynamodb` and `s3` under the whole contract, on moto: a store that understudy did not write, with the
-// conditions of the real ones, reached by a way that loses, holds, resets and throttles.
+// The arbiters `dynamodb` and `s3` under the whole contract, by a way that loses, holds, resets and throttles: on moto, a store
+// that understudy did not write, and on the lab's stores, which must pass the same.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { CreateTableCommand, DeleteItemCommand, DynamoDBClient, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
 import { CreateBucketCommand, DeleteObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import test from 'ava';
 import { arbiterContract } from 'understudy/testkit';
-import { BUCKET, REGION, TABLE, giveKeys, storeAt } from '../support/cloud-stores.js';
+import { BUCKET, REGION, TABLE, giveKeys, labStore, storeAt } from '../support/cloud-stores.js';
 import { pythonTool } from '../support/python-tools.js';
 import { until } from '../support/until.js';
 
@@ -76,3 +76,4 @@ else {
   arbiterContract(test.serial, 'dynamodb on moto', () => storeAt('dynamodb', at, dynamoDbFaults()));
   arbiterContract(test.serial, 's3 on moto', () => storeAt('s3', at, s3Faults()));
 }
+for (const kind of ['dynamodb', 's3'] as const) arbiterContract(test.serial, `${kind} of the lab`, () => labStore(kind));

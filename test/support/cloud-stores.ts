@@ -4,6 +4,9 @@ import type { Arbiter, ArbiterContext } from 'understudy/arbiter';
 import type { ArbiterFaults, ArbiterUnderTest } from 'understudy/testkit';
 import { open as openDynamoDb } from '../../plugins/aws/dynamodb-arbiter.js';
 import { open as openS3 } from '../../plugins/aws/s3-arbiter.js';
+import { DynamoDbStore } from '../../plugins/aws/emulator/dynamodb-store.js';
+import { S3Store } from '../../plugins/aws/emulator/s3-store.js';
+import { type EmulatedStore, startStoreServer } from '../../plugins/aws/emulator/store-server.js';
 import { HttpFaultProxy, type OwnAnswer } from './http-fault-proxy.js';
 
 export const REGION = 'ap-northeast-2';
@@ -86,4 +89,24 @@ export const storeAt = async (
       ...faults,
     },
   };
+};
+
+/** The lab's own store for one test. */
+export const labStore = async (
+  kind: StoreKind,
+  store: EmulatedStore = kind === 'dynamodb' ? new DynamoDbStore(TABLE) : new S3Store(BUCKET),
+) => {
+  const server = await startStoreServer(kind, store, '127.0.0.1');
+  const made = await storeAt(
+    kind,
+    { host: '127.0.0.1', port: Number(new URL(server.url).port) },
+    {
+      forget: (key) => Promise.resolve(void store.forget(kind === 's3' ? key.replaceAll(' ', '%20') : key)),
+      backup: () => {
+        const restore = store.backup();
+        return Promise.resolve(() => Promise.resolve(restore()));
+      },
+    },
+  );
+  return { ...made, server, store, close: () => made.close().then(() => server.stop()) };
 };

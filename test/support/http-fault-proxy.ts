@@ -12,6 +12,10 @@ export type HttpFault = 'none' | 'request' | 'answer' | 'reset' | 'drip' | OwnAn
 
 export class HttpFaultProxy {
   fault: HttpFault = 'none';
+  /** Every request is delivered twice; the second answer is given. */
+  repeat = false;
+  /** Answers one request itself, when it returns something for it. */
+  once: ((asked: IncomingMessage) => OwnAnswer | null) | null = null;
   /** Every request that came, as `METHOD path`. */
   readonly seen: string[] = [];
   readonly #server: Server;
@@ -61,9 +65,26 @@ export class HttpFaultProxy {
     for await (const chunk of asked) chunks.push(chunk as Buffer);
     if (typeof fault === 'object') return void answer.writeHead(fault.status, fault.headers).end(fault.body);
     if (fault === 'request') return void this.#stalled.add(answer);
+    const own = this.once?.(asked) ?? null;
+    if (own !== null) {
+      this.once = null;
+      return void answer.writeHead(own.status, own.headers).end(own.body);
+    }
+    if (this.repeat) await this.#first(asked, Buffer.concat(chunks));
     const pass = () => this.#pass(asked, Buffer.concat(chunks), answer, fault);
     if (this.#held === null) pass();
     else this.#held.push(pass);
+  }
+
+  #first({ method = 'GET', url = '/', headers }: IncomingMessage, body: Buffer): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const forward = request({ ...this.target(), method, path: url, headers, agent: false }, (got) => {
+        got.resume();
+        got.on('end', resolve);
+      });
+      forward.on('error', reject);
+      forward.end(body);
+    });
   }
 
   /** The request goes on whatever becomes of its sender. */
