@@ -158,7 +158,7 @@ test('three members, the leader paused and then killed during a storm of writes:
     }
   }
   t.log(`${count.done} done, ${count.conflict} lost their race, ${count.unknown} of unknown outcome`);
-  t.true(count.done > 200 && count.unknown > 0);
+  t.true(count.done > 50 && count.unknown > 0);
   await Promise.all(clients.map((client) => client.close()));
 });
 
