@@ -206,3 +206,35 @@ test('a refused order: exits 4 with the reason and what to do; the order carries
   t.like(order, { verb: 'switchover', group: 'orders-db', to: 'a', why: 'kernel update', wait: true, timeoutMs: 60_000 });
   t.truthy(order['by']);
 });
+
+test('permissions: those of the fences too, for exact machines and for each node', async (t) => {
+  const file = join(directory, 'fenced.config.yaml');
+  writeFileSync(
+    file,
+    [
+      'cluster: web',
+      'key: file:/etc/understudy/cluster.key',
+      'nodes:',
+      '  a: { networks: { service: 10.0.1.10, heartbeat: [10.0.11.10, 10.0.21.10] } }',
+      '  b: { networks: { service: 10.0.1.11, heartbeat: [10.0.11.11, 10.0.21.11] } }',
+      'arbiter: { use: witness, address: 10.0.3.5 }',
+      "fencing: { policy: required, use: ec2, instances: { a: i-0a1, b: i-0b1 }, account: '111122223333' }",
+      'groups: { web: { resources: { app: { use: app-script, mode: foreground, start: [/usr/bin/true] } } } }',
+      '',
+    ].join('\n'),
+  );
+  const { status, stdout } = await understudy(['permissions', '--json', '--config', file]);
+  t.is(status, 0);
+  const stops = (JSON.parse(stdout) as { node: string; resource: string; actions: string[]; resources: string[] }[]).filter(({ actions }) =>
+    actions.includes('ec2:StopInstances'),
+  );
+  t.deepEqual(
+    stops.map(({ node, resource, resources }) => [node, resource, ...resources]),
+    ['a', 'b'].map((node) => [
+      node,
+      'fence ec2',
+      'arn:aws:ec2:*:111122223333:instance/i-0a1',
+      'arn:aws:ec2:*:111122223333:instance/i-0b1',
+    ]),
+  );
+});

@@ -1,4 +1,5 @@
-// understudy permissions: the least rights that the config's resources and its arbiter need outside the host, each with its reason.
+// understudy permissions: the least rights that the config's resources, its arbiter and its fences need outside the host, each with
+// its reason.
 import type { Command } from 'commander';
 import { loadConfig } from '../load-config.js';
 import { print, printJson } from '../output.js';
@@ -14,7 +15,18 @@ export const define = (command: Command): void => {
       const arbiter = await registry.arbiter(use);
       const parsed = arbiter?.options.safeParse(config.arbiter.options);
       const ofArbiter = parsed?.success === true ? (arbiter?.permissions?.(parsed.data, { cluster: config.cluster }) ?? []) : [];
+      const ofFences = (
+        await Promise.all(
+          config.fencing.levels.flat().map(async (device) => {
+            const fence = await registry.fence(device.use);
+            const checked = fence?.options.safeParse(device.options);
+            const rights = checked?.success === true ? (fence?.permissions?.(checked.data) ?? []) : [];
+            return rights.map((statement) => ({ resource: `fence ${device.use}`, ...statement }));
+          }),
+        )
+      ).flat();
       const statements = config.nodes.flatMap(({ id: node }) => [
+        ...ofFences.map((statement) => ({ node, ...statement })),
         ...ofArbiter.map((statement) => ({ node, resource: `arbiter ${use}`, ...statement })),
         ...desiredOf(node).groups.flatMap((group) =>
           group.resources.flatMap((resource) =>
@@ -27,7 +39,7 @@ export const define = (command: Command): void => {
         ),
       ]);
       if (options.json) return printJson(statements);
-      if (statements.length === 0) print('the resources and the arbiter of this config need no rights outside the host');
+      if (statements.length === 0) print('the resources, the arbiter and the fences of this config need no rights outside the host');
       for (const { node, resource, actions, resources, conditions = {}, why } of statements) {
         print(`${resource} on ${node}: ${why}`);
         for (const action of actions) print(`  ${action}`);
