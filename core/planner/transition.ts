@@ -31,6 +31,14 @@ export const inBackground = (facts: Facts, { rule }: Ruled): Action | null => {
   return fenceAction(facts, rule, holder.node, `${holder.node} lost epoch ${holder.epoch} without a word: it is fenced in the background`);
 };
 
+/** While the arbiter is silent: whose confirmed end would count as its promise (`failsafe.peerLost: fence-then-continue`). */
+export const forPromises = (facts: Facts, { rule }: Ruled): readonly Action[] =>
+  (facts.lease.failsafe?.fence ?? [])
+    .filter(({ node }) => canFence(facts, node))
+    .map(({ node }) =>
+      fenceAction(facts, rule, node, `the arbiter is silent and ${node} gives no promise: confirmed off it cannot take ${facts.group.id}`),
+    );
+
 /** Proof that an earlier holder is down. */
 export const fenceAction = (
   facts: Facts,

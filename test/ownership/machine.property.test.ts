@@ -43,6 +43,12 @@ test('five nodes whose arbiter is often away: never two active', safe({ arbiterT
 test('eight nodes under faults: never two active, one at the end', safe({ nodes: 8, faultsMs: 20_000, share: 0.15 }));
 test('two nodes and late answers: never two active, one at the end', safe({ attemptMs: 1_100 }));
 
+// Without rounds that would cover it up: the lease counts from before the send, whenever the answer comes.
+test(
+  'two deaf nodes, answers very late: never two active',
+  safe({ attemptMs: 1_100, peersDeaf: true, lateAnswers: true, faultsMs: 40_000, share: 0.5 }),
+);
+
 test('two nodes, proof required: never two active, one at the end', safe({ fencing: 'required', quietMs: 20_000 }));
 test('four nodes, proof required: never two active, one at the end', safe({ nodes: 4, fencing: 'required', quietMs: 20_000 }));
 test('three nodes, some without a watchdog: never two active, one at the end', safe({ nodes: 3, fencing: 'mixed', quietMs: 20_000 }));

@@ -1041,3 +1041,30 @@ test('first start: a preferred member that is heard and not ready gets W once mo
   t.is(takenAfter(true, 1), 2 * LAN.takeoverWaitMs + rankMs, 'bounded');
   t.is(takenAfter(true, 0), LAN.takeoverWaitMs, 'the planner knows that the preferred one cannot');
 });
+
+test('another configuration than the record’s: only with every member heard with it; who is down may have the old file', (t) => {
+  const may = (heard: Readonly<Record<string, string>>) => {
+    const bench = new Bench({ members: ['a', 'b', 'c'], cfgHash: 'new' }).start().will();
+    for (const [from, cfgHash] of Object.entries(heard)) bench.step({ kind: 'beat', from, bootId: `${from}1`, cfgHash, group: null });
+    bench.read({ kind: 'record', version: '1', record: record({ state: 'RELEASED', holder: null, prevHolder: 'b', cfgHash: 'old' }) });
+    return bench.pass(50).state.phase;
+  };
+  t.is(may({ b: 'new' }), 'observe', 'c is down, and what it has is not known');
+  t.is(may({ b: 'new', c: 'old' }), 'observe');
+  t.is(may({ b: 'new', c: 'new' }), 'acquiring');
+});
+
+test('the record’s W counts for who observes, not the own one', (t) => {
+  const taken = (ttlW: number) => {
+    const bench = new Bench().start();
+    bench.will().read({ kind: 'record', version: '1', record: record({ ttlW }) });
+    const startMs = bench.nowMs;
+    while (bench.state.phase === 'observe' && bench.nowMs < startMs + 20_000) {
+      bench.will().pass(50);
+      if (bench.state.reading !== null) bench.read({ kind: 'record', version: '1', record: record({ ttlW }) });
+    }
+    return bench.nowMs - startMs;
+  };
+  t.is(taken(8_000), 8_000);
+  t.is(taken(1_500), 1_500);
+});

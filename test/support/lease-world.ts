@@ -51,6 +51,10 @@ export interface WorldOptions {
   readonly quietMs?: number;
   /** The store is often away for long, from everybody or from one node, and the peers are not: the weather of failsafe. */
   readonly arbiterTrouble?: boolean;
+  /** Nothing passes between the nodes: no failsafe round hides what the lease alone does. */
+  readonly peersDeaf?: boolean;
+  /** Many writes land at once and are answered late. */
+  readonly lateAnswers?: boolean;
   /** a; longer than the profile's makes answers later. */
   readonly attemptMs?: number;
 }
@@ -106,6 +110,8 @@ export const runWorld = ({
   faultsMs = 60_000,
   quietMs = 12_000,
   arbiterTrouble = false,
+  peersDeaf = false,
+  lateAnswers = false,
   attemptMs = LAN.attemptMs,
 }: WorldOptions): Outcome => {
   const random = mulberry(seed);
@@ -122,6 +128,7 @@ export const runWorld = ({
     outage: random() * 0.2,
     verify: random() * 0.2,
     fence: fencing === 'watchdog' ? 0 : random() * 0.6,
+    lag: lateAnswers ? 0.2 + random() * 0.4 : 0,
     storeCut: arbiterTrouble ? 0.2 + random() * 0.6 : random() * 0.2,
   };
   if (arbiterTrouble) knob.outage = 0.1 + random() * 0.4;
@@ -297,7 +304,9 @@ export const runWorld = ({
           const answer = fits
             ? { kind: 'cas-done' as const, attemptId: attempt.id, version: String(versions) }
             : { kind: 'cas-conflict' as const, attemptId: attempt.id, found: found() };
-          if (!storeLost(node)) at(nowMs + delay(), back(answer));
+          // Landed at once and answered late: what a lease that counts from the answer gets wrong.
+          const answerMs = faulty() && chance(knob.lag) ? between(0.5, 0.85) * timing.selfFenceMs : delay();
+          if (!storeLost(node)) at(nowMs + answerMs, back(answer));
         });
       }
       case 'write-page':
@@ -362,7 +371,7 @@ export const runWorld = ({
     const other = nodes.find(({ id }) => id === to);
     const boot = node.boot;
     for (const _network of [1, 2]) {
-      if (other === undefined || lost(node)) continue;
+      if (other === undefined || peersDeaf || lost(node)) continue;
       at(nowMs + delay(), () => {
         // The transport takes nothing of a boot that was followed by another.
         const known = other.heardBoots.get(node.id);
@@ -377,7 +386,7 @@ export const runWorld = ({
     const group = beatOf(node.state);
     const from = bootId(node);
     for (const other of nodes) {
-      if (other === node || lost(node)) continue;
+      if (other === node || peersDeaf || lost(node)) continue;
       at(nowMs + delay(), () => {
         const known = other.heardBoots.get(node.id);
         // The transport takes no boot back: it proves by an echo that a new one is alive.

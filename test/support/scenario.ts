@@ -138,7 +138,13 @@ class Script {
         return;
       }
       case 'failsafe': {
-        world.failsafe[first] = second === 'ends' ? null : { silentMs: 61_000, by: ['b'], trouble: null, fence: [], moveTo: rest(2) };
+        const [silentMs, node] = [61_000, rest(2)];
+        world.failsafe[first] =
+          second === 'ends'
+            ? null
+            : second === 'silent'
+              ? { silentMs, by: null, trouble: `${node} did not answer`, fence: [{ node, bootId: `${node}-boot` }], moveTo: null }
+              : { silentMs, by: ['b'], trouble: null, fence: [], moveTo: node };
         return;
       }
       case 'unproven': {
