@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { atNode, whichNode } from '../../core/config/identity.js';
 import { findCycle, startOrder } from '../../core/config/order.js';
 import { parseConfig, parseConfigOrThrow, peekConfig } from '../../core/config/parse.js';
+import { protectionOf } from '../../core/config/protection.js';
 import { editDistance, nearest } from '../../core/config/nearest.js';
 import { formatProblem } from '../../core/config/problem.js';
 import { RESOURCE_DEFAULTS, toDesired } from '../../core/config/to-desired.js';
@@ -130,6 +131,20 @@ test('JSON with tabs is read by the same parser', (t) => {
   );
   t.is(config.cluster, 'c');
 });
+
+const protections: [fencing: string, expected: RegExp][] = [
+  ['watchdog', /watchdog \(socket\) has reset it when the takeover wait is over$/],
+  ['{ policy: watchdog, use: bare }', /also fenced in the background by bare$/],
+  ['required', /or a person says: understudy fence confirm$/],
+  ['{ policy: required, levels: [[{ use: power, outlet: 1 }, { use: bare }], [{ use: bare }]] }', /or is seen off by power and bare, else bare$/],
+  ['{ policy: none, unsafe: true }', /nothing protects it/],
+];
+for (const [fencing, expected] of protections)
+  test(`what protects a group, fencing ${fencing}`, (t) => {
+    const [sentence = ''] = protectionOf(configOf(good.replace('fencing: { policy: watchdog }', `fencing: ${fencing}`)));
+    t.regex(sentence, expected);
+    t.regex(sentence, /^orders-db: /);
+  });
 
 test('fencing: the short form is one level of one device; levels keep their order and their own keys', (t) => {
   const fencing = (text: string) => configOf(good.replace('fencing: { policy: watchdog }', `fencing: ${text}`)).fencing;

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import type { ClusterConfig } from '../../config/cluster-config.js';
 import { printConfig } from '../../config/print.js';
+import { protectionOf } from '../../config/protection.js';
 import { formatProblem } from '../../config/problem.js';
 import { configJsonSchema } from '../../config/schema.js';
 import { proveTiming, type TimingProof, type TimingTerm } from '../../config/timing.js';
@@ -132,9 +133,10 @@ export const define = (command: Command): void => {
         watchdogGranularityMs: config.timing.watchdogGranularityMs,
       });
       const { probe, binding } = await askArbiter(options.probe, config, registry);
+      const protection = protectionOf(config);
       const objection = objectionToProbe(probe, config.arbiter.use, config.timing.attemptMs);
       if (objection !== null && binding) throw objection;
-      if (options.json) return printJson({ file: config.file, cfgHash: config.cfgHash, warnings, timing: config.timing, proof, arbiter: probe });
+      if (options.json) return printJson({ file: config.file, cfgHash: config.cfgHash, warnings, timing: config.timing, proof, protection, arbiter: probe });
       const resources = config.groups.reduce((sum, group) => sum + group.resources.length, 0);
       print(
         `${config.file}: good. Cluster ${config.cluster}, ${count(config.nodes.length, 'node')}, ${count(config.groups.length, 'group')}, ${count(resources, 'resource')}, timing ${config.timing.profile}, config hash ${config.cfgHash.slice(0, 12)}`,
@@ -144,5 +146,8 @@ export const define = (command: Command): void => {
       print(arbiterLine(config, probe));
       print();
       showProof(proof, config);
+      print();
+      print(styled('bold', 'What keeps two nodes from running a group at once'));
+      for (const sentence of protection) print(`  ${sentence}`);
     });
 };
