@@ -22,6 +22,12 @@ const program = new Command('understudy')
 
 const quiet = (command: Command): Command => command.exitOverride().showSuggestionAfterError().showHelpAfterError(false);
 
+// Whoever reads may have enough (`| head`): that is no failure, and nothing more can be said to anybody.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 try {
   for (const { name, summary, group, load } of COMMANDS) {
     const command = quiet(program.command(name).description(summary).helpGroup(`${group}:`));

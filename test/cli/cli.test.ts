@@ -238,3 +238,14 @@ test('permissions: those of the fences too, for exact machines and for each node
     ]),
   );
 });
+
+test('a reader that has enough of the output: the command ends without a word', async (t) => {
+  // `:` reads nothing and is gone long before the first line is written.
+  const script = '"$0" "$1" --help | :; echo "${PIPESTATUS[0]}"';
+  const told = await new Promise<Said>((resolve) => {
+    execFile('bash', ['-c', script, process.execPath, BIN], { timeout: 30_000 }, (error, stdout, stderr) =>
+      resolve({ status: error === null ? 0 : -1, stdout, stderr }),
+    );
+  });
+  t.deepEqual(told, { status: 0, stdout: '0\n', stderr: '' });
+});
