@@ -2,10 +2,11 @@
 // said here and nowhere else.
 import { parseRecord } from '../ownership/record-codec.js';
 import { leaseKey } from '../ownership/record.js';
-import { type ClusterWorld, GROUP } from './cluster-world.js';
+import type { ClusterWorld } from './cluster-world.js';
 import type { Fault, FaultKind } from './fault-plan.js';
+import { WELL } from './sim-agent.js';
 
-const KEY = leaseKey('simulated', GROUP);
+const keyOf = ({ config, group }: ClusterWorld): string => leaseKey(config.cluster, group);
 
 /** Plans everything that befalls the world. */
 export const befall = (cluster: ClusterWorld): void => {
@@ -28,6 +29,7 @@ const heal = (cluster: ClusterWorld): void => {
   arbiter.heal();
   for (const node of nodes) {
     node.stallChance = 0;
+    cluster.resources.get(node.id)?.heal();
     node.disk.failing = null;
     node.dog.deafUntilMs = Number.NEGATIVE_INFINITY;
     node.os.makeKillable();
@@ -39,7 +41,7 @@ const heal = (cluster: ClusterWorld): void => {
     if (!node.powered) world.after(1_000, () => node.powerOn());
   }
   repair(cluster);
-  order(cluster, { want: 'online', maintenance: false, frozen: false });
+  order(cluster, { want: 'online', maintenance: false, frozen: false, addClear: true });
   for (const node of nodes) standby(cluster, node.id, false);
 };
 
@@ -47,15 +49,16 @@ const heal = (cluster: ClusterWorld): void => {
 const repair = (cluster: ClusterWorld): void => {
   const { arbiter, world, nodes, oracle } = cluster;
   if (!oracle.wasTampered) return;
-  const there = arbiter.get(KEY);
+  const key = keyOf(cluster);
+  const there = arbiter.get(key);
   const parsed = there === null ? null : parseRecord(there.value);
   world.say('operator', 'repairs the record', 'all nodes off, a new epoch, all nodes on');
   for (const node of nodes) node.powerOff('the operator repairs the record');
   const record = parsed?.kind === 'record' ? parsed.record : oracle.lastRecord;
-  if (record === null) arbiter.remove(KEY);
+  if (record === null) arbiter.remove(key);
   else {
     arbiter.put(
-      KEY,
+      key,
       JSON.stringify({
         ...record,
         epoch: oracle.highestEpoch + 1,
@@ -106,13 +109,13 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
     const node = cluster.node(id);
     if (!node.powered || node.asleep) return;
     node.suspend(forMs);
-    node.onWoken(() => cluster.oracle.woken(node));
+    node.onWoken(() => cluster.oracles.forEach((oracle) => oracle.woken(node)));
   },
   'clock-rate': (cluster, { node: id, rate, forMs }) => {
     const node = cluster.node(id);
     const usual = cluster.plan.rates[cluster.nodes.indexOf(node)] ?? 1;
     if (node.asleep) return;
-    cluster.oracle.beyondDrift();
+    for (const oracle of cluster.oracles) oracle.beyondDrift();
     node.changeRate(rate);
     cluster.world.after(forMs, () => node.changeRate(usual));
   },
@@ -120,7 +123,7 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
     cluster.node(node).disk.failing = { code, under, untilMs: cluster.world.nowMs + forMs };
   },
   unkillable: (cluster, { node, forMs }) => cluster.node(node).os.makeUnkillable(forMs),
-  'app-dies': (cluster, { node }) => void cluster.node(node).os.end(GROUP, 'process', 'a fault'),
+  'app-dies': (cluster, { node }) => void cluster.node(node).os.endProcesses(cluster.group, 'a fault'),
   'dog-deaf': (cluster, { node, forMs }) => {
     cluster.node(node).dog.deafUntilMs = cluster.world.nowMs + forMs;
   },
@@ -128,14 +131,14 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
   'arbiter-restored': (cluster, { backupMs }) => {
     cluster.arbiter.backUp();
     cluster.world.after(backupMs, () => {
-      cluster.oracle.tampered();
+      for (const oracle of cluster.oracles) oracle.tampered();
       cluster.world.say('fault', 'arbiter-restored', 'the store goes back to its backup');
       cluster.arbiter.restore();
     });
   },
-  'record-deleted': (cluster) => cluster.arbiter.remove(KEY),
+  'record-deleted': (cluster) => cluster.arbiter.remove(keyOf(cluster)),
   'record-edited': (cluster, { how }) => {
-    const there = cluster.arbiter.get(KEY);
+    const there = cluster.arbiter.get(keyOf(cluster));
     const parsed = there === null ? null : parseRecord(there.value);
     if (parsed?.kind !== 'record') return;
     const { record } = parsed;
@@ -148,7 +151,7 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
     // Whoever writes RELEASED by hand says that nothing runs: that is no fault of ours to survive.
     if (how === 'holder') return;
     cluster.oracle.tampered();
-    cluster.arbiter.put(KEY, edited);
+    cluster.arbiter.put(keyOf(cluster), edited);
   },
   move: (cluster, { to }) => order(cluster, { move: { id: `move-${Math.round(cluster.world.nowMs)}`, to, by: 'operator', why: 'plan' } }),
   standby: (cluster, { node, forMs }) => {
@@ -163,13 +166,35 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
     order(cluster, { maintenance: true });
     cluster.world.after(forMs, () => order(cluster, { maintenance: false }));
   },
+  misbehave: (cluster, { node, group, resource, how, forMs }) => {
+    const resources = cluster.resources.get(node);
+    resources?.misbehave(group, resource, how);
+    cluster.world.after(forMs, () => resources?.misbehave(group, resource, WELL));
+  },
+  operator: (cluster, { node, order: given }) => {
+    const process = cluster.node(node).processes.get('controller');
+    const controller = cluster.wholes.get(node);
+    if (process === undefined || controller === undefined) return cluster.world.mark('order: no controller answers');
+    process.deliver('socket', () => {
+      controller.give(given).then(
+        () => cluster.world.mark(`order ${given.verb}: taken`),
+        (error: unknown) => {
+          cluster.world.mark(`order ${given.verb}: refused`);
+          cluster.world.say(node, 'order refused', error instanceof Error ? error.message : String(error));
+        },
+      );
+    });
+    return undefined;
+  },
 };
 
 type GroupChange = Parameters<NonNullable<ReturnType<ClusterWorld['controllers']['get']>>['orders']>[0];
 type GroupSet = Extract<GroupChange, { key: 'group' }>['set'];
 
 /** An operator gives an order at a node whose controller lives, and goes on asking until it is taken. */
-const order = (cluster: ClusterWorld, set: GroupSet): void => insist(cluster, { key: 'group', group: GROUP, set }, 0);
+const order = (cluster: ClusterWorld, set: GroupSet): void => {
+  for (const { id } of cluster.config.groups) insist(cluster, { key: 'group', group: id, set }, 0);
+};
 const standby = (cluster: ClusterWorld, node: string, on: boolean): void => insist(cluster, { key: 'node', node, set: { standby: on } }, 0);
 
 const TRIES = 100;
@@ -203,5 +228,5 @@ const insist = (cluster: ClusterWorld, request: GroupChange, tries: number): voi
 /** One fault in words. */
 export const faultWords = ({ atMs: _at, kind: _kind, ...rest }: Fault): string =>
   Object.entries(rest)
-    .map(([name, value]) => `${name} ${Array.isArray(value) ? value.join('+') : String(value)}`)
+    .map(([name, value]) => `${name} ${Array.isArray(value) ? value.join('+') : typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
     .join(', ');

@@ -5,15 +5,24 @@ import { parseConfigOrThrow } from '../config/parse.js';
 import { clockOnlyWait, manyPausesWait, sleepingGuardWait } from '../config/timing-proof.js';
 import type { GuardClient } from '../guard/client.js';
 import type { GuardHandle } from '../guard/run-guard.js';
-import type { NodeId } from '../model/ids.js';
+import type { DesiredState } from '../model/desired.js';
+import type { NewEvent } from '../model/event.js';
+import type { GroupId, NodeId } from '../model/ids.js';
+import type { FenceDevice } from '../plugin/contract.js';
+import { type Fence, noFence } from '../scheduler/ports.js';
 import type { ClusterKeys } from '../system/key-file.js';
 import { type Plan, nodeIds } from './fault-plan.js';
 import { Network } from './network.js';
 import { Oracle } from './oracle.js';
+import { type SimResource, SimResources } from './sim-agent.js';
 import { SimArbiter } from './sim-arbiter.js';
+import { type SimController, startSimController } from './sim-controller.js';
 import { startGuard } from './sim-guard.js';
 import { startLeash } from './sim-leash.js';
+import { SimLinks } from './sim-link.js';
 import { SimNode } from './sim-node.js';
+import type { OsListener } from './sim-os.js';
+import type { SimProcess } from './sim-process.js';
 import { startStandIn } from './stand-in.js';
 import { World } from './world.js';
 
@@ -24,6 +33,25 @@ const KEYS: ClusterKeys = (() => {
   return { current: key, all: [key] };
 })();
 
+/** A cluster with real controllers. */
+export interface Whole {
+  readonly config: ClusterConfig;
+  readonly desired: (node: NodeId) => DesiredState;
+  /** What stands for each resource type. */
+  readonly kinds: ReadonlyMap<string, SimResource>;
+}
+
+export interface ClusterWorldOptions {
+  readonly traceLines?: number;
+  /** Default: stand-ins for the controllers, and a config made from the plan. */
+  readonly whole?: Whole;
+  /** Every event of every journal, as it is written. */
+  readonly journal?: (process: SimProcess, event: NewEvent & { readonly monoMs: number }) => void;
+}
+
+const FENCE_MS = [3_000, 8_000] as const;
+const FENCE_LIMIT_MS = 120_000;
+
 export class ClusterWorld {
   readonly world: World;
   readonly plan: Plan;
@@ -31,31 +59,47 @@ export class ClusterWorld {
   readonly nodes: readonly SimNode[];
   readonly network: Network;
   readonly arbiter: SimArbiter;
+  /** Of the first group, with which the faults of records and stores deal. */
   readonly oracle: Oracle;
+  readonly oracles: readonly Oracle[];
+  readonly group: GroupId;
   readonly guards = new Map<NodeId, GuardHandle>();
   readonly controllers = new Map<NodeId, GuardClient>();
+  readonly wholes = new Map<NodeId, SimController>();
+  readonly resources = new Map<NodeId, SimResources>();
+  /** Something began or ended on a host. */
+  onEffect: (() => void) | null = null;
+  readonly #options: ClusterWorldOptions;
+  readonly #links: SimLinks;
 
-  constructor(plan: Plan, options: { readonly traceLines?: number } = {}) {
+  constructor(plan: Plan, options: ClusterWorldOptions = {}) {
     this.plan = plan;
     this.world = new World(plan.seed, options);
     const { world } = this;
-    this.config = configOf(plan);
+    this.#options = options;
+    this.config = options.whole?.config ?? configOf(plan);
+    this.group = this.config.groups[0]?.id ?? GROUP;
     this.network = new Network(world);
     this.network.weather = plan.weather;
+    this.#links = new SimLinks(this.network);
     this.arbiter = new SimArbiter(world, plan.store);
     this.arbiter.weather = plan.storeWeather;
-    this.nodes = nodeIds(plan.nodes).map((id, index) => new SimNode(world, { id, rate: plan.rates[index] ?? 1 }));
-    this.oracle = new Oracle({
-      world,
-      cluster: CLUSTER,
-      group: GROUP,
-      nodes: this.nodes,
-      timing: this.config.timing,
-      watchdog: plan.watchdog,
-      takeover: plan.takeover,
-      fencing: plan.fencing,
-    });
-    this.arbiter.listener = this.oracle;
+    this.nodes = this.config.nodes.map(({ id }, index) => new SimNode(world, { id, rate: plan.rates[index] ?? 1 }));
+    this.oracles = this.config.groups.map(
+      ({ id, takeover }) =>
+        new Oracle({
+          world,
+          cluster: this.config.cluster,
+          group: id,
+          nodes: this.nodes,
+          timing: this.config.timing,
+          watchdog: this.config.watchdog.driver !== 'none',
+          takeover,
+          fencing: this.config.fencing.policy,
+        }),
+    );
+    this.oracle = this.oracles[0]!;
+    this.#listen();
     for (const node of this.nodes) this.#equip(node);
   }
 
@@ -71,6 +115,42 @@ export class ClusterWorld {
     for (const node of this.nodes) this.world.after(chance.heavyTail(1, 20_000), () => node.powerOn());
   }
 
+  /** Where the group serves: everything of it that shows is there. */
+  serving(group: GroupId): readonly NodeId[] {
+    const { whole } = this.#options;
+    const shows =
+      whole === undefined
+        ? (['process', 'address'] as const).map((kind) => ({ kind, key: kind as string }))
+        : (whole.desired(this.nodes[0]!.id).groups.find(({ id }) => id === group)?.resources ?? []).flatMap(({ id, type }) => {
+            const kind = whole.kinds.get(type)?.shows ?? null;
+            return kind === null ? [] : [{ kind, key: id }];
+          });
+    return this.nodes.filter(({ os }) => shows.every(({ kind, key }) => os.has(group, kind, key))).map(({ id }) => id);
+  }
+
+  /** Each oracle hears of its own group; the store's are told apart by their keys. */
+  #listen(): void {
+    const { oracles } = this;
+    const of = (group: GroupId) => oracles.find((oracle) => oracle.group === group);
+    const listener: OsListener = {
+      began: (node, fact) => {
+        of(fact.group)?.began(node, fact);
+        this.onEffect?.();
+      },
+      ended: (_node, { group }) => {
+        of(group)?.ended();
+        this.onEffect?.();
+      },
+    };
+    for (const node of this.nodes) node.os.listener = listener;
+    this.arbiter.listener = {
+      sent: (...told) => oracles.forEach((oracle) => oracle.sent(...told)),
+      written: (...told) => oracles.forEach((oracle) => oracle.written(...told)),
+      removed: (key) => oracles.forEach((oracle) => oracle.removed(key)),
+      conflicted: (...told) => oracles.forEach((oracle) => oracle.conflicted(...told)),
+    };
+  }
+
   #equip(node: SimNode): void {
     const chance = node.chance.stream('supervisor');
     const bootMs = () => chance.heavyTail(1_500, 30_000);
@@ -81,7 +161,7 @@ export class ClusterWorld {
     node.units.push(
       {
         name: 'leash',
-        start: (process) => startLeash(process, { groups: [GROUP], timing: this.config.timing, resetMs: bootMs }),
+        start: (process) => startLeash(process, { groups: this.config.groups.map(({ id }) => id), timing: this.config.timing, resetMs: bootMs }),
         restartMs: () => chance.between(100, 300),
       },
       {
@@ -92,12 +172,15 @@ export class ClusterWorld {
             keys: KEYS,
             network: this.network,
             arbiter: this.arbiter,
-            watchdog: this.plan.watchdog,
+            watchdog: this.config.watchdog.driver !== 'none',
             resetMs: bootMs,
             watcher: {
-              beats: (by, groups) => this.oracle.beats(by, groups),
+              beats: (by, groups) => this.oracles.forEach((oracle) => oracle.beats(by, groups.filter(({ group }) => group === oracle.group))),
               says: () => this.oracle.says(),
-              journal: (by, event) => this.oracle.journal(by, event),
+              journal: (by, event) => {
+                this.oracles.find(({ group }) => group === event.group)?.journal(by, event);
+                this.#options.journal?.(by, { ...event, monoMs: event.monoMs ?? by.clock.nowMs() });
+              },
               running: (by, guard) => {
                 this.guards.set(by.node.id, guard);
                 this.oracle.running();
@@ -109,19 +192,82 @@ export class ClusterWorld {
       {
         name: 'controller',
         start: (process) =>
-          startStandIn(process, {
-            group: GROUP,
-            members,
-            preempt: this.plan.takeover === 'preempt',
-            running: (by, client) => void this.controllers.set(by.node.id, client),
-          }),
+          this.#options.whole === undefined
+            ? startStandIn(process, {
+                group: this.group,
+                members,
+                preempt: this.plan.takeover === 'preempt',
+                running: (by, client) => void this.controllers.set(by.node.id, client),
+              })
+            : this.#startController(process, this.#options.whole),
         restartMs: () => chance.between(200, 1_500),
       },
     );
   }
+
+  #startController(process: SimProcess, { config, desired, kinds }: Whole): void {
+    const { id } = process.node;
+    const resources = this.resources.get(id) ?? new SimResources(kinds);
+    this.resources.set(id, resources);
+    const addresses = config.nodes.find((node) => node.id === id)?.networks.heartbeat ?? [];
+    process.onEnd(() => {
+      this.controllers.delete(id);
+      this.wholes.delete(id);
+    });
+    startSimController(process, {
+      config,
+      desired: desired(id),
+      resources,
+      links: this.#links.forProcess(process, addresses),
+      fence: config.fencing.levels.length === 0 ? noFence() : this.#fence(process),
+      journal: (event) => {
+        this.world.say(`${id} controller`, event.kind, event.because ?? '');
+        this.#options.journal?.(process, event);
+        this.#inMaintenance(id, event);
+      },
+    }).then(
+      (controller) => {
+        if (!process.alive) return;
+        this.wholes.set(id, controller);
+        this.controllers.set(id, controller.guard);
+      },
+      (error: unknown) => {
+        this.world.say(`${id} controller`, 'failed to start', error instanceof Error ? error.message : String(error));
+        process.kill();
+      },
+    );
+  }
+
+  /** I-10: in maintenance no agent writes. */
+  #inMaintenance(id: NodeId, { kind, group, data }: NewEvent): void {
+    if (kind !== 'action.begin' || group === undefined) return;
+    const view = this.controllers.get(id)?.view();
+    const action = data?.['kind'];
+    const writes = action === 'start' || action === 'stop' || action === 'promote' || action === 'demote';
+    if (writes && view?.groupOrders[group]?.maintenance === true)
+      this.world.violate('I-10', `${id} begins to ${action} a resource of ${group}, which it knows to be in maintenance`);
+  }
+
+  /** Powers the other host off, as a cloud or a power switch does: some seconds, then it is seen off. */
+  #fence(process: SimProcess): Fence {
+    const device: FenceDevice = {
+      fence: ({ node }) =>
+        new Promise((resolve) => {
+          if (node === process.node.id) this.world.violate('I-9', `${node} fences itself`);
+          this.world.at(process.trueMs + process.chance.between(...FENCE_MS), () => {
+            this.world.mark('fenced');
+            this.node(node).powerOff(`fenced by ${process.node.id}`);
+            process.enqueue('socket', 1, () => resolve({ evidence: `${node} was seen off` }));
+          });
+        }),
+      close: async () => undefined,
+    };
+    const power = { name: 'power', nodes: null, open: async () => ({ device, limitMs: FENCE_LIMIT_MS }), close: async () => undefined };
+    return { levels: [[power]] };
+  }
 }
 
-const configOf = (plan: Plan): ClusterConfig => {
+export const configOf = (plan: Plan, resources: Readonly<Record<string, unknown>> = { app: { use: 'simulated' } }): ClusterConfig => {
   const ids = nodeIds(plan.nodes);
   const address = (node: number, network: number) => `10.${network}.0.${node + 1}`;
   const networks = Array.from({ length: plan.heartbeatNetworks }, (_, network) => network);
@@ -138,7 +284,7 @@ const configOf = (plan: Plan): ClusterConfig => {
         prefer: ids,
         takeover: plan.takeover,
         ...(plan.takeover === 'preempt' ? { confirm: plan.confirm } : {}),
-        resources: { app: { use: 'simulated' } },
+        resources,
       },
     },
   });

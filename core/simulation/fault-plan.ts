@@ -1,9 +1,11 @@
 // What one seed is: a cluster, its timing, and the faults that befall it, as plain data. Drawn as a swarm: each seed has a
 // random subset of the kinds of faults, with random intensities. A plan can be written to a file, made smaller, and run
 // again; nothing else decides what happens. Source of the idea: TigerBeetle's VOPR and FoundationDB's swarm testing.
-import type { NodeId } from '../model/ids.js';
+import type { OrderRequest } from '../api/views.js';
+import type { GroupId, NodeId, ResourceId } from '../model/ids.js';
 import { Chance } from './chance.js';
 import type { Weather } from './network.js';
+import type { Misbehaviour } from './sim-agent.js';
 import type { ArbiterWeather } from './sim-arbiter.js';
 
 export type ProcessName = 'guard' | 'controller' | 'leash';
@@ -39,6 +41,10 @@ export type Fault = { readonly atMs: number } & (
   | { readonly kind: 'standby'; readonly node: NodeId; readonly forMs: number }
   | { readonly kind: 'offline'; readonly forMs: number }
   | { readonly kind: 'maintenance'; readonly forMs: number }
+  /** Of a script or a plugin; only where real controllers run. */
+  | { readonly kind: 'misbehave'; readonly node: NodeId; readonly group: GroupId; readonly resource: ResourceId; readonly how: Misbehaviour; readonly forMs: number }
+  /** Somebody types a command on a node; only where real controllers run. */
+  | { readonly kind: 'operator'; readonly node: NodeId; readonly order: OrderRequest }
 );
 
 export type FaultKind = Fault['kind'];
@@ -64,12 +70,16 @@ export interface Plan {
   readonly weather: Weather;
   readonly storeWeather: ArbiterWeather;
   readonly faults: readonly Fault[];
+  /** With real controllers instead of stand-ins: core/simulation/whole. */
+  readonly whole?: boolean;
   /** All faults end. */
   readonly healMs: number;
   readonly endMs: number;
 }
 
 export interface DrawOptions {
+  /** The nodes of somebody's own configuration; default: as many as the seed says. */
+  readonly ids?: readonly NodeId[];
   readonly seed: number;
   readonly minutes: number;
 }
@@ -77,9 +87,11 @@ export interface DrawOptions {
 export const nodeIds = (count: number): readonly NodeId[] => ['a', 'b', 'c', 'd', 'e'].slice(0, count);
 
 /** The plan of a seed: the same for ever. */
-export const drawPlan = ({ seed, minutes }: DrawOptions): Plan => {
+export const drawPlan = ({ seed, minutes, ids: given }: DrawOptions): Plan => {
   const chance = new Chance(seed).stream('plan');
-  const nodes = chance.happens(0.8) ? 2 : chance.pick([3, 3, 3, 3, 4, 5]);
+  const drawn = chance.happens(0.8) ? 2 : chance.pick([3, 3, 3, 3, 4, 5]);
+  const ids = given ?? nodeIds(drawn);
+  const nodes = ids.length;
   const watchdog = chance.happens(0.7);
   const preempt = watchdog && chance.happens(0.15);
   // Beats and renewals of `lan` are some thirty times as many events: fewer seeds, and then most of the work.
@@ -87,7 +99,6 @@ export const drawPlan = ({ seed, minutes }: DrawOptions): Plan => {
   const profile = lan ? 'lan' : chance.pick(['fast', 'standard', 'standard', 'standard'] as const);
   const strict = chance.happens(0.25);
   const fencing = watchdog ? (chance.happens(0.85) ? 'watchdog' : 'required') : chance.happens(0.7) ? 'required' : 'none';
-  const ids = nodeIds(nodes);
   const endMs = minutes * 60_000;
   const healMs = Math.max(endMs * 0.5, endMs - QUIET_MS);
   const swarm = chance.stream('swarm');
@@ -138,7 +149,7 @@ export const drawPlan = ({ seed, minutes }: DrawOptions): Plan => {
 const QUIET_MS = 150_000;
 
 const drawFaults = (chance: Chance, ids: readonly NodeId[], healMs: number): readonly Fault[] => {
-  const kinds = Object.keys(DRAW) as FaultKind[];
+  const kinds = Object.keys(DRAW) as (keyof typeof DRAW)[];
   const share = chance.pick([0.1, 0.25, 0.5]);
   const chosen = kinds.filter((kind) => chance.happens(RARE.has(kind) ? share * 0.25 : share));
   if (chosen.length === 0) return [];
@@ -162,7 +173,7 @@ const pair = (chance: Chance, ids: readonly NodeId[]) => {
 };
 const duration = (chance: Chance, lowMs: number, highMs: number) => Math.round(chance.heavyTail(lowMs, highMs));
 
-const DRAW: Readonly<Record<FaultKind, Draw>> = {
+const DRAW: Readonly<Record<Exclude<FaultKind, 'misbehave' | 'operator'>, Draw>> = {
   cut: (chance, ids) => ({ kind: 'cut', ...pair(chance, ids), networks: chance.happens(0.6) ? [0, 1] : [chance.index(2)], forMs: duration(chance, 100, 90_000) }),
   lossy: (chance, ids) => ({ kind: 'lossy', ...pair(chance, ids), loss: chance.between(0.2, 1), forMs: duration(chance, 1_000, 60_000) }),
   mtu: (chance, ids) => ({ kind: 'mtu', ...pair(chance, ids), bytes: chance.pick([150, 200, 250, 600]), forMs: duration(chance, 1_000, 60_000) }),

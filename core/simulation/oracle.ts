@@ -48,6 +48,10 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
   /** Its clock left the tolerated range. */
   #beyondDrift = false;
 
+  get group(): GroupId {
+    return this.#o.group;
+  }
+
   constructor(options: OracleOptions) {
     this.#o = options;
     this.#key = leaseKey(options.cluster, options.group);

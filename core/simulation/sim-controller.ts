@@ -39,12 +39,12 @@ export interface SimControllerOptions {
 }
 
 export interface SimController {
+  /** Its connection to the guard. */
+  readonly guard: GuardClient;
   /** As an operator's command on this node: checked, asked, recorded. Rejects as the API does; never settles after its death. */
   give(order: OrderRequest): Promise<OrderAnswer>;
   /** What its last cycle saw and decided. */
   readonly last: LastCycle | null;
-  /** A new view of the world was planned. */
-  stop(leaveMs: number): Promise<void>;
 }
 
 /** Begins a controller in this process; it may be killed at any event from now on. */
@@ -55,13 +55,13 @@ export const startSimController = async (process: SimProcess, options: SimContro
   provideController(container, parts);
   const cycle = container.resolve(Cycle);
   const orders = container.resolve(Orders);
-  const begun = await beginController(container, parts);
+  await beginController(container, parts);
   return {
+    guard: parts.guard,
     give: (order) => orders.give(order),
     get last() {
       return cycle.last;
     },
-    stop: (leaveMs) => begun.stop(leaveMs),
   };
 };
 

@@ -79,6 +79,11 @@ export class SimOs {
     this.#unkillableUntilMs = Number.NEGATIVE_INFINITY;
   }
 
+  /** Every process of the group that is no start script. */
+  endProcesses(group: GroupId, by: string): void {
+    for (const { kind, key } of this.facts(group)) if (kind === 'process' && !key.includes(':')) this.end(group, kind, by, key);
+  }
+
   powerLost(): void {
     this.#unkillableUntilMs = Number.NEGATIVE_INFINITY;
     for (const { group, kind, key } of this.facts()) this.end(group, kind, 'the loss of power', key);

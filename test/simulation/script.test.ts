@@ -3,12 +3,10 @@ import test from 'ava';
 import type { ClusterConfig } from '../../core/config/cluster-config.js';
 import { parseConfigOrThrow } from '../../core/config/parse.js';
 import { proveTiming } from '../../core/config/timing.js';
-import { toDesired } from '../../core/config/to-desired.js';
-import type { DesiredState } from '../../core/model/desired.js';
 import { runDrill } from '../../core/simulation/drill.js';
 import { parseScript } from '../../core/simulation/script.js';
 import type { SimResource } from '../../core/simulation/sim-agent.js';
-import { simDefinition } from '../../core/simulation/sim-agent.js';
+import { wholeWith } from '../../core/simulation/whole.js';
 
 const KINDS = new Map<string, SimResource>([
   ['address', { shows: 'address', startMs: 20, stopMs: 20, monitorMs: 5 }],
@@ -34,16 +32,7 @@ const configOf = (more: Record<string, unknown> = {}): ClusterConfig =>
     '/simulated/understudy.config.yaml',
   ).config;
 
-const clusterOf = (config: ClusterConfig) => {
-  const desired = (node: string): DesiredState => {
-    const made = toDesired(config, (type) => simDefinition(KINDS.get(type)!), node);
-    if ('problems' in made) throw new Error(made.problems.map(({ message }) => message).join());
-    return made.desired;
-  };
-  return { config, desired, kinds: KINDS, storeMs: [2, 30] as const };
-};
-
-const play = (script: string, seed = 1, config = configOf()) => runDrill(seed, clusterOf(config), parseScript(script, config));
+const play = (script: string, seed = 1, config = configOf()) => runDrill(seed, wholeWith(config, KINDS), parseScript(script, config));
 
 test.serial('the words of a script: times, commands, in the order of the times', (t) => {
   const steps = parseScript('at 40s power-on a; at 0 cut b heartbeat-2\nat 500ms pause a 6s;; at 1m app-exit db app', configOf());

@@ -9,8 +9,11 @@ import { UnderstudyError } from '../../errors/errors.js';
 import { renderTimeline } from '../../planner/render-timeline.js';
 import { type DrillResult, runDrill } from '../../simulation/drill.js';
 import { parseScript, SCRIPT_WORDS } from '../../simulation/script.js';
-import type { SimClusterOptions } from '../../simulation/sim-cluster.js';
+import type { Whole } from '../../simulation/cluster-world.js';
+import { type Outcome, runPlan } from '../../simulation/run-plan.js';
 import { DEFAULT_DURATIONS, standFor } from '../../simulation/stand-for.js';
+import { lineOf } from '../../simulation/trace.js';
+import { drawPlanFor } from '../../simulation/whole.js';
 import { loadConfig } from '../load-config.js';
 import { durationText, print, printJson, styled, withProgress } from '../output.js';
 
@@ -19,6 +22,7 @@ interface SimulateOptions {
   readonly script?: string;
   readonly seeds: string;
   readonly from: string;
+  readonly minutes: string;
   readonly start: string;
   readonly stop: string;
   readonly json?: boolean;
@@ -27,11 +31,12 @@ interface SimulateOptions {
 export const define = (command: Command): void => {
   command
     .option('--config <file>', 'the config file (default: found from here upwards, then /etc/understudy)')
-    .requiredOption('--script <steps>', 'what happens: `at TIME COMMAND; …`')
+    .option('--script <steps>', 'what happens: `at TIME COMMAND; …` (default: faults of every kind, drawn for each seed)')
     .option('--seeds <count>', 'how many courses of chance', '10')
     .option('--from <seed>', 'the first seed', '1')
     .option('--start <duration>', 'how long an application takes to start', `${DEFAULT_DURATIONS.startMs}ms`)
     .option('--stop <duration>', 'how long it takes to stop', `${DEFAULT_DURATIONS.stopMs}ms`)
+    .option('--minutes <count>', 'without a script: simulated minutes of each seed', '10')
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
@@ -41,14 +46,22 @@ export const define = (command: Command): void => {
     )
     .action(async (options: SimulateOptions) => {
       const { config, registry, desiredOf } = await loadConfig(options.config);
-      const steps = parseScript(options.script ?? '', config);
       const desired = new Map(config.nodes.map(({ id }) => [id, desiredOf(id)]));
       const [first] = desired.values();
       const durations = { startMs: duration('--start', options.start), stopMs: duration('--stop', options.stop) };
       const kinds = standFor(first!, (type) => registry.agent(type), durations);
-      const cluster: SimClusterOptions = { config, desired: (node) => desired.get(node)!, kinds, storeMs: [2, 30] };
-      const [from, count] = [whole('--from', options.from), whole('--seeds', options.seeds)];
-      const results = await withProgress(`simulating ${count} seeds`, runAll(from, count, (seed) => runDrill(seed, cluster, steps)));
+      const whole: Whole = { config, desired: (node) => desired.get(node)!, kinds };
+      const [from, count] = [wholeNumber('--from', options.from), wholeNumber('--seeds', options.seeds)];
+      if (options.script === undefined) {
+        const minutes = wholeNumber('--minutes', options.minutes);
+        const outcomes = await withProgress(`simulating ${count} seeds`, runAll(from, count, (seed) => runPlan(drawPlanFor(whole, { seed, minutes }), { whole })));
+        if (options.json) printJson(outcomes.map(({ story: _story, marks, ...rest }) => ({ ...rest, marks: Object.fromEntries(marks) })));
+        else showSwarm(outcomes, minutes);
+        if (outcomes.some(({ violations }) => violations.length > 0)) process.exitCode = 1;
+        return;
+      }
+      const steps = parseScript(options.script, config);
+      const results = await withProgress(`simulating ${count} seeds`, runAll(from, count, (seed) => runDrill(seed, whole, steps)));
       if (options.json) return printJson(results);
       show(results, config, durations.startMs);
     });
@@ -92,6 +105,22 @@ const show = (results: readonly DrillResult[], config: ClusterConfig, startMs: n
     print('It counts no fence: with `fencing: required` a holder that is silent must be proven down first, by a fence, its own word or a new boot.');
 };
 
+/** What the swarm saw, and for the first seed that broke a promise the last lines of its story. */
+const showSwarm = (outcomes: readonly Outcome[], minutes: number): void => {
+  const sum = (mark: string) => outcomes.reduce((total, { marks }) => total + (marks.get(mark) ?? 0), 0);
+  const faults = outcomes.flatMap(({ marks }) => [...marks].filter(([mark]) => mark.startsWith('fault '))).reduce((total, [, times]) => total + times, 0);
+  print(
+    `${outcomes.length} seeds of ${minutes} simulated minutes: ${faults} faults, ${sum('takeover')} takeovers, ${outcomes.reduce((total, { events }) => total + events, 0)} events`,
+  );
+  const broken = outcomes.filter(({ violations }) => violations.length > 0);
+  if (broken.length === 0) return print(styled('green', 'never two active, never stuck: no promise was broken, and every group came back by itself'));
+  for (const { seed, violations } of broken) for (const { invariant, atMs, sentence } of violations) print(styled('red', `seed ${seed}, ${clock(atMs)}, ${invariant}: ${sentence}`));
+  for (const line of broken[0]?.story.slice(-STORY_LINES) ?? []) print(lineOf(line));
+  return print(`The same again: --seeds 1 --from ${broken[0]?.seed} --minutes ${minutes}. Please report it with the config.`);
+};
+
+const STORY_LINES = 60;
+
 /** The longest time without service in each course of chance. */
 const showSpread = (group: string, results: readonly DrillResult[]): void => {
   const longest = results.map(({ outages }) =>
@@ -112,7 +141,7 @@ const duration = (option: string, text: string): number => {
 };
 
 const MAX_SEEDS = 1_000_000;
-const whole = (option: string, text: string): number => {
+const wholeNumber = (option: string, text: string): number => {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1 || value > MAX_SEEDS)
     throw new UnderstudyError('USAGE', `${option} ${text}: write a whole number from 1 to ${MAX_SEEDS}`);
