@@ -101,14 +101,15 @@ const bringUp = (
   if (flight.has('start')) actions.push(step(frame, 'start', member, [], ''));
   else if (status === 'unprobed' || status === 'unknown') {
     // Its answer may depend on what it stands on, so a look that told nothing is repeated once that has changed.
-    if (status === 'unknown' && !bounce && !worthProbing(facts, member)) return { actions, gate: null };
+    const behind = status === 'unprobed' ? [] : without(after, frame.gate);
+    if (status === 'unknown' && !bounce && !worthProbing(facts, member, behind)) return { actions, gate: null };
     if (!bounce)
       actions.push(
         step(
           frame,
           'probe',
           member,
-          status === 'unprobed' ? [] : without(after, frame.gate),
+          behind,
           status === 'unprobed'
             ? `${resource.id} was not looked at yet: what runs is adopted`
             : `it cannot be told whether ${resource.id} runs${tail(reasonOfMember(member))}`,
@@ -131,10 +132,11 @@ const bringUp = (
   return { actions, gate: [idOf('start')] };
 };
 
-// An old answer, or one from before the last change of what it stands on.
-const worthProbing = ({ members, graph }: Facts, { at, seen, resource, flight }: Member): boolean => {
+// An old answer, or one from before a change of what it stands on. A change that nothing in the plan brings about is not one:
+// two that cannot be told would be looked at without end.
+const worthProbing = ({ members, graph }: Facts, { at, seen, resource, flight }: Member, behind: readonly string[]): boolean => {
   if (seen === undefined || flight.has('probe') || seen.ageMs >= resource.everyMs) return true;
-  return (graph.before[at] ?? []).some((p) => !members[p]?.satisfied || (members[p]?.seen?.ageMs ?? 0) < seen.ageMs);
+  return (graph.before[at] ?? []).some((p) => (!members[p]?.satisfied && behind.length > 0) || (members[p]?.seen?.ageMs ?? 0) < seen.ageMs);
 };
 
 const without = (ids: readonly string[], gate: readonly string[]): readonly string[] =>

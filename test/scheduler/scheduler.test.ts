@@ -271,6 +271,19 @@ test('monitors that answer what is no state: unknown with the answer as the reas
   t.is(cycle.last?.observed.groups['g']?.resources['app']?.state, 'online');
 });
 
+test('two that cannot be told, one behind the other: looked at when due, not without end', async (t) => {
+  const { agent, clock, hold } = await world(t);
+  await hold();
+  await clock.advanceAsync(20);
+  let looks = 0;
+  agent.monitor = async () => {
+    looks += 1;
+    throw new Error('it cannot be told');
+  };
+  await clock.advanceAsync(3000);
+  t.true(looks >= 4 && looks <= 12, `${looks} looks at two resources in three periods of a second`);
+});
+
 test('a monitor that never settles: one call at a time, then its agent is quarantined; a late end lifts it', async (t) => {
   const { agent, clock, events, quarantine } = await world(t, { groups: [group([resource('app')])] });
   let asked = 0;
