@@ -1,4 +1,5 @@
 // The door for plugins: found in every place, checked as a whole, built by the container, and harmless when broken.
+import { fenceDevices } from '../../core/daemon/fence-devices.js';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -252,6 +253,42 @@ test('lazy contributions: arbiter, command and lab service are loaded when asked
   await t.throwsAsync(registry.arbiter('gone'), { message: /plugin p: arbiter gone could not be loaded/ });
   t.is((await registry.command('say'))?.example, 'e');
   t.is((await registry.labServices[0]!.load()).summary, 's');
+});
+
+test('fences: opened with checked options and what the plugin provides; what cannot be opened says why, and may be tried again', async (t) => {
+  const root = directory({
+    'p.js': `
+      import { options, text } from 'understudy/plugin';
+      const token = Symbol('switch');
+      const switches = { ready: false };
+      globalThis.fenceSwitches = switches;
+      const power = {
+        summary: 's', limitMs: 5000, options: options({ outlet: text('Which') }),
+        open: async ({ outlet }, { service }) => {
+          if (!service(token).ready) throw new Error('the switch is away');
+          return { fence: async ({ node }) => ({ evidence: node + ' at ' + outlet + ' is dark' }), close: async () => undefined };
+        },
+      };
+      const hollow = { summary: 's', options: options({}), open: async () => ({}) };
+      export default { name: 'p', api: 1, fences: { power: async () => power, hollow: async () => hollow }, provide: (register) => register.value(token, switches) };`,
+  });
+  const registry = await load(root, ['./p.js']);
+  const context = { cluster: 'c', node: 'a', nodes: [], log: {} as never, run: async () => ({}) as never, clock: systemClock };
+  t.true(registry.fenceNames.includes('power'));
+  await t.throwsAsync(registry.openFence('powr', {}, context), { message: /no loaded plugin has a fence "powr": did you mean "power"/ });
+  await t.throwsAsync(registry.openFence('power', { outlt: 1 }, context), { message: /fence power has wrong options/ });
+  await t.throwsAsync(registry.openFence('hollow', {}, context), { message: /the device lacks fence, close/ });
+  const config = { cluster: 'c', nodes: [], fencing: { levels: [[{ use: 'power', limitMs: null, nodes: ['b'], options: { outlet: '3' } }]] } };
+  const around = { config: config as never, node: 'a', registry, exec: {} as never, clock: systemClock, log: () => ({}) as never };
+  const handle = fenceDevices(around).levels[0]![0]!;
+  t.is(handle.name, 'power (b)');
+  await t.throwsAsync(handle.open(), { message: /fence power could not be opened: the switch is away/ });
+  (globalThis as { fenceSwitches?: { ready: boolean } }).fenceSwitches!.ready = true;
+  const { device, limitMs } = await handle.open();
+  t.is(limitMs, 5000);
+  const request = { node: 'b', bootId: 'b1', epoch: 1, attempt: 1, signal: new AbortController().signal, limitMs };
+  t.deepEqual(await device.fence(request), { evidence: 'b at 3 is dark' });
+  await handle.close();
 });
 
 test('shape: every error of a plugin at once', (t) => {
