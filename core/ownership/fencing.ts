@@ -7,6 +7,8 @@ const RETRY_MS = 100;
 /** Begins to stop the group; from here the epoch never acts again. */
 export const fenceSelf = (turn: Turn, because: string): void => {
   const { s } = turn;
+  // What had to be written could not be: a page that still says HELD would let the next guard take a dead epoch up.
+  if (s.fencing !== null) s.fencing = { ...s.fencing, sayAgainMs: s.nowMs + RETRY_MS };
   if (s.phase === 'fencing-self' || s.tenure === null) return;
   s.writing = null;
   s.unresolved = null;
@@ -17,7 +19,7 @@ export const fenceSelf = (turn: Turn, because: string): void => {
   enter(turn, 'fencing-self', because);
   // First of all, the page: from now on nothing starts and nothing is acknowledged.
   writePage(turn, 'STOPPING');
-  s.fencing = { sinceMs: s.nowMs, running: false, retryMs: s.nowMs, resetMs: s.nowMs + s.policy.timing.stopBudgetMs };
+  s.fencing = { sinceMs: s.nowMs, running: false, retryMs: s.nowMs, sayAgainMs: Number.POSITIVE_INFINITY, resetMs: s.nowMs + s.policy.timing.stopBudgetMs };
   stop(turn);
   turn.effects.push({ kind: 'persist-phase', epoch: s.tenure.epoch, phase: 'fencing-self' });
   journal(turn, 'lease.fencing-self', because);
@@ -55,6 +57,11 @@ export const pressOn = (turn: Turn): void => {
     const because = `the group could not be stopped within ${s.policy.timing.stopBudgetMs} ms`;
     turn.effects.push({ kind: 'reset-host', because });
     journal(turn, 'lease.stop-failed', because);
+  }
+  if (s.tenure !== null && s.nowMs >= s.fencing.sayAgainMs) {
+    s.fencing = { ...s.fencing, sayAgainMs: Number.POSITIVE_INFINITY };
+    writePage(turn, 'STOPPING');
+    turn.effects.push({ kind: 'persist-phase', epoch: s.tenure.epoch, phase: 'fencing-self' });
   }
   if (!s.fencing.running && s.nowMs >= s.fencing.retryMs) stop(turn);
 };

@@ -33,7 +33,7 @@ export const nextWakeMs = (state: OwnershipState): number => {
   const turn: Turn = { s: { ...state }, effects: [] };
   const attempts = [reading, writing].flatMap((sent) => (sent === null ? [] : [sent.sentMs + timing.attemptMs]));
   const nextRead = reading === null ? [nextOnGrid(state.lastReadMs, timing.pollMs)] : [];
-  if (fencing !== null) return Math.min(fencing.resetMs, fencing.running ? Number.POSITIVE_INFINITY : fencing.retryMs);
+  if (fencing !== null) return Math.min(fencing.resetMs, fencing.sayAgainMs, fencing.running ? Number.POSITIVE_INFINITY : fencing.retryMs);
   if (tenure !== null) {
     const adopting = tenure.current === null && reading === null ? [state.lastReadMs + retryMs(timing)] : [];
     const write = writing === null && tenure.current !== null ? [state.release?.sent === true ? tenure.notBeforeMs : renewAtMs(turn)] : [];

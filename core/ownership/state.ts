@@ -198,7 +198,7 @@ export interface OwnershipState {
   } | null;
   readonly releaseNotBeforeMs: number;
   /** Set in `fencing-self`. */
-  readonly fencing: { readonly sinceMs: number; readonly running: boolean; readonly retryMs: number; readonly resetMs: number } | null;
+  readonly fencing: { readonly sinceMs: number; readonly running: boolean; readonly retryMs: number; readonly sayAgainMs: number; readonly resetMs: number } | null;
   readonly will: { readonly will: Will; readonly atMs: number } | null;
   /** Reasons of this host not to acquire: no leash, a watchdog that cannot be armed. */
   /** The controller has left on purpose until then. */

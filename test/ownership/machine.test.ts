@@ -1068,3 +1068,13 @@ test('the record’s W counts for who observes, not the own one', (t) => {
   t.is(taken(8_000), 8_000);
   t.is(taken(1_500), 1_500);
 });
+
+test('fencing-self: a page that could not be written is written again, also while a stop runs', (t) => {
+  const bench = Bench.holding().step({ kind: 'give-up', because: 'the group is given up' });
+  const pages = () => bench.all.filter((effect) => effect.kind === 'write-page' && effect.state === 'STOPPING').length;
+  const before = pages();
+  t.is(bench.pass(300).state.fencing?.running, true);
+  t.is(pages(), before);
+  bench.step({ kind: 'give-up', because: 'the page cannot be written' }).pass(300);
+  t.is(pages(), before + 1);
+});
