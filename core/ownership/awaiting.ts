@@ -15,6 +15,14 @@ export const beginToWait = (turn: Turn, record: LeaseRecord, because: string): v
   journal(turn, 'lease.fencing', turn.s.because, { waitsFor: record.fencing });
 };
 
+/** The epoch is won by an answer older than a pet may be: the watchdog's bite is bounded only from a fresh renewal on (I4). */
+export const beginToConfirm = (turn: Turn, record: LeaseRecord, because: string): void => {
+  enter(turn, 'fencing', `${because}; the answer was late, nothing starts before one renewal`);
+  writePage(turn, 'STOPPING');
+  turn.effects.push({ kind: 'persist-phase', epoch: record.epoch, phase: 'fencing' });
+  journal(turn, 'lease.fencing', turn.s.because, { waitsFor: [] });
+};
+
 /** What the next renewal says of what is owed. Unchanged in every phase but `fencing`. */
 export const onward = ({ s }: Turn, record: LeaseRecord): Pick<LeaseRecord, 'state' | 'fencing' | 'reason'> => {
   const { state, fencing, reason } = record;

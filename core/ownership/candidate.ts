@@ -2,7 +2,7 @@
 // Invariants: a CAS is on exactly the version that was observed; a late answer is discarded; the lease counts from before
 // the first send.
 import type { LeasePhase } from '../model/lease.js';
-import { beginToWait } from './awaiting.js';
+import { beginToConfirm, beginToWait } from './awaiting.js';
 import type { Found } from './events.js';
 import { fenceSelf } from './fencing.js';
 import { askToStop } from './please-stop.js';
@@ -188,12 +188,14 @@ const won = (turn: Turn, attempt: Attempt, version: string): void => {
   const { s } = turn;
   const { record, sentMs } = attempt;
   const { policy } = s;
+  // Until now the watchdog was petted for nothing that runs; from HELD on its bite must come within P_max + WD of a send.
+  const late = policy.watchdog && s.nowMs - sentMs > policy.timing.petMaxAgeMs;
   s.tenure = {
     epoch: record.epoch,
     current: { version, record },
     deadlineMs: sentMs + policy.timing.selfFenceMs,
     renewedMs: sentMs,
-    sentMs,
+    sentMs: late ? Number.NEGATIVE_INFINITY : sentMs,
     notBeforeMs: Number.NEGATIVE_INFINITY,
     nonce: record.nonce,
     inSync: record.inSync,
@@ -212,6 +214,10 @@ const won = (turn: Turn, attempt: Attempt, version: string): void => {
   if (policy.watchdog && !s.dogArmed) return fenceSelf(turn, 'the watchdog could not be armed');
   if (record.state === 'FENCING') {
     beginToWait(turn, record, attempt.because);
+    return raiseMaxEpoch(turn, record.epoch);
+  }
+  if (late) {
+    beginToConfirm(turn, record, attempt.because);
     return raiseMaxEpoch(turn, record.epoch);
   }
   enter(turn, 'held', attempt.because);

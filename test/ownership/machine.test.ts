@@ -544,6 +544,18 @@ test('the answer that says HELD came late: nothing begins until a fresh renewal'
   t.is(bench.done('v10').state.phase, 'held');
 });
 
+test('an acquisition answered later than a pet may be old: with a watchdog nothing begins until a fresh renewal (I4)', (t) => {
+  const bench = new Bench({ watchdog: true, timing: { ...LAN, petMaxAgeMs: 100 } }).start().will().read(released());
+  bench.step({ kind: 'dog', armed: true }).pass(150).done('v8');
+  t.is(bench.state.phase, 'fencing');
+  t.false(bench.said('lease.held'));
+  t.is(bench.attempt.purpose, 'renew');
+  bench.pass(50).done('v9');
+  t.is(bench.state.phase, 'held');
+  // Without one there is no bite to bound: D alone counts.
+  t.is(new Bench({ timing: { ...LAN, petMaxAgeMs: 100 } }).start().will().read(released()).pass(150).done('v8').state.phase, 'held');
+});
+
 test('HELD is not said while the watchdog is not armed, and then at once', (t) => {
   const bench = new Bench({ fencing: 'required', watchdog: true }).start().read(heldByB()).will().observeFor(3_100, heldByB());
   bench.step({ kind: 'dog', armed: true }).done('v8').step({ kind: 'dog', armed: false });
