@@ -41,8 +41,15 @@ const heal = (cluster: ClusterWorld): void => {
     if (!node.powered) world.after(1_000, () => node.powerOn());
   }
   repair(cluster);
+  // And once more: what somebody asked for before may still be on its way, and land behind the first.
+  for (const afterMs of [0, LOOK_AGAIN_MS]) world.after(afterMs, () => everythingOn(cluster));
+};
+
+const LOOK_AGAIN_MS = 30_000;
+
+const everythingOn = (cluster: ClusterWorld): void => {
   order(cluster, { want: 'online', maintenance: false, frozen: false, addClear: true });
-  for (const node of nodes) standby(cluster, node.id, false);
+  for (const node of cluster.nodes) standby(cluster, node.id, false);
 };
 
 /** As an operator does it after reading the alarm: a record of a new epoch that nobody holds, when everything is off. */
@@ -200,9 +207,11 @@ const standby = (cluster: ClusterWorld, node: string, on: boolean): void => insi
 const TRIES = 100;
 
 const insist = (cluster: ClusterWorld, request: GroupChange, tries: number): void => {
-  const { world, nodes, controllers } = cluster;
+  const { world, nodes, controllers, plan } = cluster;
+  const asked = world.nowMs < plan.healMs;
   const again = () => {
-    if (tries < TRIES) world.after(2_000, () => insist(cluster, request, tries + 1));
+    // When all shall heal, nobody goes on asking for what he wanted before.
+    if (tries < TRIES && asked === world.nowMs < plan.healMs) world.after(2_000, () => insist(cluster, request, tries + 1));
   };
   const alive = nodes.filter((node) => node.processes.get('controller')?.blocked === false);
   const node = alive[tries % Math.max(1, alive.length)];

@@ -17,6 +17,8 @@ export interface Violation {
 /** Immediates of one batch: Node settles all promises between two of them, and goes round its own loop only once a batch. */
 const BATCH = 512;
 const MAX_VIOLATIONS = 20;
+/** Far more than a pause of a minute lets wait for one process. */
+const MAX_AT_ONCE = 100_000;
 
 export class World {
   readonly seed: number;
@@ -29,6 +31,7 @@ export class World {
   readonly #queue = new EventQueue();
   #nowMs = 0;
   #endMs = 0;
+  #atOnce = 0;
   #pids = 100;
 
   constructor(seed: number, options: { readonly traceLines?: number } = {}) {
@@ -114,6 +117,8 @@ export class World {
       this.#nowMs = Math.max(this.#nowMs, Math.min(this.#endMs, next?.atMs ?? this.#endMs));
       return false;
     }
+    this.#atOnce = next.atMs === this.#nowMs ? this.#atOnce + 1 : 0;
+    if (this.#atOnce > MAX_AT_ONCE) this.violate('liveness', `${MAX_AT_ONCE} events at one moment: something goes in a circle`);
     this.#nowMs = next.atMs;
     this.events += 1;
     this.trace.count(next.atMs, next.order);
