@@ -30,6 +30,16 @@ export class LeaseClock {
     return monoMs + this.#sleptMs;
   }
 
+  /**
+   * The time of an event: what it shows is seen now, and counts from now. A sleep that ended just before is counted before it,
+   * however short ago the last look was; found later, it would make what was just seen as old as the sleep was long.
+   */
+  eventMs(): number {
+    const monoMs = this.#clock.nowMs();
+    this.#look(monoMs);
+    return monoMs + this.#sleptMs;
+  }
+
   /** A moment of CLOCK_MONOTONIC on this clock, and back. */
   fromMonoMs = (monoMs: number): number => monoMs + this.#sleptMs;
   toMonoMs = (leaseMs: number): number => leaseMs - this.#sleptMs;

@@ -95,7 +95,7 @@ export class Owner {
   #handle(group: GroupId, happening: Happening): void {
     const before = this.#states.get(group);
     if (before === undefined) return;
-    const [after, effects] = machine(before, { ...happening, nowMs: this.#options.leaseClock.nowMs() } as OwnershipEvent);
+    const [after, effects] = machine(before, { ...happening, nowMs: this.#options.leaseClock.eventMs() } as OwnershipEvent);
     this.#states.set(group, after);
     if (happening.kind !== 'tick' || effects.length > 0) this.#news = true;
     this.#options.turned?.(group, before.phase, happening.kind, after.phase);

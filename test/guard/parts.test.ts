@@ -195,6 +195,10 @@ test('lease clock: a sleep of the host moves it on, a step of /proc/uptime does 
   offsetMs += 2_000;
   t.is(lease.nowMs(), 6_030, 'counted before anybody looked');
   t.is(lease.look(), 2_000);
+  offsetMs += 25_000;
+  t.is(lease.nowMs(), 6_030, 'looked only just now');
+  t.is(lease.eventMs(), 31_030, 'what is seen now is not 25 s old');
+  t.is(lease.look(), 25_000);
 });
 
 test('guard store: epochs never fall, orders come back, and a broken file is not an empty one', async (t) => {
