@@ -20,8 +20,8 @@ export interface Misbehaviour {
   readonly start?: 'fails' | 'hangs' | 'lies' | 'slow' | 'dies soon';
   readonly stop?: 'fails' | 'hangs' | 'lies' | 'leaves a child';
   readonly monitor?: 'hangs' | 'throws' | 'throws at once' | 'answers garbage' | 'flaps' | 'is slow';
-  /** Of any call: holds the controller's loop, or ends its process. */
-  readonly call?: 'blocks' | 'exits';
+  /** Of any call: holds the controller's loop, ends its process, or is paused between its last check and its effect. */
+  readonly call?: 'blocks' | 'exits' | 'is paused before its effect';
 }
 
 export const WELL: Misbehaviour = {};
@@ -107,6 +107,7 @@ export class SimAgent implements Agent {
       // One call to the kernel: nothing of it is left when the controller dies before it.
       await this.#takes(takesMs, signal);
       checkLease();
+      await this.#betweenCheckAndEffect(call, signal);
       if (start === 'fails') throw new Error('it could not be started');
       if (start !== 'lies') this.#begin(group, shows, resource, epoch, 'start');
       return;
@@ -154,6 +155,7 @@ export class SimAgent implements Agent {
   async #reassert({ group, resource, epoch, checkLease, signal }: ActionContext<unknown>): Promise<void> {
     await this.#takes(this.#kind.startMs, signal);
     checkLease();
+    await this.#betweenCheckAndEffect(this.#resources.of(group, resource).call, signal);
     this.#begin(group, 'address', resource, epoch, 'reassert');
   }
 
@@ -227,6 +229,13 @@ export class SimAgent implements Agent {
 
   #takes(ms: number, signal: AbortSignal): Promise<void> {
     return this.#process.clock.sleep(ms, signal);
+  }
+
+  /** The process is not scheduled for a while, and then goes on as if nothing had been. */
+  async #betweenCheckAndEffect(call: Misbehaviour['call'], signal: AbortSignal): Promise<void> {
+    if (call !== 'is paused before its effect') return;
+    this.#process.stall(this.#process.chance.heavyTail(20, 20_000));
+    await this.#takes(0, signal);
   }
 
   #never(): Promise<never> {

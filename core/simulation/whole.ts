@@ -88,6 +88,7 @@ const MISBEHAVIOURS: readonly Misbehaviour[] = [
   { monitor: 'is slow' },
   { call: 'blocks' },
   { call: 'exits' },
+  { call: 'is paused before its effect' },
 ];
 const MAX_MISDEEDS = 80;
 
