@@ -3,15 +3,17 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { drawPlan } from './fault-plan.js';
 import { type Outcome, runPlan } from './run-plan.js';
 import { shrink } from './shrink.js';
 import { pinnedOf, storyOf } from './story.js';
 import { type SwarmFigures, runSwarm } from './swarm.js';
 import { lineOf } from './trace.js';
+import { drawEither } from './whole.js';
 
-const USAGE = `usage: simulate --seeds N [--from S] [--jobs J] [--minutes M] [--keep-going K]
-       simulate --seed S [--minutes M] [--trace]`;
+const USAGE = `usage: simulate --seeds N [--from S] [--jobs J] [--minutes M] [--keep-going K] [--whole]
+       simulate --seed S [--minutes M] [--trace] [--whole]`;
+type Drawn = Parameters<typeof drawEither>[0];
+
 const PINNED = 'test/simulation/pinned';
 
 const main = async (): Promise<number> => {
@@ -24,6 +26,7 @@ const main = async (): Promise<number> => {
       'keep-going': { type: 'string', default: '1' },
       seed: { type: 'string' },
       trace: { type: 'boolean', default: false },
+      whole: { type: 'boolean', default: false },
     },
   });
   const numbers = [values.seeds, values.from, values.jobs, values.minutes, values['keep-going'], values.seed ?? '0'].map(Number);
@@ -32,7 +35,7 @@ const main = async (): Promise<number> => {
     return 2;
   }
   const [seeds = 0, from = 0, jobs = 1, minutes = 0, keepGoing = 1, seed = 0] = numbers;
-  if (values.seed !== undefined) return one(seed, minutes, values.trace);
+  if (values.seed !== undefined) return one({ seed, minutes, whole: values.whole }, values.trace);
 
   const started = performance.now();
   let told = started;
@@ -42,6 +45,7 @@ const main = async (): Promise<number> => {
     seeds,
     jobs: Math.max(1, Math.min(jobs, seeds)),
     minutes,
+    whole: values.whole,
     maxFailed: Math.max(1, keepGoing),
     progress: (soFar) => {
       for (; failed < soFar.failed.length; failed += 1) print(lineFor(soFar.failed[failed]));
@@ -52,7 +56,7 @@ const main = async (): Promise<number> => {
   });
   print(summaryOf(figures, (performance.now() - started) / 1_000, minutes));
   const [worst] = figures.failed;
-  return worst === undefined ? 0 : explain(worst.seed, minutes);
+  return worst === undefined ? 0 : explain({ seed: worst.seed, minutes, whole: values.whole });
 };
 
 const lineFor = (failed: SwarmFigures['failed'][number] | undefined): string => {
@@ -60,16 +64,18 @@ const lineFor = (failed: SwarmFigures['failed'][number] | undefined): string => 
   return first === undefined ? '' : `seed ${failed?.seed}: ${first.invariant} at ${(first.atMs / 1_000).toFixed(3)} s: ${first.sentence}`;
 };
 
-const one = async (seed: number, minutes: number, trace: boolean): Promise<number> => {
-  const plan = drawPlan({ seed, minutes });
+const one = async (drawn: Drawn, trace: boolean): Promise<number> => {
+  const { seed } = drawn;
+  const plan = drawEither(drawn);
   const outcome = await runPlan(plan, { traceLines: trace ? Number.POSITIVE_INFINITY : 400 });
   if (trace) for (const line of outcome.story) print(lineOf(line));
   print(`seed ${seed}: ${outcome.events} events, trace ${outcome.hash}, ${outcome.violations.length} violations`);
-  return outcome.violations.length === 0 ? 0 : explain(seed, minutes);
+  return outcome.violations.length === 0 ? 0 : explain(drawn);
 };
 
-const explain = async (seed: number, minutes: number): Promise<number> => {
-  const plan = drawPlan({ seed, minutes });
+const explain = async (drawn: Drawn): Promise<number> => {
+  const { seed } = drawn;
+  const plan = drawEither(drawn);
   const outcome: Outcome = await runPlan(plan);
   if (outcome.violations.length === 0) {
     print(`seed ${seed} violates nothing when it is run alone: its run depends on more than its seed`);

@@ -1,8 +1,8 @@
 // Many seeds, on several threads: each runs on its own, one in a hundred twice to prove that it is the same run. What is
 // told of a seed is small; its plan can be drawn again from its number.
 import { Worker } from 'node:worker_threads';
-import { drawPlan } from './fault-plan.js';
 import { runPlan } from './run-plan.js';
+import { drawEither } from './whole.js';
 import type { Violation } from './world.js';
 
 export interface SwarmShare {
@@ -10,6 +10,8 @@ export interface SwarmShare {
   readonly to: number;
   readonly step: number;
   readonly minutes: number;
+  /** With real controllers. */
+  readonly whole: boolean;
 }
 
 export interface SeedResult {
@@ -33,6 +35,8 @@ export interface SwarmOptions {
   readonly seeds: number;
   readonly jobs: number;
   readonly minutes: number;
+  /** With real controllers. */
+  readonly whole: boolean;
   /** So many failing seeds end the swarm. */
   readonly maxFailed: number;
   readonly progress: (figures: SwarmFigures) => void;
@@ -40,8 +44,8 @@ export interface SwarmOptions {
 
 const TWICE_EVERY = 100;
 
-export const runSeed = async (seed: number, minutes: number): Promise<SeedResult> => {
-  const plan = drawPlan({ seed, minutes });
+export const runSeed = async (seed: number, minutes: number, whole: boolean): Promise<SeedResult> => {
+  const plan = drawEither({ seed, minutes, whole });
   const { violations, events, hash, marks } = await runPlan(plan);
   const twice = seed % TWICE_EVERY === 0;
   const again = twice ? await runPlan(plan) : null;
@@ -52,7 +56,7 @@ export const runSeed = async (seed: number, minutes: number): Promise<SeedResult
   return { seed, violations: [...violations, ...other], events, marks: [...marks], twice };
 };
 
-export const runSwarm = async ({ from, seeds, jobs, minutes, maxFailed, progress }: SwarmOptions): Promise<SwarmFigures> => {
+export const runSwarm = async ({ from, seeds, jobs, minutes, whole, maxFailed, progress }: SwarmOptions): Promise<SwarmFigures> => {
   const figures: SwarmFigures = { seeds: 0, events: 0, twice: 0, marks: new Map(), failed: [] };
   const workers: Worker[] = [];
   const take = (result: SeedResult) => {
@@ -65,7 +69,7 @@ export const runSwarm = async ({ from, seeds, jobs, minutes, maxFailed, progress
   };
   const run = (index: number) =>
     new Promise<void>((resolve, reject) => {
-      const share: SwarmShare = { from: from + index, to: from + seeds, step: jobs, minutes };
+      const share: SwarmShare = { from: from + index, to: from + seeds, step: jobs, minutes, whole };
       const worker = new Worker(new URL('./swarm-worker.js', import.meta.url), { workerData: share });
       workers.push(worker);
       worker.on('message', (message: SeedResult | 'done') => {

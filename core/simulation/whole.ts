@@ -56,6 +56,10 @@ export const drawWholePlan = (options: DrawOptions): Plan => {
   return { ...plan, whole: true, faults: withMisdeeds(plan, desired('a'), chance) };
 };
 
+/** With real controllers, or with stand-ins that let the guard alone be tried more often. */
+export const drawEither = ({ whole, ...options }: DrawOptions & { readonly whole: boolean }): Plan =>
+  whole ? drawWholePlan(options) : drawPlan(options);
+
 /** A plan of the swarm for somebody's own configuration. Nobody edits its records by hand or restores its store. */
 export const drawPlanFor = ({ config, desired }: Whole, options: DrawOptions): Plan => {
   const ids = config.nodes.map(({ id }) => id);
