@@ -239,7 +239,8 @@ class Guard implements GuardHandle {
     const gapMs = this.#owner.tick();
     if (gapMs > PAUSE_MS) {
       this.#tell({ kind: 'pause', because: `this process did not run for ${Math.round(gapMs)} ms`, data: { gapMs } });
-      this.#controller.paused(gapMs);
+      // Its clock stood still while the host slept.
+      this.#controller.paused(Math.max(0, gapMs - sleptMs));
     }
     this.#watchController();
     this.#dog.consider();

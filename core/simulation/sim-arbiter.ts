@@ -190,7 +190,8 @@ export class SimArbiter {
           return answer(() => reject(new ArbiterError('unknown', 'throttled')));
         const result = effect();
         return answer(() => {
-          told?.(result);
+          // An answer after the caller's deadline is nobody's answer: the caller has not seen it.
+          if (!signal.aborted) told?.(result);
           resolve(result);
         });
       });
