@@ -138,7 +138,9 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
   'arbiter-restored': (cluster, { backupMs }) => {
     cluster.arbiter.backUp();
     cluster.world.after(backupMs, () => {
-      for (const oracle of cluster.oracles) oracle.tampered();
+      // Whoever heals the cluster restores nothing behind its own back.
+      if (cluster.world.nowMs >= cluster.plan.healMs) return;
+      for (const oracle of cluster.oracles) oracle.rolledBack();
       cluster.world.say('fault', 'arbiter-restored', 'the store goes back to its backup');
       cluster.arbiter.restore();
     });

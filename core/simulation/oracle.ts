@@ -45,6 +45,7 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
   #highest = 0;
   /** The store broke its promise, or somebody edited the record: I-3 starts anew. */
   #tampered = false;
+  #rolledBack = false;
   /** Its clock left the tolerated range. */
   #beyondDrift = false;
 
@@ -74,6 +75,15 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     this.#tampered = true;
   }
 
+  /** The store forgot what it had confirmed: whoever reads it may win an epoch that is held (SAFETY a.1 assumes that it never does). */
+  rolledBack(): void {
+    this.#rolledBack = true;
+    this.#tampered = true;
+    // What was lost or dead under a number says nothing of the epoch that gets the same number now.
+    this.#dead.clear();
+    this.#lost.clear();
+  }
+
   beyondDrift(): void {
     this.#beyondDrift = true;
   }
@@ -89,7 +99,7 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     const { world, timing } = this.#o;
     this.#onlyOne(node);
     const winner = this.#winners.get(fact.epoch);
-    if (winner?.node !== node.id || winner.bootId !== node.bootId)
+    if ((winner?.node !== node.id || winner.bootId !== node.bootId) && !this.#rolledBack)
       world.violate('I-2', `${node.id} begins ${fact.kind} of epoch ${fact.epoch}, which it did not win in this boot`);
     if (fact.epoch < this.#begun.epoch && !this.#tampered)
       world.violate('I-2', `${node.id} begins ${fact.kind} of epoch ${fact.epoch} after ${this.#begun.node} began epoch ${this.#begun.epoch}`);
@@ -97,12 +107,8 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     const bytes = node.disk.peekBytes(leasePage(node.paths, fact.group));
     const page = bytes === null ? null : decodePage(bytes);
     const remainingMs = page === null ? 0 : Number(page.deadlineMonoNs) / 1e6 - node.monoMs(world.nowMs);
-    if (this.#dead.has(`${node.bootId} ${fact.epoch}`)) {
-      // Where the page could not be written the controller may begin what the guard goes on stopping until the old page has
-      // run out: the epoch is not given up before, so I-1 holds.
-      if (page?.state === 'HELD' && page.epoch === fact.epoch && remainingMs > 0) world.mark('begun while the page could not be written');
-      else world.violate('I-3', `${node.id} begins ${fact.kind} of epoch ${fact.epoch}, which is dead there`);
-    }
+    if (this.#dead.has(`${node.bootId} ${fact.epoch}`))
+      world.violate('I-3', `${node.id} begins ${fact.kind} of epoch ${fact.epoch}, which is dead there`);
     if ((page?.state !== 'HELD' || page.epoch !== fact.epoch || remainingMs < -timing.pollMs) && !node.dog.armed)
       world.violate('I-4', `${node.id} begins ${fact.kind} of epoch ${fact.epoch} with ${Math.round(remainingMs)} ms of lease and no watchdog`);
   }
@@ -127,6 +133,7 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     if (others.length === 0) return;
     if (takeover === 'preempt') return world.mark('two active under preempt: not promised');
     if (this.#beyondDrift) return world.mark('two active beyond the drift: not promised');
+    if (this.#rolledBack) return world.mark('two active after the store went back: not promised');
     const all = [node, ...others];
     const old = all.reduce((lowest, next) => (epochOn(next, group) < epochOn(lowest, group) ? next : lowest));
     if (!this.#promised(old)) return world.mark('two active without a watchdog, nobody scheduled: not promised');
@@ -216,7 +223,13 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
   journal(process: SimProcess, event: NewEvent): void {
     const { world } = this.#o;
     world.mark(`guard ${event.kind}`);
-    if (event.kind === 'lease.fencing-self' && event.epoch !== undefined) this.#dead.add(`${process.node.bootId} ${event.epoch}`);
+    if (event.kind !== 'lease.fencing-self' || event.epoch === undefined) return;
+    // Where the page could not be written nobody but this guard knows of it, and nothing is given up before the page has run
+    // out: the next guard may take the epoch up again.
+    const bytes = process.node.disk.peekBytes(leasePage(process.node.paths, this.#o.group));
+    const page = bytes === null ? null : decodePage(bytes);
+    if (page?.state === 'HELD' && page.epoch === event.epoch) world.mark('fencing that could not be written');
+    else this.#dead.add(`${process.node.bootId} ${event.epoch}`);
   }
 
   running(): void {

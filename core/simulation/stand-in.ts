@@ -115,8 +115,8 @@ class StandIn {
         this.#busy = false;
         return;
       }
-      this.#process.systemCall();
-      node.world.at(this.#process.trueMs, () => this.#process.alive && node.os.begin(group, kind, epoch, 'the controller'));
+      // At once: a pause between the check and the effect is the real controller's to bear, and is tried with it.
+      node.os.begin(group, kind, epoch, 'the controller');
       clock.after(chance.heavyTail(5, 2_000), () => next(rest));
     };
     next(PARTS.filter((kind) => !node.os.has(group, kind)));
