@@ -33,7 +33,7 @@ export interface ArbiterDeskOptions {
   readonly nodeOrders: (node: NodeId, orders: NodeOrders) => void;
 }
 
-type Waiting = { readonly group: GroupId; readonly answer: (read: ReadOfGroup | { readonly failed: string }) => void };
+type Waiting = { readonly group: GroupId; readonly answer: (read: ReadOfGroup | { readonly failed: string; readonly refused: boolean }) => void };
 
 export class ArbiterDesk {
   readonly #options: ArbiterDeskOptions;
@@ -70,7 +70,7 @@ export class ArbiterDesk {
       timeoutMs,
       (arbiter, signal) => arbiter.read(keys, signal),
       (answer) => {
-        if (answer.kind === 'none') for (const { answer: tell } of waiting) tell({ failed: answer.because });
+        if (answer.kind === 'none') for (const { answer: tell } of waiting) tell({ failed: answer.because, refused: answer.refused });
         else this.#tell(waiting, answer.value);
       },
     );

@@ -1,7 +1,7 @@
 // The guard's files in the run directory: lease pages, the leash's tombstones, and the phase of each group. All synchronous
 // and without fsync: they must outlive this process, not the boot (SAFETY a.2).
 import { join } from 'node:path';
-import type { BootId, Epoch, GroupId } from '../model/ids.js';
+import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
 import type { LeasePhase } from '../model/lease.js';
 import type { OwnershipEffect } from '../ownership/events.js';
 import { decodePage } from '../ownership/page-codec.js';
@@ -93,14 +93,17 @@ export class PageDesk {
   }
 
   /** The phase that was kept last, if it is of this boot; null when there is none, or none that can be understood. */
-  leftPhase(group: GroupId): { readonly epoch: Epoch; readonly phase: LeasePhase } | null {
+  leftPhase(group: GroupId): { readonly epoch: Epoch; readonly phase: LeasePhase; readonly members: readonly NodeId[] } | null {
     const bytes = this.#files.read(phaseFile(this.#paths, group));
-    const [, bootId, epoch, phase] = /^\{"bootId":"([^"]*)","epoch":(\d+),"phase":"([a-z-]+)"\}\n$/.exec(bytes?.toString('latin1') ?? '') ?? [];
-    return bootId === this.#bootId && epoch !== undefined ? { epoch: Number(epoch), phase: phase as LeasePhase } : null;
+    const pattern = /^\{"bootId":"([^"]*)","epoch":(\d+),"phase":"([a-z-]+)"(?:,"members":\[((?:"[^"\\]+",?)*)\])?\}\n$/;
+    const [, bootId, epoch, phase, members = ''] = pattern.exec(bytes?.toString('utf8') ?? '') ?? [];
+    if (bootId !== this.#bootId || epoch === undefined) return null;
+    return { epoch: Number(epoch), phase: phase as LeasePhase, members: JSON.parse(`[${members}]`) as readonly NodeId[] };
   }
 
-  writePhase(group: GroupId, epoch: Epoch, phase: LeasePhase): void {
-    const text = `${JSON.stringify({ bootId: this.#bootId, epoch, phase })}\n`;
+  /** `members`: who may be a member by a record of this epoch. */
+  writePhase(group: GroupId, epoch: Epoch, phase: LeasePhase, members?: readonly NodeId[]): void {
+    const text = `${JSON.stringify({ bootId: this.#bootId, epoch, phase, ...(members === undefined ? {} : { members }) })}\n`;
     this.#files.replaceSync(phaseFile(this.#paths, group), text, { fsync: false });
   }
 

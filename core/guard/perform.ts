@@ -42,7 +42,7 @@ export const perform = (options: PerformOptions, group: GroupId, effect: Ownersh
   switch (effect.kind) {
     case 'read':
       return desk.read(group, (read) => {
-        if ('failed' in read) return dispatch(group, { kind: 'read-failed', readId: effect.readId, because: read.failed });
+        if ('failed' in read) return dispatch(group, { kind: 'read-failed', readId: effect.readId, because: read.failed, refused: read.refused });
         if (!('invalid' in read.orders)) options.keepOrders(group, read.orders.group);
         return dispatch(group, { kind: 'read-done', readId: effect.readId, ...read });
       });
@@ -51,7 +51,7 @@ export const perform = (options: PerformOptions, group: GroupId, effect: Ownersh
     case 'write-page':
       return writePage(options, group, effect);
     case 'persist-phase':
-      return attempt(options, group, 'the phase file', () => pages.writePhase(group, effect.epoch, effect.phase));
+      return attempt(options, group, 'the phase file', () => pages.writePhase(group, effect.epoch, effect.phase, effect.members));
     case 'persist-max-epoch':
       return store.raiseEpoch(group, effect.epoch);
     case 'verify-stopped':

@@ -1,6 +1,6 @@
 // What a guard that starts does about what the last one left on this host (SAFETY a.6, guard crash). An epoch is taken up
 // again only if its page is of this boot, says HELD, has time left beyond the margin, and no leash has fired for it.
-import type { BootId, Epoch } from '../model/ids.js';
+import type { BootId, Epoch, NodeId } from '../model/ids.js';
 import type { LeasePhase } from '../model/lease.js';
 import type { Timing } from '../model/timing.js';
 import type { LeasePage } from './page.js';
@@ -9,7 +9,7 @@ import { marginMs } from './timing.js';
 export type Leftover =
   /** Nothing of the group runs here. `stoppedEpoch`: an epoch of this boot that is known to be dead and stopped, else 0. */
   | { readonly kind: 'nothing'; readonly stoppedEpoch: Epoch }
-  | { readonly kind: 'adopt'; readonly phase: 'held' | 'fencing'; readonly epoch: Epoch; readonly deadlineMs: number; readonly nonce: string }
+  | { readonly kind: 'adopt'; readonly phase: 'held' | 'fencing'; readonly epoch: Epoch; readonly deadlineMs: number; readonly nonce: string; readonly members: readonly NodeId[] }
   /** `deadlineMs`: the page's, null where there is none. */
   | { readonly kind: 'fence'; readonly epoch: Epoch; readonly deadlineMs: number | null; readonly because: string };
 
@@ -18,7 +18,7 @@ export interface Remains {
   readonly page: LeasePage | null;
   readonly bootId: BootId;
   /** The phase that was kept beside the page, of the same boot; null when there is none. */
-  readonly phase: { readonly epoch: Epoch; readonly phase: LeasePhase } | null;
+  readonly phase: { readonly epoch: Epoch; readonly phase: LeasePhase; readonly members: readonly NodeId[] } | null;
   /** The leash has fired for the page's epoch. */
   readonly leashFired: boolean;
   /** The hard-stop list was verified empty just now. Only looked at where nothing is to be adopted. */
@@ -55,7 +55,8 @@ export const leftoverOf = (remains: Remains): Leftover => {
   }
   if (adoptable(remains)) {
     const phase = page.state === 'HELD' ? 'held' : 'fencing';
-    return { kind: 'adopt', phase, epoch: page.epoch, deadlineMs: pageDeadlineMs(page, offsetMs), nonce: page.nonce };
+    const members = remains.phase?.epoch === page.epoch ? remains.phase.members : [];
+    return { kind: 'adopt', phase, epoch: page.epoch, deadlineMs: pageDeadlineMs(page, offsetMs), nonce: page.nonce, members };
   }
   const ended = page.state === 'RELEASED' || page.state === 'DEAD';
   if (ended && verifiedEmpty) return { kind: 'nothing', stoppedEpoch: page.epoch };

@@ -5,13 +5,13 @@ import type { Epoch } from '../model/ids.js';
 import { fenceSelf } from './fencing.js';
 import { proofOf } from './proof.js';
 import type { EarlierHolder, LeaseRecord } from './record.js';
-import { type Turn, enter, journal, writePage } from './turn.js';
+import { type Turn, enter, journal, keepPhase, writePage } from './turn.js';
 
 /** The epoch is won and owes proofs. */
 export const beginToWait = (turn: Turn, record: LeaseRecord, because: string): void => {
   enter(turn, 'fencing', `${because}; ${owing(record.fencing)}`);
   writePage(turn, 'STOPPING');
-  turn.effects.push({ kind: 'persist-phase', epoch: record.epoch, phase: 'fencing' });
+  keepPhase(turn, record.epoch, 'fencing');
   journal(turn, 'lease.fencing', turn.s.because, { waitsFor: record.fencing });
 };
 
@@ -19,7 +19,7 @@ export const beginToWait = (turn: Turn, record: LeaseRecord, because: string): v
 export const beginToConfirm = (turn: Turn, record: LeaseRecord, because: string): void => {
   enter(turn, 'fencing', `${because}; the answer was late, nothing starts before one renewal`);
   writePage(turn, 'STOPPING');
-  turn.effects.push({ kind: 'persist-phase', epoch: record.epoch, phase: 'fencing' });
+  keepPhase(turn, record.epoch, 'fencing');
   journal(turn, 'lease.fencing', turn.s.because, { waitsFor: [] });
 };
 
@@ -66,7 +66,7 @@ export const waited = (turn: Turn, record: LeaseRecord, before: LeaseRecord | nu
 const begin = (turn: Turn, epoch: Epoch, because: string): void => {
   enter(turn, 'held', because);
   // The phase before the page: whoever finds a page that says HELD never finds the phase of the wait beside it.
-  turn.effects.push({ kind: 'persist-phase', epoch, phase: 'held' });
+  keepPhase(turn, epoch, 'held');
   writePage(turn, 'HELD');
   journal(turn, 'lease.held', because, { proven: true });
 };

@@ -10,7 +10,7 @@ import type { LeaseRecord, RecordMember } from './record.js';
 import type { Attempt } from './state.js';
 import { type Licence, licenceFor, obstacleFor, owed, ownAndGone, sameConfig } from './takeover.js';
 import { marginMs, nextOnGrid, retryMs } from './timing.js';
-import { type Turn, alarm, enter, journal, learn, raiseMaxEpoch, sendCas, sendRead, writePage } from './turn.js';
+import { type Turn, alarm, enter, journal, keepPhase, learn, raiseMaxEpoch, sendCas, sendRead, writePage } from './turn.js';
 
 /** A new record has been taken in: begin or restart to observe, and say what is seen when it is something new. */
 export const observed = (turn: Turn, found: Found, ordersRead: boolean): void => {
@@ -204,6 +204,7 @@ const won = (turn: Turn, attempt: Attempt, version: string): void => {
     slow: false,
     refused: null,
     membersSent: [],
+    membersKept: record.members.map(({ id }) => id),
   };
   s.release = null;
   s.suspicion = null;
@@ -222,7 +223,7 @@ const won = (turn: Turn, attempt: Attempt, version: string): void => {
   }
   enter(turn, 'held', attempt.because);
   writePage(turn, 'HELD');
-  turn.effects.push({ kind: 'persist-phase', epoch: record.epoch, phase: 'held' });
+  keepPhase(turn, record.epoch, 'held');
   journal(turn, 'lease.held', attempt.because, { from: record.prevHolder, tookMs: s.nowMs - sentMs });
   raiseMaxEpoch(turn, record.epoch);
 };

@@ -25,7 +25,7 @@ type Happening =
       readonly found: Found;
       readonly orders: { readonly group: GroupOrders; readonly node: NodeOrders } | { readonly invalid: string };
     }
-  | { readonly kind: 'read-failed'; readonly readId: number; readonly because: string }
+  | { readonly kind: 'read-failed'; readonly readId: number; readonly because: string; readonly refused?: boolean }
   | { readonly kind: 'cas-done'; readonly attemptId: number; readonly version: string }
   | { readonly kind: 'cas-conflict'; readonly attemptId: number; readonly found: Found }
   /** No answer, a late one, or a refusal (`refused`): it may or may not have happened. */
@@ -88,7 +88,7 @@ export type OwnershipEffect =
       readonly inSync: readonly NodeId[];
     }
   /** Outlives the process, not the boot: no fsync. */
-  | { readonly kind: 'persist-phase'; readonly epoch: Epoch; readonly phase: LeasePhase }
+  | { readonly kind: 'persist-phase'; readonly epoch: Epoch; readonly phase: LeasePhase; readonly members?: readonly NodeId[] }
   /** Durable, but nobody waits for it. */
   | { readonly kind: 'persist-max-epoch'; readonly epoch: Epoch }
   | { readonly kind: 'verify-stopped'; readonly epoch: Epoch }

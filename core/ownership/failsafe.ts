@@ -13,7 +13,9 @@ type Of<Kind extends OwnershipEvent['kind']> = Extract<OwnershipEvent, { readonl
 /** When the holder sends its next round; Infinity while none may follow. */
 export const roundAtMs = ({ tenure, phase, failsafe, policy }: OwnershipState): number => {
   const { softMs, attemptMs, renewMs } = policy.timing;
-  if (tenure === null || tenure.current === null || tenure.refused !== null || phase !== 'held') return Number.POSITIVE_INFINITY;
+  if (tenure === null || tenure.refused !== null || phase !== 'held') return Number.POSITIVE_INFINITY;
+  // Taken up by a new guard, and not even the members are known: there is nobody to ask.
+  if (tenure.current === null && tenure.membersKept.length === 0) return Number.POSITIVE_INFINITY;
   if (failsafe === null) return tenure.renewedMs + softMs;
   // A full round is renewed like the lease itself; one that is not full is repeated as long as there is time.
   if (failsafe.atOnce) return Number.NEGATIVE_INFINITY;
@@ -28,15 +30,16 @@ export const provenMs = ({ tenure, failsafe }: OwnershipState): number =>
 export const askAll = (turn: Turn): void => {
   const { s } = turn;
   const { tenure, failsafe, policy } = s;
-  if (tenure === null || tenure.current === null || s.nowMs < roundAtMs(s)) return;
-  const { record } = tenure.current;
+  if (tenure === null || s.nowMs < roundAtMs(s)) return;
+  const record = tenure.current?.record ?? null;
   if (failsafe === null)
     journal(turn, 'failsafe.begun', `the arbiter is silent for ${policy.timing.softMs} ms: every member is asked for a promise`, {
       remainingMs: tenure.deadlineMs - s.nowMs,
     });
   else if (failsafe.full?.sentMs !== failsafe.sentMs) sayWhoIsSilent(turn);
   // Any write since the last good renewal may have landed, and whoever is a member by it may acquire.
-  const members = [...new Set([...record.members.map(({ id }) => id), ...tenure.membersSent])].filter((id) => id !== policy.self);
+  const known = record === null ? tenure.membersKept : record.members.map(({ id }) => id);
+  const members = [...new Set([...known, ...tenure.membersSent])].filter((id) => id !== policy.self);
   const round = Math.max((failsafe?.round ?? 0) + 1, Math.floor(s.nowMs));
   s.failsafe = {
     sinceMs: tenure.renewedMs,
@@ -50,7 +53,7 @@ export const askAll = (turn: Turn): void => {
     full: failsafe?.full ?? null,
     trouble: s.failsafe?.trouble ?? null,
   };
-  turn.effects.push({ kind: 'ask', to: members, epoch: tenure.epoch, round, waitMs: Math.max(record.ttlW, policy.timing.takeoverWaitMs) });
+  turn.effects.push({ kind: 'ask', to: members, epoch: tenure.epoch, round, waitMs: Math.max(record?.ttlW ?? 0, policy.timing.takeoverWaitMs) });
   count(turn);
 };
 

@@ -1,6 +1,6 @@
 // FENCING_SELF (SAFETY a.6): the epoch is dead for ever from its first moment; the group is stopped by the hard-stop list
 // and by nothing else, and STOPPED(e) is said only when every trace is verified gone. Not within S: reset the host.
-import { type Turn, enter, journal, writePage } from './turn.js';
+import { type Turn, enter, journal, keepPhase, writePage } from './turn.js';
 
 const RETRY_MS = 100;
 
@@ -21,7 +21,7 @@ export const fenceSelf = (turn: Turn, because: string): void => {
   writePage(turn, 'STOPPING');
   s.fencing = { sinceMs: s.nowMs, running: false, retryMs: s.nowMs, sayAgainMs: Number.POSITIVE_INFINITY, resetMs: s.nowMs + s.policy.timing.stopBudgetMs };
   stop(turn);
-  turn.effects.push({ kind: 'persist-phase', epoch: s.tenure.epoch, phase: 'fencing-self' });
+  keepPhase(turn, s.tenure.epoch, 'fencing-self');
   journal(turn, 'lease.fencing-self', because);
 };
 
@@ -44,7 +44,7 @@ export const hardStopped = (turn: Turn, verified: boolean, because: string): voi
   s.readWanted = true;
   s.alarms = [];
   enter(turn, 'idle', `epoch ${epoch} is stopped and verified`);
-  turn.effects.push({ kind: 'persist-phase', epoch, phase: 'idle' });
+  keepPhase(turn, epoch, 'idle');
   journal(turn, 'lease.stopped', `every trace of epoch ${epoch} is verified gone`, { tookMs }, epoch);
 };
 
@@ -61,7 +61,7 @@ export const pressOn = (turn: Turn): void => {
   if (s.tenure !== null && s.nowMs >= s.fencing.sayAgainMs) {
     s.fencing = { ...s.fencing, sayAgainMs: Number.POSITIVE_INFINITY };
     writePage(turn, 'STOPPING');
-    turn.effects.push({ kind: 'persist-phase', epoch: s.tenure.epoch, phase: 'fencing-self' });
+    keepPhase(turn, s.tenure.epoch, 'fencing-self');
   }
   if (!s.fencing.running && s.nowMs >= s.fencing.retryMs) stop(turn);
 };

@@ -2,6 +2,7 @@
 // Invariants: the deadline counts from before the send of a renewal that succeeded; once RELEASED may have been written
 // there is no way back; whatever else happens, at the deadline it is over.
 import { hasNews, onward, waited } from './awaiting.js';
+import type { NodeId } from '../model/ids.js';
 import type { Found } from './events.js';
 import { releasedRecord } from './candidate.js';
 import { askAll, endFailsafe } from './failsafe.js';
@@ -9,7 +10,7 @@ import { fenceSelf } from './fencing.js';
 import type { LeaseRecord, RecordMember } from './record.js';
 import type { Attempt, Tenure } from './state.js';
 import { WILL_MAX_AGE_MS, nextOnGrid, retryMs } from './timing.js';
-import { type Turn, enter, journal, sendCas, sendRead, writePage } from './turn.js';
+import { type Turn, enter, journal, keepPhase, sendCas, sendRead, writePage } from './turn.js';
 
 const ATTEMPTS_KEPT = 8;
 const RELEASE_RETRY_MS = 250;
@@ -34,12 +35,12 @@ export const hold = (turn: Turn): void => {
     s.tenure = { ...tenure, slow: true };
     journal(turn, 'lease.renew-slow', `no renewal succeeded for ${timing.softMs} ms`, { remainingMs: tenure.deadlineMs - s.nowMs });
   }
+  askAll(turn);
   if (tenure.current === null) {
     // After adoption: what the last guard wrote last must be known before it can be renewed.
     if (s.reading === null && s.nowMs >= s.lastReadMs + retryMs(timing)) sendRead(turn);
     return;
   }
-  askAll(turn);
   if (s.writing === null) {
     if (s.release?.verified === true) return release(turn, tenure.current);
     const newsMs = hasNews(turn, tenure.current.record) ? tenure.notBeforeMs : Number.POSITIVE_INFINITY;
@@ -76,6 +77,7 @@ export const renewed = (turn: Turn, record: LeaseRecord, version: string): void 
     refused: null,
     membersSent: [],
   };
+  keepMembers(turn, record.members.map(({ id }) => id));
   s.confirmedMs = s.nowMs;
   endFailsafe(turn, 'the arbiter answers again');
   if (s.phase !== 'fencing') writePage(turn, s.phase === 'held' ? 'HELD' : 'STOPPING');
@@ -156,7 +158,7 @@ export const released = (turn: Turn, record: LeaseRecord, version: string): void
   s.known = { kind: 'record', record, version, firstSeenMs: s.nowMs, ordersRead: false };
   s.confirmedMs = s.nowMs;
   enter(turn, 'observe', record.reason);
-  turn.effects.push({ kind: 'persist-phase', epoch: record.epoch, phase: 'observe' });
+  keepPhase(turn, record.epoch, 'observe');
   journal(turn, 'lease.released', record.reason, { successor: record.successor }, record.epoch);
 };
 
@@ -169,7 +171,8 @@ const considerRelease = (turn: Turn): void => {
   enter(turn, 'releasing', will.will.because);
   // Before the check: nothing may start behind its back.
   writePage(turn, 'STOPPING');
-  turn.effects.push({ kind: 'verify-stopped', epoch: tenure.epoch }, { kind: 'persist-phase', epoch: tenure.epoch, phase: 'releasing' });
+  turn.effects.push({ kind: 'verify-stopped', epoch: tenure.epoch });
+  keepPhase(turn, tenure.epoch, 'releasing');
 };
 
 /** The store cannot be told: STOPPED(e) is said instead, which frees the peers of their promise. Everything is verified stopped. */
@@ -185,7 +188,7 @@ const stoppedByWord = (turn: Turn, epoch: number): void => {
   s.known = { kind: 'unread' };
   s.readWanted = true;
   enter(turn, 'idle', because);
-  turn.effects.push({ kind: 'persist-phase', epoch, phase: 'idle' });
+  keepPhase(turn, epoch, 'idle');
   journal(turn, 'lease.stopped', because, undefined, epoch);
 };
 
@@ -203,6 +206,9 @@ const renew = (turn: Turn, { version, record }: NonNullable<Tenure['current']>):
   const { s } = turn;
   const { policy, tenure } = s;
   if (tenure === null) return;
+  const members = membersNow(turn, record.members);
+  // Before it is sent: the next guard must ask whoever may be a member by it.
+  keepMembers(turn, [...tenure.membersKept, ...members.map(({ id }) => id)]);
   const attempt = sendCas(turn, 'renew', version, 'renewal', (nonce) => ({
     ...record,
     nonce,
@@ -210,13 +216,21 @@ const renew = (turn: Turn, { version, record }: NonNullable<Tenure['current']>):
     ...onward(turn, record),
     ttlW: policy.timing.takeoverWaitMs,
     d: policy.timing.selfFenceMs,
-    members: membersNow(turn, record.members),
+    members,
     watchdog: policy.watchdog && s.dogArmed,
     cfgHash: policy.cfgHash,
   }));
   const attempts = [...tenure.attempts, { nonce: attempt.record.nonce, sentMs: attempt.sentMs }].slice(-ATTEMPTS_KEPT);
   const membersSent = [...new Set([...tenure.membersSent, ...attempt.record.members.map(({ id }) => id)])];
-  s.tenure = { ...tenure, sentMs: attempt.sentMs, attempts, membersSent };
+  s.tenure = { ...(s.tenure ?? tenure), sentMs: attempt.sentMs, attempts, membersSent };
+};
+
+const keepMembers = (turn: Turn, ids: readonly NodeId[]): void => {
+  const { tenure, phase } = turn.s;
+  const members = [...new Set(ids)];
+  if (tenure === null || (members.length === tenure.membersKept.length && members.every((id) => tenure.membersKept.includes(id)))) return;
+  turn.s.tenure = { ...tenure, membersKept: members };
+  keepPhase(turn, tenure.epoch, phase);
 };
 
 /** The members change only when every node of the config is heard with this very config; boots follow what was heard. */

@@ -71,7 +71,7 @@ const handle = (turn: Turn, event: OwnershipEvent): void => {
     case 'read-done':
       return s.reading?.id === event.readId ? readDone(turn, event, s.reading.sentMs) : undefined;
     case 'read-failed':
-      return s.reading?.id === event.readId ? readFailed(turn) : undefined;
+      return s.reading?.id === event.readId ? readFailed(turn, event.refused === true ? event.because : null) : undefined;
     case 'cas-done':
       return s.writing?.id === event.attemptId ? casDone(turn, s.writing, event.version) : undefined;
     case 'cas-conflict':
@@ -150,6 +150,7 @@ const start = (turn: Turn, { leftover, promise = null }: Extract<OwnershipEvent,
     slow: false,
     refused: null,
     membersSent: [],
+    membersKept: leftover.kind === 'adopt' ? leftover.members : [],
   };
   s.phase = leftover.kind === 'adopt' ? leftover.phase : 'held';
   if (leftover.kind === 'fence') return fenceSelf(turn, leftover.because);
@@ -164,7 +165,7 @@ const start = (turn: Turn, { leftover, promise = null }: Extract<OwnershipEvent,
 const expire = (turn: Turn): void => {
   const { s } = turn;
   const { attemptMs } = s.policy.timing;
-  if (s.reading !== null && s.nowMs >= s.reading.sentMs + attemptMs) readFailed(turn);
+  if (s.reading !== null && s.nowMs >= s.reading.sentMs + attemptMs) readFailed(turn, null);
   if (s.writing !== null && s.nowMs >= s.writing.sentMs + attemptMs) casUnknown(turn, s.writing, null);
 };
 
@@ -186,8 +187,11 @@ const readDone = (turn: Turn, { found, orders }: Extract<OwnershipEvent, { kind:
   return undefined;
 };
 
-const readFailed = (turn: Turn): void => {
-  turn.s.reading = null;
+const readFailed = (turn: Turn, refusal: string | null): void => {
+  const { s } = turn;
+  s.reading = null;
+  // An answer, though no good one: what follows is no silence.
+  if (s.tenure !== null && refusal !== null) s.tenure = { ...s.tenure, refused: refusal };
   if (turn.s.suspicion !== null && turn.s.suspicion.base === null) turn.s.readWanted = true;
 };
 

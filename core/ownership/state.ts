@@ -97,6 +97,8 @@ export interface Tenure {
   readonly refused: string | null;
   /** Members of records sent since the last good renewal: any of those writes may have landed. */
   readonly membersSent: readonly NodeId[];
+  /** Who may be a member by any record that this epoch has written, as kept beside the page: the next guard asks them too. */
+  readonly membersKept: readonly NodeId[];
 }
 
 /** The holder's rounds among all members while the arbiter is silent (SAFETY a.8). */

@@ -64,6 +64,12 @@ export const sendCas = (
   return attempt;
 };
 
+/** Keeps the phase beside the page, for the next guard of this boot; with a tenure also whom it must ask in failsafe. */
+export const keepPhase = (turn: Turn, epoch: Epoch, phase: LeasePhase): void => {
+  const { tenure } = turn.s;
+  turn.effects.push({ kind: 'persist-phase', epoch, phase, ...(tenure === null ? {} : { members: tenure.membersKept }) });
+};
+
 /** Writes the lease page of the present tenure. */
 export const writePage = (turn: Turn, state: PageState): void => {
   const { tenure } = turn.s;

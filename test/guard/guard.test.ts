@@ -37,7 +37,7 @@ test.serial('first start: everybody waits W once, then exactly one holds, its pa
   t.like(a.page(), { epoch: 1, state: 'HELD', bootId: 'a-boot1' });
   t.is(a.dog.armedWithMs, LAN.watchdogMs);
   t.is(b.dog.armedWithMs, null);
-  t.deepEqual(JSON.parse(readFileSync(join(a.paths.run, 'phase', 'g'), 'utf8')), { bootId: 'a-boot1', epoch: 1, phase: 'held' });
+  t.deepEqual(JSON.parse(readFileSync(join(a.paths.run, 'phase', 'g'), 'utf8')), { bootId: 'a-boot1', epoch: 1, phase: 'held', members: ['a', 'b'] });
 });
 
 test.serial('holding for a long time: renewed, petted, never bitten, and the deadline on the page moves on', async (t) => {

@@ -126,22 +126,22 @@ const leftovers: [title: string, change: Partial<Parameters<typeof leftoverOf>[0
   ['a page that was being stopped', { page: page({ state: 'STOPPING' }), verifiedEmpty: true }, { kind: 'fence', epoch: 4 }],
   [
     'the page of an epoch that waited for a proof',
-    { page: page({ state: 'STOPPING' }), phase: { epoch: 4, phase: 'fencing' } },
+    { page: page({ state: 'STOPPING' }), phase: { epoch: 4, phase: 'fencing', members: ['a', 'b'] } },
     { kind: 'adopt', phase: 'fencing', epoch: 4, deadlineMs: 5_000 },
   ],
   [
     'the phase of another epoch beside a page that was being stopped',
-    { page: page({ state: 'STOPPING' }), phase: { epoch: 3, phase: 'fencing' } },
+    { page: page({ state: 'STOPPING' }), phase: { epoch: 3, phase: 'fencing', members: ['a', 'b'] } },
     { kind: 'fence', epoch: 4 },
   ],
   [
     'a held page beside the phase of a wait',
-    { page: page(), phase: { epoch: 4, phase: 'fencing' } },
+    { page: page(), phase: { epoch: 4, phase: 'fencing', members: ['a', 'b'] } },
     { kind: 'adopt', phase: 'held', epoch: 4 },
   ],
   [
     'the page of a wait for which the leash has fired',
-    { page: page({ state: 'STOPPING' }), phase: { epoch: 4, phase: 'fencing' }, leashFired: true },
+    { page: page({ state: 'STOPPING' }), phase: { epoch: 4, phase: 'fencing', members: ['a', 'b'] }, leashFired: true },
     { kind: 'fence', epoch: 4 },
   ],
   ['a dead page, all gone', { page: page({ state: 'DEAD' }), verifiedEmpty: true }, { kind: 'nothing', stoppedEpoch: 4 }],

@@ -615,7 +615,7 @@ const readopted: [title: string, found: Partial<LeaseRecord>, phase: OwnershipSt
 for (const [title, found, phase] of readopted) {
   test(`a guard that starts on a wait finds the record ${title}: ${phase}`, (t) => {
     const bench = new Bench({ fencing: 'required' });
-    bench.step({ kind: 'start', leftover: { kind: 'adopt', phase: 'fencing', epoch: 8, deadlineMs: bench.nowMs + 1_000, nonce: 'old' } });
+    bench.step({ kind: 'start', leftover: { kind: 'adopt', phase: 'fencing', epoch: 8, deadlineMs: bench.nowMs + 1_000, nonce: 'old', members: ['a', 'b'] } });
     t.is(bench.state.phase, 'fencing');
     bench.read(heldByB({ epoch: 8, holder: 'a', bootId: 'a1', ...found }, 'v90'));
     t.is(bench.state.phase, phase);
@@ -683,7 +683,7 @@ for (const [title, restMs, phase] of adoption) {
   test(`a guard that starts on a held page ${title}: ${phase}`, (t) => {
     const bench = new Bench();
     const deadlineMs = bench.nowMs + restMs;
-    bench.step({ kind: 'start', leftover: { kind: 'adopt', phase: 'held', epoch: 8, deadlineMs, nonce: 'old' } });
+    bench.step({ kind: 'start', leftover: { kind: 'adopt', phase: 'held', epoch: 8, deadlineMs, nonce: 'old', members: ['a', 'b'] } });
     t.is(bench.state.phase, phase);
     if (phase !== 'held') return;
     bench.read(heldByB({ epoch: 8, holder: 'a', bootId: 'a1', seq: 90 }, 'v90'));
@@ -693,7 +693,7 @@ for (const [title, restMs, phase] of adoption) {
 }
 
 test('adopted, but the record has another holder: stopped at once', (t) => {
-  const bench = new Bench().step({ kind: 'start', leftover: { kind: 'adopt', phase: 'held', epoch: 8, deadlineMs: 10_900, nonce: 'old' } });
+  const bench = new Bench().step({ kind: 'start', leftover: { kind: 'adopt', phase: 'held', epoch: 8, deadlineMs: 10_900, nonce: 'old', members: ['a', 'b'] } });
   t.is(bench.read(heldByB({ epoch: 9 })).state.phase, 'fencing-self');
 });
 
@@ -864,6 +864,39 @@ test('failsafe: a higher epoch in an answer or a question ends this one', (t) =>
   t.like(question.last('refuse'), { to: 'b', epoch: 9 });
 });
 
+test('failsafe goes on behind a guard that crashed: the next one asks whom the last one kept, and nobody when it kept none', (t) => {
+  const adopted = (members: readonly string[]) => {
+    const bench = new Bench();
+    return bench.step({ kind: 'start', leftover: { kind: 'adopt', phase: 'held', epoch: 8, deadlineMs: bench.nowMs + LAN.selfFenceMs, nonce: 'n', members } });
+  };
+  const bench = adopted(['a', 'b']).pass(LAN.softMs);
+  const ask = bench.last('ask');
+  t.like(ask, { to: ['b'], epoch: 8, waitMs: LAN.takeoverWaitMs });
+  const sentMs = bench.nowMs;
+  bench.step({ kind: 'granted', from: 'b', epoch: 8, round: ask?.round ?? 0, sees: false });
+  t.is(bench.state.tenure?.deadlineMs, sentMs + LAN.selfFenceMs);
+  t.is(bench.pass(LAN.selfFenceMs).state.phase, 'fencing-self', 'one round counts once');
+  const alone = adopted([]).pass(LAN.softMs);
+  t.is(alone.last('ask'), undefined);
+  // The store answers, and says no: that is no silence.
+  const denied = adopted(['a', 'b']);
+  denied.step({ kind: 'read-failed', readId: denied.state.reading?.id ?? 0, because: 'denied', refused: true }).pass(LAN.softMs);
+  t.is(denied.last('ask'), undefined);
+});
+
+test('whom the next guard must ask is kept before a renewal that adds a member is sent', (t) => {
+  const bench = new Bench({ members: ['a', 'b', 'c'] }).start().will().read(released()).done('v8');
+  t.deepEqual(bench.all.findLast((effect) => effect.kind === 'persist-phase'), { kind: 'persist-phase', epoch: 8, phase: 'held', members: ['a', 'b'] });
+  for (const from of ['b', 'c']) bench.step({ kind: 'beat', from, bootId: `${from}1`, cfgHash: 'cfg', group: null });
+  bench.all = [];
+  bench.pass(LAN.renewMs + 50);
+  t.deepEqual(
+    bench.all.filter(({ kind }) => kind === 'persist-phase' || kind === 'cas').map(({ kind }) => kind),
+    ['persist-phase', 'cas'],
+  );
+  t.deepEqual(bench.state.tenure?.membersKept, ['a', 'b', 'c']);
+});
+
 test('failsafe: a good renewal ends it, and the next silence begins anew', (t) => {
   const bench = silent().pass(LAN.softMs);
   t.not(bench.state.failsafe, null);
@@ -1019,7 +1052,7 @@ test('please stop: not followed while the controller has left on purpose, or the
   t.is(bench.state.phase, 'fencing-self');
 
   const born = new Bench();
-  born.step({ kind: 'start', leftover: { kind: 'adopt', phase: 'held', epoch: 7, deadlineMs: born.nowMs + 1_000, nonce: 'n' } });
+  born.step({ kind: 'start', leftover: { kind: 'adopt', phase: 'held', epoch: 7, deadlineMs: born.nowMs + 1_000, nonce: 'n', members: ['a', 'b'] } });
   born.step({ kind: 'please-stop', from: 'b', epoch: 7 });
   t.is(born.state.phase, 'held');
 });

@@ -90,7 +90,7 @@ interface Node {
   lastTickMs: number;
   wake: number;
   page: LeasePage | null;
-  phase: { readonly epoch: number; readonly phase: OwnershipState['phase'] } | null;
+  phase: { readonly epoch: number; readonly phase: OwnershipState['phase']; readonly members: readonly string[] } | null;
   maxEpoch: number;
   /** The application may run, until the watchdog bites at this true time. */
   activeUntil: number | null;
@@ -339,7 +339,7 @@ export const runWorld = ({
       case 'beat':
         return beat(node);
       case 'persist-phase':
-        node.phase = { epoch: effect.epoch, phase: effect.phase };
+        node.phase = { epoch: effect.epoch, phase: effect.phase, members: effect.members ?? [] };
         return undefined;
       case 'ask': {
         const { epoch, round, waitMs } = effect;
