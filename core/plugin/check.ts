@@ -61,7 +61,7 @@ export const agentProblems = (
 const OPTIONAL_METHODS = ['plan', 'watch', 'reassert'];
 
 const PLUGIN_KEYS = ['name', 'api', 'version', 'agents', 'hooks', 'arbiters', 'fences', 'commands', 'labServices', 'settings', 'provide'];
-const AGENT_KEYS = ['summary', 'options', 'operations', 'promotable', 'fencedByEpoch', 'defaults', 'permissions', 'hardStop', 'agent'];
+const AGENT_KEYS = ['summary', 'options', 'operations', 'promotable', 'fencedByEpoch', 'defaults', 'permissions', 'programs', 'hardStop', 'agent'];
 const HOOK_KEYS = ['order', 'limitMs', 'onFailure', 'on', 'run'];
 const DEFAULT_KEYS = ['everyMs', 'monitorTimeoutMs', 'startTimeoutMs', 'stopTimeoutMs'];
 
@@ -118,7 +118,7 @@ const agentDefinition = (type: string, value: unknown): readonly string[] => {
     ...(fencedByEpoch === undefined || typeof fencedByEpoch === 'boolean' || typeof fencedByEpoch === 'function'
       ? []
       : ['fencedByEpoch must be true, false or a function of the options']),
-    ...functions(value, ['permissions', 'hardStop']),
+    ...functions(value, ['permissions', 'programs', 'hardStop']),
     ...(defaults === undefined
       ? []
       : isRecord(defaults)

@@ -150,7 +150,10 @@ export interface AgentDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly fencedByEpoch?: boolean | ((options: z.output<Schema>) => boolean);
   /** Defaults that differ from the general ones, milliseconds. */
   readonly defaults?: Partial<Record<'everyMs' | 'monitorTimeoutMs' | 'startTimeoutMs' | 'stopTimeoutMs', number>>;
-  readonly permissions?: (options: z.output<Schema>) => readonly PermissionStatement[];
+  /** `where`: what that node alone needs; absent = what any node may need. */
+  readonly permissions?: (options: z.output<Schema>, where?: { readonly node: NodeId }) => readonly PermissionStatement[];
+  /** The programs it would run that the options name: `check` judges them by the rules for what root runs. */
+  readonly programs?: (options: z.output<Schema>) => readonly string[];
   /** Pure: the lines of the hard-stop list (SAFETY a.6) that make this resource harmless without Node, scripts or luck. */
   readonly hardStop?: (where: HardStopContext<z.output<Schema>>) => readonly string[];
   /** An object of functions, or a class that the container builds (`@injectable()`, or `static inject = [Token, …] as const`). Loaded when first used. */

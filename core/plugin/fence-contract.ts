@@ -55,12 +55,21 @@ export interface FenceDevice {
   close(): Promise<void>;
 }
 
+/** Whom a node may be asked to power off by a device: never itself. */
+export interface FenceReach {
+  readonly node: NodeId;
+  readonly targets: readonly NodeId[];
+}
+
 export interface FenceDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly summary: string;
   /** Keys that understudy owns in every device: use, timeout, nodes. */
   readonly options: Schema;
   /** Milliseconds one attempt may take where the config does not say. Default 120 000. */
   readonly limitMs?: number;
-  readonly permissions?: (options: z.output<Schema>) => readonly PermissionStatement[];
+  /** `where`: what `node` alone needs to power `targets` off; absent = what any node may need. */
+  readonly permissions?: (options: z.output<Schema>, where?: FenceReach) => readonly PermissionStatement[];
+  /** The programs it would run that the options name: `check` judges them by the rules for what root runs. */
+  readonly programs?: (options: z.output<Schema>) => readonly string[];
   open(options: z.output<Schema>, context: FenceContext): Promise<FenceDevice>;
 }

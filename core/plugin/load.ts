@@ -5,13 +5,13 @@ import type { DependencyContainer } from 'tsyringe';
 import { isRecord } from '../config/problem.js';
 import { reasonOf } from '../errors/errors.js';
 import { type Clock, systemClock } from '../system/clock.js';
+import { distrustOf, TRUST_HINT, trustOf } from '../system/trusted-program.js';
 import { containerOf, type Services } from './build-agent.js';
 import { checkPlugin } from './check.js';
 import type { Plugin } from './contract.js';
 import { within } from './deadline.js';
 import { type Candidate, discoverPlugins, PLUGIN_DIRECTORY } from './discover.js';
 import { openDoor } from './door.js';
-import { ownershipProblems } from './ownership.js';
 import { FrozenRegistry, type Loaded } from './frozen-registry.js';
 import type { FoundPlugin, Registry } from './registry.js';
 
@@ -67,8 +67,8 @@ const loadOne = async (candidate: Candidate, clock: Clock, trustRootOnly: boolea
   if (candidate.file === null) return refused([candidate.problem ?? 'was not found']);
   let exported: unknown;
   try {
-    const distrust = trustRootOnly && !candidate.builtIn ? await ownershipProblems(candidate.file) : [];
-    if (distrust.length > 0) return refused(distrust);
+    const distrust = trustRootOnly && !candidate.builtIn ? distrustOf(candidate.file, trustOf(process.env)) : null;
+    if (distrust !== null) return refused([`${candidate.file} is not loaded as root: ${distrust}. ${TRUST_HINT}`]);
     const module = (await within(clock, IMPORT_LIMIT_MS, 'loading', import(pathToFileURL(candidate.file).href))) as {
       readonly default?: unknown;
     };

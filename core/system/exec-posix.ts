@@ -4,6 +4,7 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { join } from 'node:path';
 import { UnderstudyError } from '../errors/errors.js';
 import type { Clock } from './clock.js';
 import type { Exec, RunningProcess, RunOptions, RunResult } from './exec.js';
@@ -17,8 +18,6 @@ export class PosixExec implements Exec {
   constructor(private readonly clock: Clock) {}
 
   async run(file: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
-    // Right before it is started: between the look and the start there is still a moment (docs/explanation/security.md).
-    if (options.trustedOnly === true && file.includes('/')) checkScript(file, trustOf(process.env));
     const stdin = options.input === undefined ? 'ignore' : 'pipe';
     return runChild(
       {
@@ -78,13 +77,17 @@ const spawnLogged = (
   stdin: 'ignore' | 'pipe',
   output: 'ignore' | 'pipe',
 ): ChildProcess => {
-  const [program, ...words] = commandLine(file, args, options);
+  const env = environmentFor(options);
+  // Right before it is started: between the look and the start there is still a moment (docs/explanation/security.md).
+  const program = options.trustedOnly === true ? onPath(file, env['PATH'] ?? SAFE_PATH) : null;
+  if (program !== null) checkScript(program, trustOf(process.env));
+  const [first, ...words] = commandLine(file, args, options);
   const log = options.logFile === undefined ? null : openSync(options.logFile, 'a', 0o640);
   try {
-    return spawn(program, words, {
+    return spawn(first, words, {
       detached: true,
       stdio: [stdin, log ?? output, log ?? output] satisfies StdioOptions,
-      env: environmentFor(options),
+      env,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
   } finally {
@@ -120,6 +123,10 @@ const BECOME_USER =
   'IFS=: read -r name _ uid gid _ home _ <<END\n$entry\nEND\n' +
   ': "${HOME:=$home}" "${USER:=$name}" "${LOGNAME:=$name}"; export HOME USER LOGNAME; ' +
   'set -- setpriv --reuid="$uid" --regid="$gid" --init-groups --no-new-privs -- "$@"; ';
+
+/** The file that will be run. null when it is nowhere: then the start itself fails, and says so. */
+const onPath = (file: string, path: string): string | null =>
+  file.includes('/') ? file : (path.split(':').map((directory) => join(directory, file)).find((place) => existsSync(place)) ?? null);
 
 const isSelf = (user: string): boolean => {
   const self = process.geteuid?.();

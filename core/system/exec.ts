@@ -15,7 +15,7 @@ export interface RunOptions {
   readonly input?: string;
   /** Output kept per stream; the rest is thrown away and `truncated` says so. Default 64 KiB. */
   readonly maxOutputBytes?: number;
-  /** Root refuses a program with a path that others than root could have written (SAFETY S9); a bare name is found on a fixed PATH. */
+  /** Root refuses a program that others than root could have written (SAFETY S9), right before it is started; a bare name is found on the PATH. */
   readonly trustedOnly?: boolean;
   /** Start inside this cgroup (absolute path of its directory). */
   readonly cgroup?: string;

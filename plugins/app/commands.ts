@@ -1,6 +1,6 @@
 // How app-script's commands are run: as whom, where, with what environment, and what a failure is told as. Nothing decides here.
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
-import { type ActionContext, checkScript, type Exec, reasonOf, trustOf, UnderstudyError } from 'understudy/plugin';
+import { type ActionContext, type Exec, reasonOf, UnderstudyError } from 'understudy/plugin';
 import type { AppScriptOptions } from './definition.js';
 
 type Acting = ActionContext<AppScriptOptions>;
@@ -18,7 +18,6 @@ export const attempt = async (
 ): Promise<readonly string[]> => {
   const [file, ...args] = words as readonly [string, ...string[]];
   try {
-    checkScript(file, trustOf(process.env));
     const result = await exec.run(file, args, { ...asWho(options), addEnv: { ...options.env, ...environment }, timeoutMs, signal });
     if (result.exitCode === 0) return [];
     const how = result.timedOut ? `took longer than ${Math.round(timeoutMs)} ms` : `exited with ${result.exitCode ?? result.signal}`;
@@ -28,7 +27,8 @@ export const attempt = async (
   }
 };
 
-export const asWho = ({ user, cwd }: AppScriptOptions) => ({ cwd, ...(user === undefined ? {} : { user }) });
+/** Every command of an application goes by the rules for what root runs, monitor too: it is run on nodes where nothing was started yet. */
+export const asWho = ({ user, cwd }: AppScriptOptions) => ({ cwd, trustedOnly: true, ...(user === undefined ? {} : { user }) });
 
 /** Inside the resource's cgroup, with its mark, output to its log: for what may go on running. */
 export const inPlace = ({ options, environment, logFile, cgroup }: Acting) => ({

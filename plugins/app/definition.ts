@@ -58,6 +58,7 @@ export const appScript = defineAgent({
   summary: 'Runs an application by its own start, stop and monitor commands, and ends whatever they leave behind.',
   options: appScriptOptions,
   fencedByEpoch: ({ lingerSafe }) => lingerSafe,
+  programs: ({ start, stop, monitor, clean }) => [start, stop, monitor, clean].flatMap((words) => words?.slice(0, 1) ?? []),
   hardStop: ({ options: { unit, pidfile, hardStop }, group, resource, cgroup }) => [
     ...(unit === undefined ? [] : [`unit ${unit}`]),
     cgroup === null ? `pids ${group}/${resource}` : `cgroup ${cgroup}`,

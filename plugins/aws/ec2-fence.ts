@@ -1,5 +1,5 @@
 // The fence `ec2`: its description and options. Importing this file loads no SDK; the device does (ec2-fence-device.ts).
-import { defineFence, flag, options, table, text } from 'understudy/plugin';
+import { defineFence, type FenceReach, flag, options, table, text } from 'understudy/plugin';
 
 const INSTANCE = /^i-[a-z0-9-]+$/;
 
@@ -11,14 +11,18 @@ export const EC2_FENCE_OPTIONS = options({
     .optional(),
 });
 
+/** What the table says of the nodes that are to be reached. */
+export const inReach = <T>(table: Readonly<Record<string, T>>, reach: FenceReach | undefined): readonly T[] =>
+  Object.entries(table).flatMap(([node, value]) => (reach === undefined || reach.targets.includes(node) ? [value] : []));
+
 export const ec2Fence = defineFence({
   summary: 'Stops the node’s EC2 instance without a shutdown of its system, and waits until EC2 shows it stopped.',
   options: EC2_FENCE_OPTIONS,
   limitMs: 600_000,
-  permissions: ({ instances, account }) => [
+  permissions: ({ instances, account }, reach) => [
     {
       actions: ['ec2:StopInstances'],
-      resources: Object.values(instances).map((id) => `arn:aws:ec2:*:${account ?? '*'}:instance/${id}`),
+      resources: inReach(instances, reach).map((id) => `arn:aws:ec2:*:${account ?? '*'}:instance/${id}`),
       why: 'power the other node off',
     },
     {

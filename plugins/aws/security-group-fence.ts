@@ -1,6 +1,7 @@
 // The fence `security-group`: its description and options. Importing this file loads no SDK. What it can prove is less than `ec2`
 // can, and the options make whoever uses it say so.
 import { defineFence, durationMs, list, options, table, text, z } from 'understudy/plugin';
+import { inReach } from './ec2-fence.js';
 
 export const SECURITY_GROUP_FENCE_OPTIONS = options({
   group: text('The isolation group: a security group of the nodes’ VPC without any rule').regex(/^sg-/, 'a security group id begins with sg-'),
@@ -24,11 +25,11 @@ export const securityGroupFence = defineFence({
   summary: 'Cuts a node off from new connections: its ENIs get an isolation group in place of their security groups.',
   options: SECURITY_GROUP_FENCE_OPTIONS,
   limitMs: 120_000,
-  permissions: ({ group, interfaces, account }) => [
+  permissions: ({ group, interfaces, account }, reach) => [
     {
       actions: ['ec2:ModifyNetworkInterfaceAttribute'],
       resources: [
-        ...Object.values(interfaces).flatMap((ids) => ids.map((id) => `arn:aws:ec2:*:${account ?? '*'}:network-interface/${id}`)),
+        ...inReach(interfaces, reach).flatMap((ids) => ids.map((id) => `arn:aws:ec2:*:${account ?? '*'}:network-interface/${id}`)),
         `arn:aws:ec2:*:${account ?? '*'}:security-group/${group}`,
       ],
       why: 'give the other node’s interfaces the isolation group',

@@ -68,13 +68,12 @@ export class ExecFenceDevice implements FenceDevice {
 
   /** The options for one node, checked. */
   private async given(node: string, signal: AbortSignal): Promise<Given> {
-    const { agent, options, on } = this.options;
+    const { options, on } = this.options;
     const own = on[node];
     if (node === this.context.node) throw this.refused(node, 'a node does not power itself off; it fences itself by its guard');
     if (own === undefined || Object.keys(own).length === 0) throw this.refused(node, `no options are given for it: on: { ${node}: { plug: … } }`);
     const twin = Object.entries(on).find(([other, some]) => other !== node && sameOptions(some, own));
     if (twin !== undefined) throw this.refused(node, `${twin[0]} has the very same options: one of the two would be powered off for the other`);
-    refuseWritable(agent);
     const words = { ...options, ...own };
     const { parameters } = (this.metadata ??= await this.describe(signal));
     const wrong = misfit(this.metadata, Object.keys(words));
@@ -109,11 +108,12 @@ export class ExecFenceDevice implements FenceDevice {
       input: `action=${action}\n${lines}`,
       addEnv: environment,
       maxOutputBytes: OUTPUT_BYTES,
+      trustedOnly: true,
     }).catch((thrown: unknown) => {
       signal.throwIfAborted();
       throw new UnderstudyError('COMMAND_FAILED', `the agent ${agent} cannot be run: ${reasonOf(thrown)}`, {
         cause: thrown,
-        hint: 'Debian: apt-get install fence-agents; elsewhere name its absolute path.',
+        hint: agent.startsWith('/') && thrown instanceof UnderstudyError ? thrown.hint : 'Debian: apt-get install fence-agents; elsewhere name its absolute path.',
       });
     });
     const words = `${action} ${endOf(result)} at ${clock.wallIso()}${saidBy(result, secrets)}`;
@@ -165,12 +165,4 @@ const secretIn = (path: string): string => {
   } catch (thrown) {
     throw new UnderstudyError('REFUSED', `the secret in ${path} cannot be used: ${reasonOf(thrown)}`, { cause: thrown });
   }
-};
-
-/** The controller runs as root: whoever can write the agent is root too. */
-const refuseWritable = (agent: string): void => {
-  if (!agent.startsWith('/')) return;
-  const found = statSync(agent, { throwIfNoEntry: false });
-  if (found === undefined || (found.mode & 0o022) === 0) return;
-  throw new UnderstudyError('REFUSED', `the agent ${agent} is writable by others than its owner: chmod go-w ${agent}`);
 };

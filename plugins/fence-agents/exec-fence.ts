@@ -34,5 +34,6 @@ export const execFence = defineFence({
   summary: 'Powers a node off by a program that speaks the protocol of the fence-agents project.',
   options: EXEC_FENCE_OPTIONS,
   limitMs: 120_000,
+  programs: ({ agent }) => [agent],
   open: async (parsed, context) => new (await import('./exec-fence-device.js')).ExecFenceDevice(parsed, context),
 });

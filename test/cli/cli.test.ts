@@ -1,6 +1,6 @@
 // The CLI as an operator meets it: exit statuses, messages with a next step, and the API's view unchanged under --json.
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,13 +20,13 @@ interface Said {
 
 const understudy = (
   args: readonly string[],
-  { nodeOptions = [], cwd }: { nodeOptions?: readonly string[]; cwd?: string } = {},
+  { nodeOptions = [], cwd, env = {} }: { nodeOptions?: readonly string[]; cwd?: string; env?: Readonly<Record<string, string>> } = {},
 ): Promise<Said> =>
   new Promise((resolve) => {
     execFile(
       process.execPath,
       [...nodeOptions, BIN, ...args],
-      { cwd, timeout: 30_000, env: { ...process.env, NO_COLOR: '1' } },
+      { cwd, timeout: 30_000, env: { ...process.env, NO_COLOR: '1', ...env } },
       (error, stdout, stderr) => {
         resolve({ status: error === null ? 0 : typeof error.code === 'number' ? error.code : -1, stdout, stderr });
       },
@@ -207,6 +207,44 @@ test('a refused order: exits 4 with the reason and what to do; the order carries
   t.truthy(order['by']);
 });
 
+test('check on a node, by root: names every program of the config that root would refuse to run', async (t) => {
+  const file = join(directory, 'programs.config.yaml');
+  const [open, closed] = ['open.sh', 'closed.sh'].map((name) => join(directory, name)) as [string, string];
+  for (const [path, mode] of [[open, 0o777], [closed, 0o755]] as const) {
+    writeFileSync(path, '#!/bin/sh\n');
+    chmodSync(path, mode);
+  }
+  writeFileSync(
+    file,
+    [
+      'cluster: web',
+      'key: file:/etc/understudy/cluster.key',
+      'nodes:',
+      '  a: { networks: { heartbeat: [10.0.11.10, 10.0.21.10] } }',
+      '  b: { networks: { heartbeat: [10.0.11.11, 10.0.21.11] } }',
+      'arbiter: { use: witness, address: 10.0.3.5 }',
+      `fencing: { policy: required, use: exec, agent: ${open}, on: { a: { plug: 1 }, b: { plug: 2 } } }`,
+      'groups:',
+      '  web:',
+      `    hooks: { beforeStart: [{ run: [${open}] }, { run: [${closed}] }] }`,
+      `    resources: { app: { use: app-script, start: [${closed}], monitor: [${open}], stop: [/no/such] } }`,
+      '',
+    ].join('\n'),
+  );
+  const args = ['check', '--no-probe', '--config', file];
+  const elsewhere = await understudy(args);
+  t.is(elsewhere.status, 0, elsewhere.stderr);
+  const { status, stderr, stdout } = await understudy(args, { env: { UNDERSTUDY_NODE: 'a' } });
+  if (process.geteuid?.() !== 0) return t.is(status, 0);
+  t.is(status, 2, stdout);
+  for (const what of ['beforeStart hook of web', 'web/app', 'fence exec']) t.true(stderr.includes(`${what}: ${open} is not run as root: ${open} is writable by everybody`), stderr);
+  t.notRegex(stderr, /closed\.sh/);
+  chmodSync(open, 0o755);
+  const good = await understudy(args, { env: { UNDERSTUDY_NODE: 'a' } });
+  t.is(good.status, 0);
+  t.regex(good.stdout, /warning: web\/app: \/no\/such is not on this host/);
+});
+
 test('permissions: those of the fences too, for exact machines and for each node', async (t) => {
   const file = join(directory, 'fenced.config.yaml');
   writeFileSync(
@@ -230,13 +268,16 @@ test('permissions: those of the fences too, for exact machines and for each node
   );
   t.deepEqual(
     stops.map(({ node, resource, resources }) => [node, resource, ...resources]),
-    ['a', 'b'].map((node) => [
-      node,
-      'fence ec2',
-      'arn:aws:ec2:*:111122223333:instance/i-0a1',
-      'arn:aws:ec2:*:111122223333:instance/i-0b1',
-    ]),
+    [
+      ['a', 'fence ec2', 'arn:aws:ec2:*:111122223333:instance/i-0b1'],
+      ['b', 'fence ec2', 'arn:aws:ec2:*:111122223333:instance/i-0a1'],
+    ],
+    'a node never needs the right to stop itself',
   );
+  const one = await understudy(['permissions', '--node', 'a', '--config', file]);
+  t.regex(one.stdout, /fence ec2 on a: power the other node off\n {2}ec2:StopInstances\n {4}on .*i-0b1\n/);
+  t.notRegex(one.stdout, /i-0a1| on b:/);
+  t.is((await understudy(['permissions', '--node', 'c', '--config', file])).status, 2);
 });
 
 test('a reader that has enough of the output: the command ends without a word', async (t) => {

@@ -15,7 +15,9 @@ import { loadPlugins } from '../../plugin/load.js';
 import type { Registry } from '../../plugin/registry.js';
 import { systemClock } from '../../system/clock.js';
 import { systemExec } from '../../system/exec-system.js';
+import { TRUST_HINT } from '../../system/trusted-program.js';
 import { type ArbiterProbe, objectionToProbe, probeArbiter } from '../arbiter-probe.js';
+import { judgePrograms } from '../judge-programs.js';
 import { loadConfig } from '../load-config.js';
 import { durationText, print, printJson, printTable, styled } from '../output.js';
 
@@ -124,8 +126,13 @@ export const define = (command: Command): void => {
         return;
       }
       if (options.schema) return printJson(configJsonSchema(await catalogueOf(await loadPlugins(), { arbiter: null })));
-      const { config, registry, warnings, desiredOf } = await loadConfig(options.config);
+      const loaded = await loadConfig(options.config);
+      const { config, registry, warnings, desiredOf } = loaded;
       for (const { id } of config.nodes) desiredOf(id);
+      const here = nodeHere(config);
+      const programs = here === null ? { refused: [], doubtful: [] } : await judgePrograms(loaded, here);
+      if (programs.refused.length > 0)
+        throw new UnderstudyError('CONFIG_INVALID', ['root would refuse to run what this config names:', ...programs.refused].join('\n  '), { hint: TRUST_HINT });
       const heartbeatNetworks = config.nodes[0]?.networks.heartbeat.length ?? 0;
       const proof = proveTiming(config.timing, {
         heartbeatNetworks,
@@ -136,12 +143,13 @@ export const define = (command: Command): void => {
       const protection = protectionOf(config);
       const objection = objectionToProbe(probe, config.arbiter.use, config.timing.attemptMs);
       if (objection !== null && binding) throw objection;
-      if (options.json) return printJson({ file: config.file, cfgHash: config.cfgHash, warnings, timing: config.timing, proof, protection, arbiter: probe });
+      if (options.json) return printJson({ file: config.file, cfgHash: config.cfgHash, warnings, programs: programs.doubtful, timing: config.timing, proof, protection, arbiter: probe });
       const resources = config.groups.reduce((sum, group) => sum + group.resources.length, 0);
       print(
         `${config.file}: good. Cluster ${config.cluster}, ${count(config.nodes.length, 'node')}, ${count(config.groups.length, 'group')}, ${count(resources, 'resource')}, timing ${config.timing.profile}, config hash ${config.cfgHash.slice(0, 12)}`,
       );
       for (const warning of warnings) print(`${styled('yellow', 'warning:')} ${formatProblem(warning)}`);
+      for (const words of programs.doubtful) print(`${styled('yellow', 'warning:')} ${words}`);
       if (objection !== null) print(`${styled('yellow', 'warning:')} as seen from here, ${objection.message}`);
       print(arbiterLine(config, probe));
       print();

@@ -333,4 +333,10 @@ test('options and rights: what must be said is asked for, and every right is for
       ['ec2:DescribeNetworkInterfaces,ec2:DescribeSecurityGroups', '*'],
     ],
   );
+  const reach = { node: 'b', targets: ['a'] };
+  t.deepEqual(ec2Fence.permissions!(ec2Options({ account: '111122223333' }), reach)[0]!.resources, ['arn:aws:ec2:*:111122223333:instance/i-a']);
+  t.deepEqual(securityGroupFence.permissions!(groupOptions({ account: '111122223333' }), reach)[0]!.resources, [
+    'arn:aws:ec2:*:111122223333:network-interface/eni-a',
+    'arn:aws:ec2:*:111122223333:security-group/sg-isolated',
+  ]);
 });
