@@ -164,6 +164,10 @@ export class GuardClient {
       case 'event':
         for (const listener of this.#eventListeners) listener(message.event);
         return undefined;
+      case 'ended?':
+        // Nothing to look up: every effect from here on is behind a look at the page, which was written before this was asked.
+        this.#send({ t: 'ended', id: message.id });
+        return undefined;
       case 'reply':
         return this.#settle(message.id, (pending) =>
           message.ok ? pending.resolve(message.value) : pending.reject(new UnderstudyError(message.code, message.message)),

@@ -1,8 +1,9 @@
 // The guard's side of <run>/guard.sock: who is connected, what they say, and what they are told. Messages come from local
 // processes of the same user; a message that is not one of protocol.ts ends its connection and nothing else.
 import { UnderstudyError } from '../errors/errors.js';
-import type { GroupId } from '../model/ids.js';
+import type { Epoch, GroupId } from '../model/ids.js';
 import type { GuardView, Will } from '../model/lease.js';
+import type { Clock } from '../system/clock.js';
 import type { FramedConnection, FramedServer, LocalSockets } from '../system/framed-socket.js';
 import type { SocketTrouble } from '../system/unix-socket.js';
 import type { ControllerIdentity } from './controller-watch.js';
@@ -11,6 +12,7 @@ import { messageToGuard, ordersRequest } from './read-message.js';
 import type { OrdersAnswer } from './orders-desk.js';
 
 export interface ControlServerOptions {
+  readonly clock: Clock;
   readonly sockets: LocalSockets;
   readonly path: string;
   readonly groups: readonly GroupId[];
@@ -27,6 +29,8 @@ export interface ControlServerOptions {
 
 /** Orders being written at one time; more are refused. */
 const MAX_ORDERS = 32;
+/** A controller whose loop turns answers within this; S of the shortest profile is five times as long. */
+const LAST_WORD_MS = 150;
 
 export class ControlServer {
   readonly #options: ControlServerOptions;
@@ -34,6 +38,8 @@ export class ControlServer {
   #server: FramedServer | null = null;
   #controller: FramedConnection | null = null;
   #ordersOpen = 0;
+  #asked = 0;
+  readonly #lastWords = new Map<number, (answered: boolean) => void>();
 
   constructor(options: ControlServerOptions) {
     this.#options = options;
@@ -49,6 +55,23 @@ export class ControlServer {
     for (const connection of this.#connections) connection.send(message);
   }
 
+  /** Asks the controller for its last word on an epoch. False when none is connected, or it does not answer in time. */
+  lastWord(group: GroupId, epoch: Epoch): Promise<boolean> {
+    const controller = this.#controller;
+    if (controller === null) return Promise.resolve(false);
+    const id = (this.#asked += 1);
+    return new Promise((resolve) => {
+      const settle = (answered: boolean): void => {
+        this.#lastWords.delete(id);
+        timer.cancel();
+        resolve(answered);
+      };
+      const timer = this.#options.clock.after(LAST_WORD_MS, () => settle(false));
+      this.#lastWords.set(id, settle);
+      controller.send({ t: 'ended?', id, group, epoch } satisfies FromGuard);
+    });
+  }
+
   get listeners(): number {
     return this.#connections.size;
   }
@@ -62,6 +85,7 @@ export class ControlServer {
       this.#connections.delete(connection);
       if (this.#controller !== connection) return;
       this.#controller = null;
+      for (const settle of [...this.#lastWords.values()]) settle(false);
       this.#options.gone();
     });
     connection.onMessage((message) => {
@@ -91,6 +115,9 @@ export class ControlServer {
         return true;
       case 'orders':
         void this.#orders(connection, message);
+        return true;
+      case 'ended':
+        this.#lastWords.get(message.id)?.(true);
         return true;
       case 'leave':
         this.#options.leave(message.forMs);

@@ -10,6 +10,7 @@ import type { ArbiterDesk, CasAnswer } from './arbiter-desk.js';
 import type { DogKeeper } from './dog-keeper.js';
 import type { GuardStore } from './guard-store.js';
 import type { HardStop } from './hard-stop.js';
+import type { LastWord } from './last-word.js';
 import type { Happening } from './owner.js';
 import type { PageDesk } from './page-desk.js';
 
@@ -20,6 +21,7 @@ export interface PerformOptions {
   readonly pages: PageDesk;
   readonly store: GuardStore;
   readonly hardStop: HardStop;
+  readonly lastWord: LastWord;
   readonly heartbeats: Heartbeats;
   readonly stopBudgetMs: number;
   readonly dispatch: (group: GroupId, happening: Happening) => void;
@@ -55,12 +57,12 @@ export const perform = (options: PerformOptions, group: GroupId, effect: Ownersh
     case 'persist-max-epoch':
       return store.raiseEpoch(group, effect.epoch);
     case 'verify-stopped':
-      void options.hardStop
-        .verify(group, options.stopBudgetMs)
-        .then((result) => dispatch(group, { kind: 'stop-verified', epoch: effect.epoch, ...result }));
+      void verifyReleased(options, group, effect.epoch).then((result) =>
+        dispatch(group, { kind: 'stop-verified', epoch: effect.epoch, ...result }),
+      );
       return undefined;
     case 'hard-stop':
-      void stopAndVerify(options, group, effect.limitMs).then((result) => {
+      void stopAndVerify(options, group, effect).then((result) => {
         // What stands against acquiring anew must be known before the old epoch is over.
         options.checkGate();
         dispatch(group, { kind: 'hard-stopped', epoch: effect.epoch, ...result });
@@ -154,7 +156,11 @@ const attempt = ({ dispatch, tell, unfit }: PerformOptions, group: GroupId, what
 };
 
 /** Stops, then looks again with the same eyes that look before a release. */
-const stopAndVerify = async ({ hardStop, pages }: PerformOptions, group: GroupId, limitMs: number) => {
+const stopAndVerify = async (
+  { hardStop, pages, lastWord }: PerformOptions,
+  group: GroupId,
+  { epoch, limitMs }: Extract<OwnershipEffect, { kind: 'hard-stop' }>,
+) => {
   // What could not be said before is said now if it can be: else the controller starts again what is being stopped.
   pages.stillHeldMs(group);
   const stopped = await hardStop.stop(group, limitMs);
@@ -162,8 +168,15 @@ const stopAndVerify = async ({ hardStop, pages }: PerformOptions, group: GroupId
   const stillMs = pages.stillHeldMs(group);
   if (stillMs > 0)
     return { verified: false, because: `the lease page cannot be written and says HELD for ${Math.ceil(stillMs)} ms more: what is stopped may be started again` };
+  // Last: what it began before its last word is there to be seen now.
+  await lastWord.settle(group, epoch);
   return hardStop.verify(group, limitMs);
 };
+
+const verifyReleased = async ({ hardStop, lastWord, stopBudgetMs }: PerformOptions, group: GroupId, epoch: Epoch) =>
+  (await lastWord.answers(group, epoch))
+    ? hardStop.verify(group, stopBudgetMs)
+    : { verified: false, because: 'the controller, which wants to give it back, does not answer' };
 
 const nudge = (options: PerformOptions, group: GroupId, to: NodeId | 'all', epoch: Epoch, left: number): void => {
   options.heartbeats.send(to, { kind: 'nudge', group, epoch });

@@ -31,6 +31,8 @@ export type ToGuard =
       readonly evidence: string;
     }
   | { readonly t: 'orders'; readonly id: number; readonly request: OrdersRequest }
+  /** The answer to `ended?`: from this turn of its loop on the controller finds what the lease page says. */
+  | { readonly t: 'ended'; readonly id: number }
   /** The controller leaves on purpose (an upgrade): the adoption budget stands still for so long, at most 10 min. */
   | { readonly t: 'leave'; readonly forMs: number }
   /** Tell the guard of the peer to read the record now; sent with a planned release. */
@@ -38,6 +40,8 @@ export type ToGuard =
 
 export type FromGuard =
   | { readonly t: 'view'; readonly view: GuardView }
+  /** The page of this epoch no longer says HELD: will you begin nothing of it any more? The controller alone is asked. */
+  | { readonly t: 'ended?'; readonly id: number; readonly group: GroupId; readonly epoch: Epoch }
   /** What happened, for the journal and `explain`; sent to the controller as it happens. */
   | { readonly t: 'event'; readonly event: NewEvent & { readonly monoMs: number } }
   | { readonly t: 'reply'; readonly id: number; readonly ok: true; readonly value: GroupOrders | NodeOrders }

@@ -75,6 +75,7 @@ const READ: Readonly<Record<ToGuard['t'], (value: Readonly<Record<string, unknow
     isName(group) && isName(node) && isName(bootId) && isCount(forEpoch) && isText(evidence),
   // Its request is judged apart: a wrong one is answered.
   orders: ({ id, request }) => isCount(id) && isObject(request),
+  ended: ({ id }) => isCount(id),
   leave: ({ forMs }) => isDuration(forMs),
   'view?': () => true,
 };

@@ -1,7 +1,7 @@
 // The guard of one node (SAFETY a.2): it owns the leases of all groups, hears the peers, keeps the watchdog and the lease
 // pages, and answers the controller. Everything it needs is handed in as plain objects; it loads no schema, no plugin, no
 // logger. Ending it stops nothing: the next guard takes up what this one held.
-import { UnderstudyError } from '../errors/errors.js';
+import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { GroupId } from '../model/ids.js';
 import type { NewEvent } from '../model/event.js';
 import type { GuardView } from '../model/lease.js';
@@ -13,13 +13,14 @@ import type { Timer } from '../system/clock.js';
 import { guardSocket, leashBeat } from '../system/paths.js';
 import { ArbiterDesk } from './arbiter-desk.js';
 import { ControlServer } from './control-server.js';
-import { ControllerWatch } from './controller-watch.js';
+import { type ControllerIdentity, ControllerWatch } from './controller-watch.js';
 import { DogKeeper } from './dog-keeper.js';
 import { follow } from './follow.js';
 import { type GuardHandle, type GuardOptions, policyOf } from './guard-options.js';
 import { GuardStore, guardFile } from './guard-store.js';
 import { hear } from './hear.js';
 import { HostGate } from './host-gate.js';
+import { LastWord } from './last-word.js';
 import { LeaseClock } from './lease-clock.js';
 import { beginAnew, takeUp } from './leftovers.js';
 import { LeashWatch } from './leash-watch.js';
@@ -58,6 +59,7 @@ class Guard implements GuardHandle {
   readonly #controller: ControllerWatch;
   readonly #server: ControlServer;
   readonly #owner: Owner;
+  readonly #lastWord: LastWord;
   readonly #gate: HostGate;
   readonly #end = new AbortController();
   #ready = false;
@@ -112,12 +114,20 @@ class Guard implements GuardHandle {
         if (!this.#dog.armed) this.#gate.unfit(because);
       },
     });
+    this.#lastWord = new LastWord({
+      files,
+      paths,
+      ask: (group, epoch) => this.#server.lastWord(group, epoch),
+      endProcess: options.endProcess,
+      tell: (event) => this.#tell(event),
+    });
     this.#server = new ControlServer({
+      clock,
       sockets: options.sockets,
       path: guardSocket(paths),
       groups: this.#groups,
       view: () => this.view(),
-      hello: (controller) => this.#controller.hello(controller, clock.nowMs()),
+      hello: (controller) => this.#hello(controller),
       gone: () => this.#controller.gone(),
       wills: (wills) => {
         this.#controller.progress(clock.nowMs());
@@ -140,6 +150,7 @@ class Guard implements GuardHandle {
       pages: this.#pages,
       store: this.#store,
       hardStop: options.hardStop,
+      lastWord: this.#lastWord,
       heartbeats: options.heartbeats,
       stopBudgetMs: timing.stopBudgetMs,
       dispatch: (group, happening) => this.#owner.dispatch(group, happening),
@@ -257,6 +268,16 @@ class Guard implements GuardHandle {
 
   #leave(forMs: number): void {
     this.#owner.dispatch('all', { kind: 'leave', untilMs: this.#leaseClock.nowMs() + forMs });
+  }
+
+  #hello(controller: ControllerIdentity): void {
+    this.#controller.hello(controller, this.#o.clock.nowMs());
+    try {
+      this.#lastWord.hello(controller);
+      this.#alarms.set('controller', null);
+    } catch (error) {
+      this.#alarms.set('controller', `the next guard will not know the controller: ${reasonOf(error)}`);
+    }
   }
 
   #watchController(): void {

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { GroupOrders } from '../../core/model/lease.js';
-import { tombstone } from '../../core/system/paths.js';
+import { systemLocalSockets } from '../../core/system/framed-socket.js';
+import { guardSocket, tombstone } from '../../core/system/paths.js';
 import { type ClusterOptions, TestCluster, type TestHost } from '../support/guard-host.js';
 import { LAN } from '../support/lease-world.js';
 
@@ -246,6 +247,43 @@ test.serial('a hung controller: ended after 5 s, the lease kept; never back: sto
   await c.pass(56_000, 40);
   t.truthy(a.event('lease.stopped'));
   t.is(b.lease.phase, 'held');
+});
+
+/** Stands where the controller is, and never answers: a process that was stopped between its look at the page and its effect. */
+const mute = async (host: TestHost, pid: number) => {
+  const connection = await systemLocalSockets.connect(guardSocket(host.paths));
+  connection.onMessage(() => undefined);
+  connection.send({ t: 'hello', role: 'controller', pid, startTime: '7' });
+  return connection;
+};
+
+test.serial('a controller without a last word is ended before an epoch is called over, also by a guard that never heard it', async (t) => {
+  const { c, a } = await running(t);
+  a.client?.close();
+  const connection = await mute(a, 5_151);
+  await c.pass(100);
+  await a.killGuard();
+  connection.close();
+  await a.startGuard();
+  writeFileSync(tombstone(a.paths, 'g', 'dead', 1), '');
+  await c.pass(800);
+  t.deepEqual(a.ended, [5_151]);
+  const kinds = a.events.map(({ kind }) => kind);
+  t.true(kinds.includes('controller.ended') && kinds.indexOf('controller.ended') < kinds.lastIndexOf('lease.stopped'), kinds.join(' '));
+});
+
+test.serial('a release wanted by a controller that does not answer any more is refused', async (t) => {
+  const { c, a } = await running(t);
+  a.client?.close();
+  a.talks = false;
+  const connection = await mute(a, 5_152);
+  const will = { group: 'g', want: 'release', rank: 0, blockers: [], preemptOk: false, successor: 'b', because: 'a move' };
+  connection.send({ t: 'wills', wills: [will], loopLagMs: 0 });
+  await c.pass(300);
+  t.is(a.lease.phase, 'held');
+  t.regex(a.event('lease.release-refused')?.because ?? '', /does not answer/);
+  t.deepEqual(a.ended, []);
+  connection.close();
 });
 
 test.serial('a controller that leaves on purpose is waited for', async (t) => {
