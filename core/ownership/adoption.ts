@@ -37,10 +37,15 @@ export const adoptable = (remains: Omit<Remains, 'verifiedEmpty'>): boolean => {
     page !== null &&
     page.bootId === bootId &&
     (page.state === 'HELD' || waiting(remains)) &&
+    !beingStopped(remains) &&
     !leashFired &&
     nowMs < pageDeadlineMs(page, offsetMs) - marginMs(timing)
   );
 };
+
+/** The page could not be written any more when the last guard began to stop the epoch; the phase file could. */
+const beingStopped = ({ page, phase }: Pick<Remains, 'page' | 'phase'>): boolean =>
+  phase?.phase === 'fencing-self' && phase.epoch === page?.epoch;
 
 /** The last guard waited for a proof: its page forbade every start, and so nothing of this epoch ever ran. */
 const waiting = ({ page, phase }: Pick<Remains, 'page' | 'phase'>): boolean =>
@@ -64,7 +69,7 @@ export const leftoverOf = (remains: Remains): Leftover => {
     ? `epoch ${page.epoch} has ended and something of the group still runs here`
     : leashFired
       ? `the leash has fired for epoch ${page.epoch}`
-      : page.state === 'STOPPING'
+      : page.state === 'STOPPING' || beingStopped(remains)
         ? `the last guard was stopping epoch ${page.epoch}`
         : `the lease of epoch ${page.epoch} ran out while no guard was there`;
   return { kind: 'fence', epoch: page.epoch, deadlineMs: pageDeadlineMs(page, offsetMs), because: why };

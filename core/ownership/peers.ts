@@ -33,7 +33,8 @@ export const heard = (turn: Turn, { from, bootId, cfgHash, group }: Of<'beat'>):
   const held = holds ? { epoch: group.epoch, bootId, sinceMs: sinceMs ?? s.nowMs, seq: group.seq } : null;
   const unattendedSinceMs = group?.unattended === true ? (same?.unattendedSinceMs ?? s.nowMs) : null;
   const waits = group !== null && isCandidate(group.phase);
-  remember(turn, from, { bootId, cfgHash, stopped, held, unattendedSinceMs, waits, retired: before?.retired ?? [] });
+  const announced = Math.max(before?.announced ?? 0, group?.epoch ?? 0);
+  remember(turn, from, { bootId, cfgHash, stopped, held, unattendedSinceMs, waits, announced, retired: before?.retired ?? [] });
   // Whoever is heard is not off.
   if (s.fencedMembers.some(({ node }) => node === from)) s.fencedMembers = s.fencedMembers.filter(({ node }) => node !== from);
   if (s.suspicion?.peer === from) {
@@ -65,6 +66,7 @@ export const bootChanged = (turn: Turn, { peer, from, to }: Of<'boot-changed'>):
     held: null,
     unattendedSinceMs: null,
     waits: false,
+    announced: before?.announced ?? 0,
     retired,
   });
   s.readWanted = true;

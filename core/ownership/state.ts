@@ -142,6 +142,8 @@ export interface PeerFacts {
   readonly unattendedSinceMs: number | null;
   /** It holds nothing and observes or acquires. False after a silence. */
   readonly waits: boolean;
+  /** The highest epoch it ever spoke of. */
+  readonly announced: Epoch;
   /** Boots that it was heard with before its present one: gone for good. Newest last, at most 8. */
   readonly retired: readonly { readonly bootId: BootId; readonly atMs: number }[];
 }

@@ -47,6 +47,9 @@ export const obstacleFor = (state: OwnershipState): string | null => {
   if (orders.node.standby) return `this node is in standby by ${orders.node.by}`;
   if (!record.members.some(({ id }) => id === policy.self)) return 'this node is no member in the lease record';
   if (record.epoch < state.maxEpochSeen) return `the record went back to epoch ${record.epoch} behind ${state.maxEpochSeen}`;
+  // A read on its way will show it; or the store went back, and then whoever spoke of it may be active with it.
+  const ahead = Object.entries(state.peers).find(([, { announced }]) => announced > record.epoch);
+  if (ahead !== undefined) return `${ahead[0]} knows of epoch ${ahead[1].announced}, the record is at ${record.epoch}`;
   if (!sameConfig(state, record))
     return `this node's configuration is not the one of the lease record, written by ${record.holder ?? record.prevHolder ?? 'nobody'}`;
   return null;

@@ -144,6 +144,11 @@ const leftovers: [title: string, change: Partial<Parameters<typeof leftoverOf>[0
     { page: page({ state: 'STOPPING' }), phase: { epoch: 4, phase: 'fencing', members: ['a', 'b'] }, leashFired: true },
     { kind: 'fence', epoch: 4 },
   ],
+  [
+    'a held page beside the phase of its stop, which the page could not tell',
+    { page: page(), phase: { epoch: 4, phase: 'fencing-self', members: [] } },
+    { kind: 'fence', epoch: 4 },
+  ],
   ['a dead page, all gone', { page: page({ state: 'DEAD' }), verifiedEmpty: true }, { kind: 'nothing', stoppedEpoch: 4 }],
   ['a released page, but something runs', { page: page({ state: 'RELEASED' }) }, { kind: 'fence', epoch: 4 }],
 ];

@@ -556,6 +556,16 @@ test('an acquisition answered later than a pet may be old: with a watchdog nothi
   t.is(new Bench({ timing: { ...LAN, petMaxAgeMs: 100 } }).start().will().read(released()).pass(150).done('v8').state.phase, 'held');
 });
 
+test('a record behind what a peer has spoken of (a store that went back): nobody acquires, whatever the evidence', (t) => {
+  const bench = new Bench().start().will();
+  bench.step({ kind: 'beat', from: 'b', bootId: 'b1', cfgHash: 'cfg', group: { group: 'g', epoch: 9, seq: 90, version: 'v', phase: 'held', stopped: false } });
+  bench.read(released({ epoch: 7 }));
+  t.is(bench.state.writing, null);
+  t.regex(leaseViewOf(bench.state, bench.nowMs).because, /b knows of epoch 9, the record is at 7/);
+  bench.nextRead(released({ epoch: 9 }));
+  t.is(bench.state.phase, 'acquiring');
+});
+
 test('HELD is not said while the watchdog is not armed, and then at once', (t) => {
   const bench = new Bench({ fencing: 'required', watchdog: true }).start().read(heldByB()).will().observeFor(3_100, heldByB());
   bench.step({ kind: 'dog', armed: true }).done('v8').step({ kind: 'dog', armed: false });
