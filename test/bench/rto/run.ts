@@ -50,8 +50,10 @@ const powerLoss = async (lab: DrillLab, { active, standby }: Settled): Promise<S
   const lostMs = systemClock.nowMs();
   await lab.fault('power-off', active);
   const takenMs = (await heldAt(lab, standby, lostMs)) - lostMs;
+  const answered = probe.report?.answered ?? 0;
   await lab.until(`${standby} serves`, 30_000, async () => (await lab.group(standby))?.state === 'online');
-  await systemClock.sleep(300);
+  // A gap has a length only when it has ended.
+  await lab.until('the client has answers again', 30_000, () => (probe.report?.answered ?? 0) > answered + 20);
   const { longestGapMs: gapMs } = await probe.stop();
   await lab.fault('power-on', active);
   return { takenMs, gapMs };
