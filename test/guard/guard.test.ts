@@ -286,6 +286,19 @@ test.serial('a release wanted by a controller that does not answer any more is r
   connection.close();
 });
 
+test.serial('a hung controller is seen after a sleep of the host as before it', async (t) => {
+  const { c, a } = await running(t);
+  let sleptMs = 0;
+  await a.killGuard();
+  await a.startGuard({ bootOffsetMs: () => sleptMs });
+  await c.pass(1_000);
+  sleptMs = 60_000;
+  a.talks = false;
+  await c.pass(5_400);
+  t.truthy(a.event('suspend.gap'));
+  t.deepEqual(a.ended, [4_242]);
+});
+
 test.serial('a controller that leaves on purpose is waited for', async (t) => {
   const { c, a } = await running(t);
   a.client?.leave(120_000);
