@@ -73,8 +73,13 @@ export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, move
       return { ...one, requests: [groupOrder(group, { frozen: verb === 'freeze' })] };
     case 'maintenance-on':
     case 'maintenance-off':
-      return { ...one, requests: [groupOrder(group, { maintenance: verb === 'maintenance-on' })] };
+      return { ...one, requests: [groupOrder(group, maintenanceOf(order))] };
   }
+};
+
+const maintenanceOf = ({ verb, unwatched = false }: OrderRequest): { maintenance: boolean; unwatched: boolean } => {
+  const maintenance = verb === 'maintenance-on';
+  return { maintenance, unwatched: maintenance && unwatched };
 };
 
 /** What can make two nodes active is never said in passing: the name is typed once more, and somebody gives a reason. */

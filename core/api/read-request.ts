@@ -53,7 +53,7 @@ const deeperThan = (text: string, limit: number): boolean => {
 };
 
 const TEXTS = ['verb', 'group', 'node', 'to', 'why', 'by', 'confirm'] as const satisfies readonly (keyof OrderRequest)[];
-const OTHERS: readonly string[] = ['force', 'wait', 'timeoutMs'] satisfies readonly (keyof OrderRequest)[];
+const OTHERS: readonly string[] = ['force', 'unwatched', 'wait', 'timeoutMs'] satisfies readonly (keyof OrderRequest)[];
 /** What would write a line of its own into a log, move a terminal's cursor, or show text in another order than it has. */
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
 
@@ -72,6 +72,7 @@ export const readOrder = (body: unknown): OrderRequest => {
   }
   if (order['verb'] === undefined) throw usage('an order needs a verb');
   if (order['force'] !== undefined && typeof order['force'] !== 'boolean') throw usage('"force" of an order is true or false');
+  if (order['unwatched'] !== undefined && typeof order['unwatched'] !== 'boolean') throw usage('"unwatched" of an order is true or false');
   if (order['wait'] !== undefined && typeof order['wait'] !== 'boolean') throw usage('"wait" of an order is true or false');
   if (order['timeoutMs'] !== undefined && !(typeof order['timeoutMs'] === 'number' && order['timeoutMs'] > 0))
     throw usage('"timeoutMs" of an order is a positive number');

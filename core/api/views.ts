@@ -135,6 +135,8 @@ export interface OrderRequest {
   readonly confirm?: string | undefined;
   /** With `fence`: also a node that is heard and holds a group. */
   readonly force?: boolean | undefined;
+  /** With `maintenance-on` of a group: without the watchdog. */
+  readonly unwatched?: boolean | undefined;
   /** Answer when it is done, not when it is recorded. */
   readonly wait?: boolean | undefined;
   /** With `wait`; default 60 s, at most 10 min. */

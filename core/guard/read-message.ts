@@ -35,6 +35,7 @@ const GROUP_SET: Readonly<Record<keyof Required<GroupSet>, Check>> = {
   move: orNull(isMove),
   frozen: isFlag,
   maintenance: isFlag,
+  unwatched: isFlag,
   clears: isCount,
   failovers: (value) => isList(value, isFailover),
   by: isText,

@@ -2,6 +2,7 @@
 import type { BootId, GroupId, NodeId } from '../model/ids.js';
 import type { ArbiterView, GroupOrders, GuardView, NodeOrders, PeerView } from '../model/lease.js';
 import { failsafeAlarms } from '../ownership/failsafe-view.js';
+import { isUnwatched } from '../ownership/machine.js';
 import { type OwnershipState, leaseViewOf } from '../ownership/state.js';
 
 export interface ViewParts {
@@ -46,11 +47,16 @@ export const viewOf = ({
   watchdog,
   leashAgeMs,
   dropped,
-  alarms: [...alarms, ...arbiterAlarms(arbiter), ...peers.flatMap(peerAlarms), ...states.flatMap((state) => [...state.alarms, ...failsafeAlarms(state)])],
+  alarms: [...alarms, ...arbiterAlarms(arbiter), ...peers.flatMap(peerAlarms), ...states.flatMap((state) => [...state.alarms, ...failsafeAlarms(state), ...watchdogAlarms(state)])],
 });
 
 const arbiterAlarms = ({ state, because }: ArbiterView): readonly string[] =>
   state === 'silent' || state === 'refused' ? [`the arbiter ${state === 'silent' ? 'is silent' : 'refuses'}: ${because}`] : [];
+
+const watchdogAlarms = (state: OwnershipState): readonly string[] =>
+  state.policy.watchdog && state.tenure !== null && isUnwatched(state)
+    ? [`${state.policy.group}: the watchdog is off for it by order of ${state.orders.group.by}, as long as its maintenance lasts`]
+    : [];
 
 /** Silence alone moves nothing (SAFETY, rule of the file), so a person must hear of it. */
 const peerAlarms = ({ node, state, links, jeopardy }: PeerView): readonly string[] => {

@@ -131,6 +131,8 @@ export interface GroupOrders {
   readonly frozen: boolean;
   /** No agent writes at all; the lease is still renewed. */
   readonly maintenance: boolean;
+  /** With `maintenance`: the watchdog is not needed for this group while it lasts. Absent in records of older versions. */
+  readonly unwatched?: boolean;
   /** Raised by `understudy clear`: failures counted before it no longer count. */
   readonly clears: number;
   /** The last failovers, newest last, at most 16. */

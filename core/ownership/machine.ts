@@ -54,9 +54,12 @@ export const mayPet = (state: OwnershipState, nowMs: number): boolean => {
   return nowMs - provenMs(state) <= state.policy.timing.petMaxAgeMs;
 };
 
+/** Whether an operator works on the group and does without the watchdog; the record then says that none is armed. */
+export const isUnwatched = ({ orders }: Pick<OwnershipState, 'orders'>): boolean => orders.group.maintenance && orders.group.unwatched === true;
+
 /** Whether the watchdog must be armed for this group. */
 export const needsDog = (state: OwnershipState): boolean =>
-  state.tenure !== null || (state.writing?.purpose ?? state.unresolved?.purpose) === 'acquire';
+  (state.tenure !== null && !isUnwatched(state)) || (state.writing?.purpose ?? state.unresolved?.purpose) === 'acquire';
 
 const handle = (turn: Turn, event: OwnershipEvent): void => {
   const { s } = turn;

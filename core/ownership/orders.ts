@@ -35,7 +35,7 @@ export const encodeNodeOrders = (orders: NodeOrders): string => JSON.stringify({
 export const parseGroupOrders = (text: string | null): Parsed<GroupOrders> => (text === null ? ok(NO_GROUP_ORDERS) : parsed(text, GROUP));
 export const parseNodeOrders = (text: string | null): Parsed<NodeOrders> => (text === null ? ok(NO_NODE_ORDERS) : parsed(text, NODE));
 
-type Checks<T> = { readonly [Key in keyof T]: (value: unknown) => boolean };
+type Checks<T> = { readonly [Key in keyof T]-?: (value: unknown) => boolean };
 
 const ok = <T>(orders: T): Parsed<T> => ({ kind: 'orders', orders });
 
@@ -46,7 +46,7 @@ const parsed = <T extends object>(text: string, checks: Checks<T>): Parsed<T> =>
   const wrong = (Object.keys(checks) as (keyof T & string)[]).find((key) => !checks[key](orders[key]));
   if (wrong !== undefined) return { kind: 'invalid', because: `an orders record has a \`${wrong}\` that cannot be used` };
   // Every member of T was checked; what a newer version added is dropped.
-  return ok(Object.fromEntries(Object.keys(checks).map((key) => [key, orders[key]])) as T);
+  return ok(Object.fromEntries(Object.keys(checks).flatMap((key) => (orders[key] === undefined ? [] : [[key, orders[key]]]))) as T);
 };
 
 const parseJson = (text: string): unknown => {
@@ -76,6 +76,7 @@ const GROUP: Checks<GroupOrders> = {
   move: isMove,
   frozen: isFlag,
   maintenance: isFlag,
+  unwatched: (value) => value === undefined || isFlag(value),
   clears: isCount,
   failovers: (value) => Array.isArray(value) && value.length <= MAX_FAILOVERS && value.every(isFailover),
   by: isText,

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { NO_GROUP_ORDERS, NO_NODE_ORDERS, type Will } from '../../core/model/lease.js';
 import type { Found, OwnershipEffect, OwnershipEvent } from '../../core/ownership/events.js';
-import { machine, mayPet, nextWakeMs } from '../../core/ownership/machine.js';
+import { machine, mayPet, needsDog, nextWakeMs } from '../../core/ownership/machine.js';
 import type { LeaseRecord } from '../../core/ownership/record.js';
 import { type OwnershipPolicy, type OwnershipState, beatOf, initialState, leaseViewOf } from '../../core/ownership/state.js';
 import { LAN } from '../support/lease-world.js';
@@ -554,6 +554,29 @@ test('an acquisition answered later than a pet may be old: with a watchdog nothi
   t.is(bench.state.phase, 'held');
   // Without one there is no bite to bound: D alone counts.
   t.is(new Bench({ timing: { ...LAN, petMaxAgeMs: 100 } }).start().will().read(released()).pass(150).done('v8').state.phase, 'held');
+});
+
+test('maintenance keeps lease and watchdog; without the watchdog only by order, and the record says so', (t) => {
+  const bench = new Bench({ watchdog: true }).start().will().read(released()).step({ kind: 'dog', armed: true }).done('v8');
+  const order = (orders: Partial<typeof NO_GROUP_ORDERS>) => {
+    const group = { ...NO_GROUP_ORDERS, ...orders };
+    bench.pass(LAN.pollMs);
+    if (bench.state.writing !== null) bench.done(`v${bench.nowMs}`);
+    const { record, version } = bench.state.tenure?.current ?? {};
+    const found = { kind: 'record', record, version } as Found;
+    bench.step({ kind: 'read-done', readId: bench.state.reading?.id ?? 0, found, orders: { group, node: NO_NODE_ORDERS } });
+  };
+  order({ maintenance: true });
+  t.true(needsDog(bench.state));
+  order({ maintenance: false, unwatched: true });
+  t.true(needsDog(bench.state), 'outside maintenance it means nothing');
+  order({ maintenance: true, unwatched: true });
+  t.false(needsDog(bench.state));
+  t.is(bench.state.phase, 'held');
+  if (bench.state.writing !== null) bench.done('v99');
+  bench.step({ kind: 'dog', armed: false });
+  for (let step = 0; step < 10 && bench.state.writing === null; step += 1) bench.pass(50);
+  t.false(bench.attempt.record.watchdog);
 });
 
 test('a record behind what a peer has spoken of (a store that went back): nobody acquires, whatever the evidence', (t) => {
