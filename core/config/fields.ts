@@ -1,6 +1,7 @@
 // The builders every option of the config is made with: one line gives the type, the check, the reference and the editor's
 // completion. Durations and sizes are written with units; a bare number is refused with the unit to add.
 import { z } from 'zod';
+import { SECRET_REFERENCE } from './secret-reference.js';
 
 const DURATION_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000 };
 const SIZE_BYTES: Record<string, number> = {
@@ -83,4 +84,10 @@ export const list = <T extends z.ZodType>(describe: string, item: T) => z.array(
 export const table = <T extends z.ZodType>(describe: string, value: T) => z.record(z.string(), value).readonly().describe(describe);
 /** The options of an agent, an arbiter or a plugin's settings: unknown keys are errors. */
 export const options = <Shape extends z.ZodRawShape>(shape: Shape) => z.strictObject(shape);
+/** A secret: a reference to a file that only its owner can read. Its content: `new Secret(reference).reveal()`. */
+export const secret = (describe: string) =>
+  z
+    .string()
+    .regex(SECRET_REFERENCE, 'secrets do not belong in this file: write file:/PATH of a file that only its owner can read')
+    .describe(`${describe}, as file:/PATH`);
 export { z };

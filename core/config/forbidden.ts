@@ -1,6 +1,7 @@
-// What no config may hold, wherever it stands: static credentials, and structures without end. Pure.
+// What no config may hold, wherever it stands: static credentials, secrets themselves, and structures without end. Pure.
 import type { Findings } from './findings.js';
 import type { ConfigPath } from './problem.js';
+import { isSecretName } from './secret-reference.js';
 
 const MAX_DEPTH = 32;
 
@@ -14,6 +15,8 @@ export const tooDeep = (value: unknown, depth = 0): boolean => {
 /** Names by which cloud SDKs know long-lived credentials, with or without a vendor's prefix and separators. */
 const STATIC_KEY = /(accesskeyid|secretaccesskey|sessiontoken|secretkey|accountkey|clientsecret)$/;
 
+const isInPlace = (value: unknown): boolean => typeof value === 'number' || (typeof value === 'string' && value !== '' && !value.startsWith('file:'));
+
 /** A file that lies on every node and in every backup must not hold what opens the cloud account. */
 export const findStaticKeys = (root: unknown, findings: Findings): void => {
   const walk = (value: unknown, path: ConfigPath): void => {
@@ -25,6 +28,12 @@ export const findStaticKeys = (root: unknown, findings: Findings): void => {
           at: 'key',
           instead: true,
           hint: 'give the instance a role, or the process its credentials from outside; then remove this line',
+        });
+      } else if (isSecretName(key) && isInPlace(member)) {
+        findings.problem(at, 'a secret does not belong in this file: it lies on every node and in every backup', {
+          at: 'key',
+          instead: true,
+          hint: 'write file:/PATH of a file that only its owner can read, and change the secret, which others may have seen here',
         });
       } else walk(member, at);
     }

@@ -2,8 +2,7 @@
 // Invariant: the same on every node and in every process, with or without plugins; no secret goes into it.
 import { createHash } from 'node:crypto';
 import type { ClusterConfig } from './cluster-config.js';
-
-const SECRET = /(pass(word|phrase)?|secret|token)$/i;
+import { isSecretName } from './secret-reference.js';
 
 /** JSON with sorted keys, so that equal meaning is equal text. Undefined members are left out; secrets are named, not shown. */
 export const canonicalJson = (value: unknown): string => {
@@ -13,7 +12,7 @@ export const canonicalJson = (value: unknown): string => {
     .filter(([, member]) => member !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
     .map(
-      ([key, member]) => `${JSON.stringify(key)}:${SECRET.test(key) && typeof member === 'string' ? '"(secret)"' : canonicalJson(member)}`,
+      ([key, member]) => `${JSON.stringify(key)}:${isSecretName(key) && typeof member === 'string' ? '"(secret)"' : canonicalJson(member)}`,
     );
   return `{${members.join(',')}}`;
 };

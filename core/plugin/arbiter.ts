@@ -5,4 +5,6 @@ export { UnderstudyError, reasonOf } from '../errors/errors.js';
 export { type Arbiter, ArbiterError, type CasResult, type Versioned } from '../ownership/arbiter.js';
 export type { NodeId } from '../model/ids.js';
 export { type Clock, systemClock } from '../system/clock.js';
+export { readPrivateFile } from '../system/private-file.js';
+export { Secret } from '../system/secret.js';
 export { type Random, systemRandom } from '../system/random.js';

@@ -1,13 +1,15 @@
 // The public door `understudy/plugin`: what built-in and users' plugins alike may use, and nothing else.
 import 'reflect-metadata'; // Before anything decorated: a plugin's own tests begin here.
 export * from './contract.js';
-export { argv, choice, durationMs, flag, integer, list, options, sizeBytes, table, text, z } from '../config/fields.js';
+export { argv, choice, durationMs, flag, integer, list, options, secret, sizeBytes, table, text, z } from '../config/fields.js';
 export { UnderstudyError, reasonOf } from '../errors/errors.js';
 export { Clock, systemClock, type Timer } from '../system/clock.js';
 export { Random, systemRandom } from '../system/random.js';
 export { systemExec } from '../system/exec-system.js';
 export { Exec, type RunOptions, type RunResult, type RunningProcess } from '../system/exec.js';
 export { type ClusterKey, type ClusterKeys, loadKeys } from '../system/key-file.js';
+export { readPrivateFile } from '../system/private-file.js';
+export { Secret } from '../system/secret.js';
 export { checkScript, trustOf } from '../system/trusted-program.js';
 export { Processes, type ProcessIdentity } from '../system/process.js';
 export { Cgroups } from '../system/cgroup.js';

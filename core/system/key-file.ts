@@ -1,8 +1,8 @@
 // The cluster key (SAFETY S1, S2): lines `understudy-key-1 KEYID 64-HEX-DIGITS`, the first signs, all verify; two while a
 // key is being replaced. A key that cannot be used is an error and ends the start: nothing ever runs without it.
-import { fstatSync, openSync, closeSync, readSync } from 'node:fs';
-import { UnderstudyError, reasonOf } from '../errors/errors.js';
+import { UnderstudyError } from '../errors/errors.js';
 import { writeAtomicSync } from './atomic-file.js';
+import { readPrivateFile } from './private-file.js';
 import type { Random } from './random.js';
 
 /** 32 bytes known to the nodes of one cluster only. `id` (1 to 65535) tells which of two keys made a signature. */
@@ -24,31 +24,23 @@ const MAX_BYTES = 4096;
 const unusable = (file: string, why: string, cause?: unknown): UnderstudyError =>
   new UnderstudyError('KEY_UNUSABLE', `cannot use the cluster key ${file}: ${why}`, { cause });
 
-const readPrivate = (file: string): string => {
-  let fd: number;
-  try {
-    fd = openSync(file, 'r');
-  } catch (error) {
-    throw unusable(file, reasonOf(error), error);
+const readPrivate = (file: string): string => readPrivateFile(file, 'the cluster key', MAX_BYTES).toString('latin1');
+
+/** Its bytes are given to whoever asks for them by name, and to nothing that prints or copies what it finds. */
+class HiddenKey implements ClusterKey {
+  readonly #bytes: Uint8Array;
+
+  constructor(
+    readonly id: number,
+    bytes: Uint8Array,
+  ) {
+    this.#bytes = bytes;
   }
-  try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) throw unusable(file, 'it is not a file');
-    if (process.platform !== 'win32') {
-      if ((stat.mode & 0o077) !== 0)
-        throw unusable(file, `its mode ${(stat.mode & 0o777).toString(8)} lets others read it: chmod 0400 ${file}`);
-      const self = process.getuid?.() ?? 0;
-      if (stat.uid !== 0 && stat.uid !== self)
-        throw unusable(file, `it belongs to user ${stat.uid}: chown it to root or to the user who runs understudy`);
-    }
-    const bytes = Buffer.alloc(MAX_BYTES + 1);
-    const length = readSync(fd, bytes, 0, bytes.length, 0);
-    if (length > MAX_BYTES) throw unusable(file, `it is longer than ${MAX_BYTES} bytes`);
-    return bytes.toString('latin1', 0, length);
-  } finally {
-    closeSync(fd);
+
+  get bytes(): Uint8Array {
+    return this.#bytes;
   }
-};
+}
 
 /** The keys of the text; throws KEY_UNUSABLE. Empty lines and lines that begin with `#` are for people. */
 export const parseKeys = (text: string, file: string): ClusterKeys => {
@@ -58,7 +50,7 @@ export const parseKeys = (text: string, file: string): ClusterKeys => {
     if (hex === undefined) throw unusable(file, `key line ${index + 1} is not "understudy-key-1 KEYID 64-HEX-DIGITS"`);
     if (Number(id) < 1 || Number(id) > 65_535) throw unusable(file, `key line ${index + 1} has key id ${id}: use 1 to 65535`);
     if (/^(..)\1*$/.test(hex)) throw unusable(file, `key line ${index + 1} is one byte repeated, not a random key`);
-    return { id: Number(id), bytes: Buffer.from(hex, 'hex') };
+    return new HiddenKey(Number(id), Buffer.from(hex, 'hex'));
   });
   const [current] = all;
   if (current === undefined) throw unusable(file, 'it holds no key');

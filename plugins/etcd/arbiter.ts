@@ -1,5 +1,5 @@
 // The arbiter `etcd` as the config names it: `arbiter: { use: etcd, endpoints: [10.0.9.1:2379, 10.0.9.2:2379, 10.0.9.3:2379] }`.
-import { defineArbiter, list, options, text } from 'understudy/plugin';
+import { defineArbiter, list, options, secret, text } from 'understudy/plugin';
 import { parseEndpoint } from './address.js';
 import { open } from './etcd-arbiter.js';
 
@@ -21,9 +21,7 @@ export const etcdArbiter = defineArbiter({
       .regex(/^[0-9a-f]{1,16}$/, 'write it in hexadecimal, e.g. cdf818194e3a8c32')
       .optional(),
     user: text('User of etcd, where it wants one').optional(),
-    password: text('The user’s password, as file:PATH')
-      .regex(/^file:./, 'passwords do not belong in this file: write file:PATH')
-      .optional(),
+    password: secret('The user’s password').optional(),
     tls: options({
       ca: text('File with the certificates that the members’ are signed by (PEM)'),
       cert: text('File with this node’s client certificate (PEM)').optional(),

@@ -1,9 +1,9 @@
 // Opens the arbiter `etcd`. The guard loads this file by its name, with options that were checked before: nothing but
 // `understudy/arbiter` and the client may be behind it. The gRPC library is loaded beside the guard's own start, not before it.
-import { type Arbiter, type ArbiterContext, UnderstudyError } from 'understudy/arbiter';
+import { readFileSync } from 'node:fs';
+import { type Arbiter, type ArbiterContext, readPrivateFile, reasonOf, Secret, UnderstudyError } from 'understudy/arbiter';
 import { parseEndpoint } from './address.js';
 import { EtcdClient } from './client.js';
-import { readCertificate, readPassword, readPrivateKey } from './secrets.js';
 import { Trust } from './trust.js';
 
 export interface EtcdOptions {
@@ -31,8 +31,9 @@ export const open = async (options: EtcdOptions, { log }: ArbiterContext): Promi
     if (endpoint === null) throw new UnderstudyError('CONFIG_INVALID', `arbiter etcd: ${text} is not a numeric address and a port`);
     return endpoint;
   });
-  const login = user === undefined || password === undefined ? null : { name: user, password: readPassword(password) };
-  const pair = tls?.cert === undefined || tls.key === undefined ? [] : [readPrivateKey(tls.key), readCertificate(tls.cert)];
+  const login = user === undefined || password === undefined ? null : { name: user, password: new Secret(password, 'the password of etcd') };
+  login?.password.reveal(); // One that cannot be read is an error of the start, not of the first login.
+  const pair = tls?.cert === undefined || tls.key === undefined ? [] : [readPrivateFile(tls.key, 'the private key'), readCertificate(tls.cert)];
   const ca = tls === undefined ? null : readCertificate(tls.ca);
   return new EtcdClient({
     endpoints,
@@ -46,4 +47,12 @@ export const open = async (options: EtcdOptions, { log }: ArbiterContext): Promi
     trust: new Trust(clusterId ?? null),
     log,
   });
+};
+
+const readCertificate = (file: string): Buffer => {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new UnderstudyError('KEY_UNUSABLE', `arbiter etcd: cannot use the certificate ${file}: ${reasonOf(cause)}`, { cause });
+  }
 };

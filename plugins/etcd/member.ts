@@ -6,6 +6,12 @@ import { failureOf, isTokenRefused } from './failures.js';
 import type { Client, Header, Metadata, Method, Methods, Sdk, WatchRequest, WatchResponse } from './messages.js';
 import type { Trust } from './trust.js';
 
+/** The password is read anew at each login. */
+export interface Login {
+  readonly name: string;
+  readonly password: { reveal(): string };
+}
+
 export interface MemberOptions {
   /** `ipv4:10.0.9.1:2379` */
   readonly endpoint: string;
@@ -14,7 +20,7 @@ export interface MemberOptions {
   readonly credentials: ReturnType<Sdk['credentials']['createInsecure']>;
   /** The name in the server's certificate, where that is not its address. */
   readonly serverName: string | null;
-  readonly login: { readonly name: string; readonly password: string } | null;
+  readonly login: Login | null;
   readonly trust: Trust;
   /** A key that the user may read. */
   readonly helloKey: Buffer;
@@ -195,10 +201,10 @@ export class Member {
     });
   }
 
-  #login(login: { readonly name: string; readonly password: string }): Promise<string> {
+  #login({ name, password }: Login): Promise<string> {
     const { methods, sdk } = this.#options;
     const metadata = new sdk.Metadata({ waitForReady: true });
-    const token = this.#unary(methods.authenticate, login, metadata, AbortSignal.timeout(LOGIN_MS)).then((answer) => answer.token);
+    const token = this.#unary(methods.authenticate, { name, password: password.reveal() }, metadata, AbortSignal.timeout(LOGIN_MS)).then((answer) => answer.token);
     token.catch(() => {
       if (this.#token === token) this.#token = null;
     });

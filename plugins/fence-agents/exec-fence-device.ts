@@ -1,8 +1,7 @@
 // Powers a node off by an agent: `off` must end well, then `status` must say off (FenceAgentAPI.md of fence-agents: 0 is on, 2 is
 // off, anything else is no answer). Invariants: confirmed is only what a status asked after this request's own `off` has said;
 // options, and so secrets, go by stdin and nowhere else; every run has a deadline and is ended with its whole process group.
-import { readFileSync, statSync } from 'node:fs';
-import { type FenceContext, type FenceDevice, type FenceRequest, reasonOf, type RunResult, UnderstudyError } from 'understudy/plugin';
+import { type FenceContext, type FenceDevice, type FenceRequest, reasonOf, type RunResult, Secret, UnderstudyError } from 'understudy/plugin';
 import type { ExecFenceOptions } from './exec-fence.js';
 import { type AgentMetadata, misfit, parseMetadata } from './metadata.js';
 
@@ -80,14 +79,14 @@ export class ExecFenceDevice implements FenceDevice {
     if (wrong !== null) throw this.refused(node, wrong);
     // Some agents give a plug by the name of the node where none is named.
     const nodename = parameters.some(({ name }) => name === 'nodename') ? { nodename: node } : {};
-    const secrets: string[] = [];
-    const read = Object.entries({ ...words, ...nodename }).map(([name, value]) => {
-      if (!value.startsWith('file:')) return [name, value] as const;
-      const secret = secretIn(value.slice('file:'.length));
+    const secrets: Secret[] = [];
+    const lines = Object.entries({ ...words, ...nodename }).map(([name, value]) => {
+      if (!value.startsWith('file:')) return `${name}=${value}\n`;
+      const secret = new Secret(value, `the secret ${name} in`);
       secrets.push(secret);
-      return [name, secret] as const;
+      return `${name}=${secret.reveal()}\n`;
     });
-    return { lines: read.map(([name, value]) => `${name}=${value}\n`).join(''), secrets };
+    return { lines: lines.join(''), secrets };
   }
 
   private async describe(signal: AbortSignal): Promise<AgentMetadata> {
@@ -129,7 +128,7 @@ export class ExecFenceDevice implements FenceDevice {
 /** Lines for stdin, and what of them must never be shown. */
 interface Given {
   readonly lines: string;
-  readonly secrets: readonly string[];
+  readonly secrets: readonly Secret[];
 }
 
 interface Answer {
@@ -145,24 +144,11 @@ const endOf = ({ exitCode, signal, timedOut, aborted, elapsedMs }: RunResult): s
       ? `was ended by ${signal ?? 'a signal'}`
       : `ended with ${exitCode}`;
 
-const saidBy = ({ stdout, stderr }: RunResult, secrets: readonly string[]): string => {
-  const text = (stdout.trim() || stderr.trim()).replaceAll(/\s+/g, ' ');
-  const shown = secrets.filter((secret) => secret !== '').reduce((left, secret) => left.replaceAll(secret, '(secret)'), text);
+const saidBy = ({ stdout, stderr }: RunResult, secrets: readonly Secret[]): string => {
+  const text = secrets.reduce((left, secret) => secret.hideIn(left), stdout.trim() || stderr.trim());
+  const shown = text.replaceAll(/\s+/g, ' ');
   return shown === '' ? '' : ` ("${shown.slice(0, SHOWN)}")`;
 };
 
 const sameOptions = (a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean =>
   Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([name, value]) => b[name] === value);
-
-/** One line, from a file that others cannot read. */
-const secretIn = (path: string): string => {
-  try {
-    const { mode } = statSync(path);
-    if ((mode & 0o027) !== 0) throw new Error(`others may read or write it: chmod 0600 ${path}`);
-    const text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
-    if (/[\r\n\0]/.test(text)) throw new Error('it holds more than one line');
-    return text;
-  } catch (thrown) {
-    throw new UnderstudyError('REFUSED', `the secret in ${path} cannot be used: ${reasonOf(thrown)}`, { cause: thrown });
-  }
-};

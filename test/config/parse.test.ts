@@ -110,7 +110,10 @@ test('the hash: of the meaning, not of the writing, and without secrets', (t) =>
   t.not(configOf(good.replace('192.168.0.10', '192.168.0.12')).cfgHash, hash);
   const withPassword = (password: string) =>
     parseConfigOrThrow(good.replace('use: store,', `use: store, dbPassword: ${password},`), 'x.yaml').config.cfgHash;
-  t.is(withPassword('one'), withPassword('two'));
+  t.is(withPassword('file:/one'), withPassword('file:/two'));
+  for (const literal of ['one', '1234', "'fil'"]) t.throws(() => withPassword(literal), { message: /dbPassword: a secret does not belong in this file/ });
+  const said = t.throws(() => withPassword('hunter2'));
+  t.false(JSON.stringify([said.message, said.stack]).includes('hunter2'));
 });
 
 test('JSON with tabs is read by the same parser', (t) => {
