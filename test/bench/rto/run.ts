@@ -1,9 +1,8 @@
 // node dist/test/bench/rto/run.js [--timings lan,fast,standard,strict] [--takeovers lease,preempt] [--runs 10] [--settings FILE]
-// [--label witness] [--out FILE] [--id rto]: how long a takeover takes, beside the worst case that `understudy check` computes.
+// [--arbiter witness|etcd|dynamodb|s3] [--out FILE] [--id rto]: how long a takeover takes, beside the worst case that `understudy check` computes.
 // A lab of two hosts (root: netns); the active one loses power, or the group is moved. Measured by CLOCK_MONOTONIC, which the
-// hosts' journals and this process share; a power loss counts from before it was ordered. --settings: a JSON file of top-level
-// config keys (an arbiter outside the lab). Exit 1 when a measured takeover exceeds the computed one, or two nodes overlapped.
-import { appendFileSync, readFileSync } from 'node:fs';
+// hosts' journals and this process share; a power loss counts from before it was ordered. Exit 1 when a measured takeover exceeds the computed one, or two nodes overlapped.
+import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { resolveTiming, type TimingProfile } from '../../../core/config/timing.js';
@@ -16,8 +15,7 @@ const { values } = parseArgs({
     timings: { type: 'string', default: 'lan,fast,standard,strict' },
     takeovers: { type: 'string', default: 'lease,preempt' },
     runs: { type: 'string', default: '10' },
-    settings: { type: 'string' },
-    label: { type: 'string', default: 'witness' },
+    arbiter: { type: 'string', default: 'witness' },
     out: { type: 'string' },
     id: { type: 'string', default: 'rto' },
   },
@@ -25,7 +23,6 @@ const { values } = parseArgs({
 
 /** Faults come more often here than `steady` of 60 s allows; it changes nothing within a takeover. */
 const STEADY_MS = 2_000;
-const settings = values.settings === undefined ? {} : (JSON.parse(readFileSync(values.settings, 'utf8')) as Record<string, unknown>);
 
 interface Sample {
   /** Power loss, or the last stop of a planned move, until the record is taken. */
@@ -80,8 +77,9 @@ const measure = async (timing: string, takeover: 'lease' | 'preempt'): Promise<r
   const proof = proveTiming(numbers);
   const lab = await DrillLab.start(values.id, {
     takeover,
+    arbiter: values.arbiter,
     timing: timing === 'strict' ? 'standard' : timing,
-    settings: { timing: { profile, ...(strict ? { strict } : {}), steady: `${STEADY_MS}ms` }, ...settings },
+    settings: { timing: { profile, ...(strict ? { strict } : {}), steady: `${STEADY_MS}ms` } },
   });
   try {
     const lost: Sample[] = [];
@@ -121,9 +119,9 @@ for (const timing of values.timings.split(','))
     for (const { what, worstMs, samples } of await measure(timing, takeover)) {
       const taken = samples.map(({ takenMs }) => takenMs);
       exceeded ||= Math.max(...taken) > worstMs;
-      const row = [values.label, timing, what, samples.length, spread(taken), worstMs.toFixed(0), spread(samples.map(({ gapMs }) => gapMs))];
+      const row = [values.arbiter, timing, what, samples.length, spread(taken), worstMs.toFixed(0), spread(samples.map(({ gapMs }) => gapMs))];
       table.push(row);
-      if (values.out !== undefined) appendFileSync(values.out, `${JSON.stringify({ arbiter: values.label, timing, what, worstMs, samples })}\n`);
+      if (values.out !== undefined) appendFileSync(values.out, `${JSON.stringify({ arbiter: values.arbiter, timing, what, worstMs, samples })}\n`);
       process.stderr.write(`${row.join('  ')}\n`);
     }
   }
