@@ -57,6 +57,9 @@ export interface FenceDeviceConfig {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
+/** Where a plugin is; with `integrity` its entry file must have this fingerprint. */
+export type PluginReference = string | { readonly use: string; readonly integrity: string };
+
 export interface ClusterConfig {
   readonly cluster: ClusterId;
   /** The file it came from; relative paths in it are relative to its directory. */
@@ -87,8 +90,8 @@ export interface ClusterConfig {
   readonly watchdog: { readonly driver: 'none' } | { readonly driver: 'device' | 'socket'; readonly path: string };
   /** `table`: addresses are entries in a file instead of the OS (the lab without root); `{node}` in the path is this node. */
   readonly addresses: { readonly kind: 'system' } | { readonly kind: 'table'; readonly path: string };
-  /** As written: paths and package names. */
-  readonly plugins: readonly string[];
+  /** As written: paths and package names, pinned or not. */
+  readonly plugins: readonly PluginReference[];
   readonly groups: readonly GroupConfig[];
   /** Top-level keys that belong to plugins (`aws:`), unparsed. */
   readonly settings: Readonly<Record<string, unknown>>;

@@ -4,7 +4,7 @@
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Catalogue } from './catalogue.js';
 import { checkNodes } from './check-nodes.js';
-import type { ClusterConfig, NodeConfig } from './cluster-config.js';
+import type { ClusterConfig, PluginReference, NodeConfig } from './cluster-config.js';
 import { readDocument } from './document.js';
 import { Findings } from './findings.js';
 import { findStaticKeys, tooDeep } from './forbidden.js';
@@ -61,18 +61,21 @@ export const peekConfig = (
   text: string,
   file: string,
 ): {
-  readonly plugins: readonly string[];
+  readonly plugins: readonly PluginReference[];
   readonly arbiter: string | null;
   readonly fences: readonly string[];
   readonly settings: Readonly<Record<string, unknown>>;
 } => {
   const root = readDocument(text, file).document?.value;
   if (!isRecord(root)) return { plugins: [], arbiter: null, fences: [], settings: {} };
-  const plugins = Array.isArray(root['plugins']) ? root['plugins'].filter((one) => typeof one === 'string') : [];
+  const plugins = Array.isArray(root['plugins']) ? root['plugins'].filter(isPluginReference) : [];
   const arbiter = isRecord(root['arbiter']) && typeof root['arbiter']['use'] === 'string' ? root['arbiter']['use'] : null;
   const settings = Object.fromEntries(Object.entries(root).filter(([key]) => !isRootKey(key)));
   return { plugins, arbiter, fences: fencesIn(root['fencing']), settings };
 };
+
+const isPluginReference = (one: unknown): one is PluginReference =>
+  typeof one === 'string' || (isRecord(one) && typeof one['use'] === 'string' && typeof one['integrity'] === 'string');
 
 const parseRoot = (
   root: Record<string, unknown>,

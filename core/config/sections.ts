@@ -147,8 +147,14 @@ export const addressesSchema = formed(
   'system, or table:PATH',
 );
 export const pluginsSchema = list(
-  'Plugins beyond the built-in ones: paths relative to this file, or package names.',
-  text('Path or package.'),
+  'Plugins beyond the built-in ones: paths relative to this file, or package names; `{ use, integrity: sha256-… }` pins the file that is loaded (`understudy plugins hash FILE`).',
+  z.union([
+    text('Path or package.'),
+    z.strictObject({
+      use: text('Path or package.'),
+      integrity: text('What the file that is loaded must have.').regex(/^sha256-[A-Za-z0-9+/]{43}=$/, 'write what `understudy plugins hash FILE` prints'),
+    }),
+  ]),
 );
 
 /** Keys of a group. `resources` and `hooks` have tables of their own. */

@@ -1,5 +1,6 @@
 // ClusterConfig to DesiredState for one node: the node's options applied and parsed by the agents' schemas, defaults
 // filled in, resources in start order. Pure: the catalogue of agents is an argument.
+import { frozenDeep } from './frozen.js';
 import type { NodeId } from '../model/ids.js';
 import type { DesiredGroup, DesiredResource, DesiredState } from '../model/desired.js';
 import type { CatalogueAgent } from './catalogue.js';
@@ -58,7 +59,7 @@ const desiredGroup = (
         say(complaint.path, complaint.message, complaint.hint);
       return [];
     }
-    return [desiredResource(resource, agent, parsed.data, before.get(resource.id) ?? [])];
+    return [desiredResource(resource, agent, frozenDeep(parsed.data), before.get(resource.id) ?? [])];
   });
   return { id, prefer, failback, takeover, resources, failover, hooks };
 };

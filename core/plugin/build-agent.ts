@@ -2,6 +2,7 @@
 // what a loader function brings. Each plugin has a container of its own, so what it provides is seen by its agents only.
 import 'reflect-metadata';
 import { container as root, type DependencyContainer, Lifecycle } from 'tsyringe';
+import { frozenDeep } from '../config/frozen.js';
 import { strict } from '../config/walk-schema.js';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { Clock } from '../system/clock.js';
@@ -42,7 +43,7 @@ export const pluginContainer = async (
     class: (token, constructor) => void container.register(token, { useClass: constructor as never }, { lifecycle: Lifecycle.Singleton }),
   };
   try {
-    await within(clock, LIMIT_MS, 'provide', Promise.resolve(plugin.provide(register, parsed?.data)));
+    await within(clock, LIMIT_MS, 'provide', Promise.resolve(plugin.provide(register, frozenDeep(parsed?.data))));
   } catch (cause) {
     throw invalid(plugin, `provide failed: ${reasonOf(cause)}`, cause);
   }

@@ -4,6 +4,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, extname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { reasonOf } from '../errors/errors.js';
+import type { PluginReference } from '../config/cluster-config.js';
 import { locatePackage } from './door.js';
 
 /** One place where a plugin should be. */
@@ -15,13 +16,15 @@ export interface Candidate {
   readonly file: string | null;
   /** Part of this package: as trustworthy as the program itself. */
   readonly builtIn: boolean;
+  /** The fingerprint that the config pins; null = any. */
+  readonly integrity: string | null;
   /** Why it was not found. */
   readonly problem: string | null;
 }
 
 export interface DiscoverOptions {
   readonly builtin: boolean;
-  readonly configured: readonly string[];
+  readonly configured: readonly PluginReference[];
   /** Directory of the config file: relative paths and package names start there. */
   readonly baseDirectory: string;
   readonly directories: readonly string[];
@@ -39,19 +42,20 @@ export const discoverPlugins = async ({
   directories,
 }: DiscoverOptions): Promise<readonly Candidate[]> => [
   ...(builtin ? await builtInPlugins() : []),
-  ...(await Promise.all(configured.map((specifier) => configuredPlugin(specifier, baseDirectory)))),
+  ...(await Promise.all(configured.map((reference) => configuredPlugin(reference, baseDirectory)))),
   ...(await Promise.all(directories.map((directory) => pluginsIn(directory)))).flat(),
 ];
 
 const builtInPlugins = async (): Promise<readonly Candidate[]> => {
   const names = (await entriesOf(BUILT_IN)).sort();
   const found = await Promise.all(names.map(async (name) => ({ name, file: await entryOf(join(BUILT_IN, name)) })));
-  return found.flatMap(({ name, file }) => (file === null ? [] : [{ name, origin: 'built-in', file, builtIn: true, problem: null }]));
+  return found.flatMap(({ name, file }) => (file === null ? [] : [{ name, origin: 'built-in', file, builtIn: true, integrity: null, problem: null }]));
 };
 
-const configuredPlugin = async (specifier: string, baseDirectory: string): Promise<Candidate> => {
+const configuredPlugin = async (reference: PluginReference, baseDirectory: string): Promise<Candidate> => {
+  const { use: specifier, integrity } = typeof reference === 'string' ? { use: reference, integrity: null } : reference;
   const isPath = isAbsolute(specifier) || specifier.startsWith('./') || specifier.startsWith('../');
-  const candidate = { name: nameOf(specifier), origin: `${isPath ? 'config' : 'package'}: ${specifier}`, builtIn: false };
+  const candidate = { name: nameOf(specifier), origin: `${isPath ? 'config' : 'package'}: ${specifier}`, builtIn: false, integrity };
   if (isPath) {
     const path = resolve(baseDirectory, specifier);
     const file = await entryOf(path);
@@ -78,7 +82,7 @@ const pluginsIn = async (directory: string): Promise<readonly Candidate[]> => {
   const names = (await entriesOf(directory)).filter((name) => !name.startsWith('.') && !name.endsWith('.d.ts')).sort();
   const found = await Promise.all(names.map(async (name) => ({ name, file: await entryOf(join(directory, name)) })));
   return found.flatMap(({ name, file }) =>
-    file === null ? [] : [{ name: nameOf(name), origin: `directory: ${join(directory, name)}`, file, builtIn: false, problem: null }],
+    file === null ? [] : [{ name: nameOf(name), origin: `directory: ${join(directory, name)}`, file, builtIn: false, integrity: null, problem: null }],
   );
 };
 

@@ -2,6 +2,7 @@
 // Invariant: whatever is wrong with a plugin is told by the call that needs it (PLUGIN_INVALID), never by a crash.
 import type { DependencyContainer } from 'tsyringe';
 import { isRecord } from '../config/problem.js';
+import { frozenDeep } from '../config/frozen.js';
 import { didYouMean } from '../config/nearest.js';
 import type { HookPoint } from '../model/desired.js';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
@@ -134,7 +135,7 @@ export class FrozenRegistry implements Registry {
       throw refuse(`has wrong options: ${parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')}`);
     const container = await this.#container(plugin);
     try {
-      const opening = definition.open(parsed.data, { ...context, service: (token) => container.resolve(token) });
+      const opening = definition.open(frozenDeep(parsed.data), { ...context, service: (token) => container.resolve(token) });
       const device = await within(this.#around.clock, LIMIT_MS, 'open', Promise.resolve(opening));
       const lacking = (['fence', 'close'] as const).filter((member) => typeof (device as Partial<FenceDevice>)[member] !== 'function');
       if (lacking.length > 0) throw new TypeError(`the device lacks ${lacking.join(', ')}`);

@@ -2,6 +2,7 @@
 // contributes nothing; nothing it does while loading reaches the others. Invariant: the registry never changes once made.
 import { pathToFileURL } from 'node:url';
 import type { DependencyContainer } from 'tsyringe';
+import type { PluginReference } from '../config/cluster-config.js';
 import { isRecord } from '../config/problem.js';
 import { reasonOf } from '../errors/errors.js';
 import { type Clock, systemClock } from '../system/clock.js';
@@ -12,6 +13,7 @@ import type { Plugin } from './contract.js';
 import { within } from './deadline.js';
 import { type Candidate, discoverPlugins, PLUGIN_DIRECTORY } from './discover.js';
 import { openDoor } from './door.js';
+import { integrityOf } from './integrity.js';
 import { FrozenRegistry, type Loaded } from './frozen-registry.js';
 import type { FoundPlugin, Registry } from './registry.js';
 
@@ -19,7 +21,7 @@ export interface LoadPluginsOptions {
   /** The plugins of this package. Default true. */
   readonly builtin?: boolean;
   /** `plugins:` of the config. */
-  readonly configured?: readonly string[];
+  readonly configured?: readonly PluginReference[];
   /** The directory of the config file. Default: the working directory. */
   readonly baseDirectory?: string;
   /** Default: /etc/understudy/plugins. */
@@ -69,6 +71,9 @@ const loadOne = async (candidate: Candidate, clock: Clock, trustRootOnly: boolea
   try {
     const distrust = trustRootOnly && !candidate.builtIn ? distrustOf(candidate.file, trustOf(process.env)) : null;
     if (distrust !== null) return refused([`${candidate.file} is not loaded as root: ${distrust}. ${TRUST_HINT}`]);
+    const found = candidate.integrity === null ? null : integrityOf(candidate.file);
+    if (found !== candidate.integrity)
+      return refused([`${candidate.file} is not the file that the config pins: it has ${found}, and integrity says ${candidate.integrity}`]);
     const module = (await within(clock, IMPORT_LIMIT_MS, 'loading', import(pathToFileURL(candidate.file).href))) as {
       readonly default?: unknown;
     };

@@ -1,5 +1,6 @@
 // The CLI as an operator meets it: exit statuses, messages with a next step, and the API's view unchanged under --json.
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -243,6 +244,15 @@ test('check on a node, by root: names every program of the config that root woul
   const good = await understudy(args, { env: { UNDERSTUDY_NODE: 'a' } });
   t.is(good.status, 0);
   t.regex(good.stdout, /warning: web\/app: \/no\/such is not on this host/);
+});
+
+test('plugins hash: what integrity must say, of the file that would be loaded', async (t) => {
+  const file = join(directory, 'pinned.js');
+  writeFileSync(file, 'export default {};');
+  const { stdout } = await understudy(['plugins', 'hash', './pinned.js'], { cwd: directory });
+  t.is(stdout, `sha256-${createHash('sha256').update('export default {};').digest('base64')}  ${file}\n`);
+  t.is((await understudy(['plugins', 'hash'])).status, 2);
+  t.is((await understudy(['plugins', 'hash', './nowhere.js'], { cwd: directory })).status, 1);
 });
 
 test('permissions: those of the fences too, for exact machines and for each node', async (t) => {

@@ -184,6 +184,9 @@ test('peek: what must be loaded first, also from a file that is wrong', (t) => {
   });
   t.deepEqual(peekConfig('{', 'x.yaml'), { plugins: [], arbiter: null, fences: [], settings: {} });
   t.deepEqual(peekConfig('fencing: { levels: [[{ use: power }, { use: 1 }], { use: power }, 3] }', 'x.yaml').fences, ['power']);
+  const pin = `sha256-${'A'.repeat(43)}=`;
+  t.deepEqual(peekConfig(`plugins: [{ use: p, integrity: ${pin} }, { use: q }]`, 'x.yaml').plugins, [{ use: 'p', integrity: pin }]);
+  t.throws(() => configOf(good.replace('[./plugins/redis.ts,', '[{ use: x, integrity: sha256-xyz },')), { message: /plugins\[0\].*understudy plugins hash FILE/ });
   t.deepEqual(peekConfig('plugins: [1, p]\narbiter: []', 'x.yaml'), { plugins: ['p'], arbiter: null, fences: [], settings: {} });
 });
 

@@ -11,6 +11,7 @@ import { agentsOf, catalogueOf, openConfig } from '../../core/plugin/catalogue-o
 import { checkPlugin, isClass } from '../../core/plugin/check.js';
 import { loadPlugins, type LoadPluginsOptions } from '../../core/plugin/load.js';
 import { Clock, systemClock } from '../../core/system/clock.js';
+import { integrityOf } from '../../core/plugin/integrity.js';
 import { FakeClock, makeMonitorContext, monitorOnce } from 'understudy/testkit';
 
 const made: string[] = [];
@@ -25,7 +26,7 @@ const directory = (files: Readonly<Record<string, string>> = {}): string => {
 };
 test.after.always(() => made.forEach((root) => rmSync(root, { recursive: true, force: true })));
 
-const load = (root: string, configured: readonly string[], more: Partial<LoadPluginsOptions> = {}) =>
+const load = (root: string, configured: NonNullable<LoadPluginsOptions['configured']>, more: Partial<LoadPluginsOptions> = {}) =>
   loadPlugins({ builtin: false, directories: [], baseDirectory: root, configured, trustRootOnly: false, ...more });
 
 /** A plugin as its author writes it, with the parts that matter to a test. */
@@ -111,6 +112,47 @@ test('a class gets what it asks for by token; a plugin provides more; a loader b
   const container = rootContainer.createChildContainer().register(Clock as never, { useValue: new FakeClock(7) });
   const other = await load(root, ['./needs.ts'], { container, settings: { needs: { name: 'you' } } });
   t.is((await stateOf(other, 'needs')).reason, 'dear you hello 7');
+});
+
+test('integrity: the pinned file is loaded, another one is refused with the fingerprint it has', async (t) => {
+  const root = directory({ 'one.ts': plugin('one', online), 'two/index.ts': plugin('two', online) });
+  const [one, two] = ['one.ts', 'two/index.ts'].map((name) => integrityOf(join(root, name))) as [string, string];
+  t.regex(one, /^sha256-[A-Za-z0-9+/]{43}=$/);
+  const good = await load(root, [{ use: './one.ts', integrity: one }, { use: './two', integrity: two }]);
+  t.deepEqual(good.found.flatMap(({ problems }) => problems), []);
+  t.is((await stateOf(good, 'one')).state, 'online');
+  const bad = await load(root, [{ use: './one.ts', integrity: two }, './two']);
+  t.deepEqual(bad.found[0]!.problems, [`${join(root, 'one.ts')} is not the file that the config pins: it has ${one}, and integrity says ${two}`]);
+  t.is(bad.agent('one'), undefined);
+  t.is((await stateOf(bad, 'two')).state, 'online');
+});
+
+test.serial('nothing is loaded from the working directory that the config does not name', async (t) => {
+  const trap = 'globalThis.trapWasRun = true; export default {}';
+  const root = directory({
+    'plugins/a.js': trap,
+    'understudy.plugin.js': trap,
+    'index.js': trap,
+    'node_modules/understudy-plugin-x/index.js': trap,
+    'node_modules/@understudy/x/index.js': trap,
+  });
+  const before = process.cwd();
+  process.chdir(root);
+  t.teardown(() => process.chdir(before));
+  const registry = await loadPlugins({ trustRootOnly: false });
+  t.true(registry.found.every(({ origin }) => origin === 'built-in' || origin.startsWith('directory: /etc/understudy/plugins/')));
+  t.false('trapWasRun' in globalThis);
+});
+
+test('settings are handed over frozen, at every depth', async (t) => {
+  const root = directory({
+    'grabs.ts': plugin('grabs', online, {
+      head: "import { z } from 'understudy/plugin';",
+      more: "settings: z.strictObject({ deep: z.array(z.strictObject({ a: z.array(z.number()).readonly() })).readonly() }), provide: async (register, { deep }) => { deep[0].a.push(1); }",
+    }),
+  });
+  const registry = await load(root, ['./grabs.ts'], { settings: { grabs: { deep: [{ a: [] }] } } });
+  await t.throwsAsync(registry.instance('grabs'), { message: /provide failed: .*not extensible/ });
 });
 
 const broken: [title: string, source: string, expected: RegExp][] = [
