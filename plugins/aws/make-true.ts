@@ -1,7 +1,7 @@
 // One fact in the cloud made true: written, read back until a read shows it, written again where the first time went wrong.
 // Knows nothing of what the fact is. Bounded by its signal and by a number of calls; the only loop of the plugin that writes.
 import type { Clock, Random } from 'understudy/plugin';
-import { Backoff } from './calls.js';
+import { Backoff, type Throttled } from './calls.js';
 import type { CallLimits } from './ec2.js';
 import { Ec2Failure, failureOf } from './failures.js';
 
@@ -12,6 +12,13 @@ export interface Fact {
   /** The limits of one call now; rejects when the lease is gone, and then so does `makeTrue`. */
   readonly limits: () => Promise<CallLimits>;
   readonly signal: AbortSignal;
+}
+
+export interface Pacing {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** One for all facts of an agent. */
+  readonly throttled: Throttled;
 }
 
 /** `shown`: a read showed it. `refused`: final until somebody changes something. `pending`: time ran out. */
@@ -27,8 +34,8 @@ const STALE_READS = 6;
 const MAX_CALLS = 1_000;
 
 /** Resolves in every case but one: it rejects when `limits` does. */
-export const makeTrue = async ({ write, shown, limits, signal }: Fact, clock: Clock, random: Random): Promise<Made> => {
-  const backoff = new Backoff(clock, random);
+export const makeTrue = async ({ write, shown, limits, signal }: Fact, { clock, random, throttled }: Pacing): Promise<Made> => {
+  const backoff = new Backoff(clock, random, throttled);
   let failure: Ec2Failure | null = null;
   let readsLeft = 0; // Write while none is left.
   let calls = 0;
@@ -36,6 +43,7 @@ export const makeTrue = async ({ write, shown, limits, signal }: Fact, clock: Cl
     const now = await limits();
     calls += 1;
     const step = readsLeft === 0 ? await written(write, now) : await seen(shown, now);
+    if (typeof step === 'string') throttled.answered();
     if (step === 'shown') return { state: 'shown', failure: null, calls };
     if (step === 'written') {
       readsLeft = STALE_READS;

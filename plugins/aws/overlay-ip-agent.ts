@@ -16,7 +16,7 @@ import {
   type Operation,
   type SideEffect,
 } from 'understudy/plugin';
-import { leasedLimits, readLimits, renewedSince } from './calls.js';
+import { leasedLimits, readLimits, renewedSince, Throttled } from './calls.js';
 import { Ec2, type Access, type Route } from './ec2.js';
 import { addAddresses, presenceOf, removeAddresses, type WantedAddresses } from './host-addresses.js';
 import { Imds } from './imds.js';
@@ -39,6 +39,7 @@ const REASSERT_MS = 2_000;
 export class OverlayIpAgent implements Agent<OverlayIpOptions> {
   private readonly memory: RouteMemory;
   private readonly standby: Standby;
+  private readonly throttled: Throttled;
 
   constructor(
     @inject(Ec2) private readonly ec2: Ec2,
@@ -49,6 +50,7 @@ export class OverlayIpAgent implements Agent<OverlayIpOptions> {
   ) {
     this.memory = new RouteMemory(clock);
     this.standby = new Standby(clock);
+    this.throttled = new Throttled(clock, random);
   }
 
   async monitor(context: Monitoring): Promise<MonitorResult> {
@@ -170,7 +172,7 @@ export class OverlayIpAgent implements Agent<OverlayIpOptions> {
       limits: () => leasedLimits(context, this.clock, signal),
     };
     const one = async (route: Route): Promise<Moved> => {
-      const moved = await moveRoute({ ec2: this.ec2, clock: this.clock, random: this.random }, { ...route, ...move });
+      const moved = await moveRoute({ ec2: this.ec2, clock: this.clock, random: this.random, throttled: this.throttled }, { ...route, ...move });
       if (moved.state === 'verified' && !options.requireAllTables)
         timers.push(this.clock.after(STRAGGLERS_MS, () => enough.abort(new Error('the others are late'))));
       return moved;

@@ -1,15 +1,12 @@
 // Moves routes: each on its own, all at once, each believed only when a read shows it. Nothing is ever rolled back: a route
 // that leads here is right as long as this node holds the group, whatever became of the others.
-import type { Clock, Random } from 'understudy/plugin';
 import type { Access, CallLimits, Ec2, Route } from './ec2.js';
 import { Ec2Failure, failureOf, isNoSuchRoute } from './failures.js';
-import { makeTrue } from './make-true.js';
+import { makeTrue, type Pacing } from './make-true.js';
 import { findingsOf } from './route-findings.js';
 
-export interface MoveParts {
+export interface MoveParts extends Pacing {
   readonly ec2: Ec2;
-  readonly clock: Clock;
-  readonly random: Random;
 }
 
 export interface Move extends Route {
@@ -31,11 +28,12 @@ export interface Moved extends Route {
 }
 
 /** Resolves in every case but one: it rejects when `limits` does, for then the lease is gone. */
-export const moveRoute = async ({ ec2, clock, random }: MoveParts, move: Move): Promise<Moved> => {
+export const moveRoute = async ({ ec2, ...pacing }: MoveParts, move: Move): Promise<Moved> => {
   const { table, destination, eni, access, signal, limits } = move;
+  const { clock } = pacing;
   const startedMs = clock.nowMs();
   const shown = async (call: CallLimits) => findingsOf([move], await ec2.routeTables([table], access, call), eni)[0]?.ours === true;
-  const { state, failure, calls } = await makeTrue({ write: (call) => write(ec2, move, call), shown, limits, signal }, clock, random);
+  const { state, failure, calls } = await makeTrue({ write: (call) => write(ec2, move, call), shown, limits, signal }, pacing);
   const what = state === 'shown' ? '' : `${table}: ${failure?.message ?? `the route to ${destination} is not seen yet`}`;
   return { table, destination, state: state === 'shown' ? 'verified' : state, what, calls, elapsedMs: clock.nowMs() - startedMs };
 };

@@ -15,7 +15,7 @@ import {
   type Operation,
   type SideEffect,
 } from 'understudy/plugin';
-import { leasedLimits, readLimits } from './calls.js';
+import { leasedLimits, readLimits, Throttled } from './calls.js';
 import { Ec2, type Access } from './ec2.js';
 import { addAddresses, presenceOf, removeAddresses, type WantedAddresses } from './host-addresses.js';
 import { Imds } from './imds.js';
@@ -31,6 +31,7 @@ type Acting = ActionContext<SecondaryIpOptions>;
 export class SecondaryIpAgent implements Agent<SecondaryIpOptions> {
   private readonly memory: RouteMemory;
   private readonly standby: Standby;
+  private readonly throttled: Throttled;
 
   constructor(
     @inject(Ec2) private readonly ec2: Ec2,
@@ -41,6 +42,7 @@ export class SecondaryIpAgent implements Agent<SecondaryIpOptions> {
   ) {
     this.memory = new RouteMemory(clock);
     this.standby = new Standby(clock);
+    this.throttled = new Throttled(clock, random);
   }
 
   async monitor(context: Monitoring): Promise<MonitorResult> {
@@ -162,8 +164,7 @@ export class SecondaryIpAgent implements Agent<SecondaryIpOptions> {
         limits: () => leasedLimits(context, this.clock, signal),
         signal,
       },
-      this.clock,
-      this.random,
+      { clock: this.clock, random: this.random, throttled: this.throttled },
     );
     if (state === 'shown') return calls;
     throw new UnderstudyError(
