@@ -83,6 +83,8 @@ export interface ObservedGroup {
 export interface FenceFact {
   /** An attempt is under way. */
   readonly running: boolean;
+  /** What the attempt under way has seen last, in a device's words. */
+  readonly seen?: string;
   /** Attempts that have ended without a confirmation. */
   readonly failures: number;
   /** Why the last one failed; null when none did. */

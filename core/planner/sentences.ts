@@ -61,8 +61,9 @@ export const waiting = (facts: Facts): string => {
   const parts = owed.flatMap(({ node }) => {
     const fact = observed.fences?.[node];
     if (!canFence(facts, node)) return [`no configured fence can power ${node} off`];
-    if (fact === undefined || fact.failures === 0) return [`${node} is being fenced`];
-    const next = fact.running ? 'it is tried again now' : `tried again in ${span(Math.ceil(fact.waitMs / 1000) * 1000)}`;
+    const seen = fact?.seen === undefined ? '' : ` (${fact.seen})`;
+    if (fact === undefined || fact.failures === 0) return [`${node} is being fenced${seen}`];
+    const next = fact.running ? `it is tried again now${seen}` : `tried again in ${span(Math.ceil(fact.waitMs / 1000) * 1000)}`;
     return [`the fence of ${node} failed ${times(fact.failures)}, ${next}: ${fact.because ?? ''}`];
   });
   return `${self} has epoch ${lease.epoch}, but nothing of ${group.id} starts before ${names} ${isOrAre(owed)} proven down; ${parts.join('; ')}`;

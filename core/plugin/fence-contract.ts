@@ -41,6 +41,8 @@ export interface FenceRequest {
   readonly signal: AbortSignal;
   /** Until the attempt's time is over, at the time of the call. */
   readonly limitMs: number;
+  /** Takes what the device sees while it waits (`i-0a1 is stopping`), for status: no times in it, so that it changes only with the facts. */
+  readonly tell?: (seen: string) => void;
 }
 
 /** One way to power a node off. Calls for one node never overlap. */

@@ -27,6 +27,8 @@ interface Attempt {
   readonly bootId: BootId;
   readonly orders: FenceOrder[];
   readonly outcome: Promise<{ readonly evidence: string }>;
+  /** What a device told meanwhile. */
+  seen: string | null;
 }
 
 interface Memory {
@@ -39,6 +41,8 @@ interface Memory {
 const [FIRST_PAUSE_MS, LAST_PAUSE_MS] = [2_000, 300_000];
 /** A device that was told to end may clean up for so long. */
 const GRACE_MS = 2_000;
+/** So much of a device's words is shown. */
+const SEEN_LENGTH = 200;
 
 @injectable()
 export class Fences {
@@ -62,7 +66,9 @@ export class Fences {
     return Object.fromEntries(
       [...nodes].map((node): [NodeId, FenceFact] => {
         const { failures = 0, because = null } = this.memory.get(node) ?? {};
-        return [node, { running: this.running.has(node), failures, because, waitMs: this.waitMs(node) }];
+        const attempt = this.running.get(node);
+        const seen = attempt === undefined || attempt.seen === null ? {} : { seen: attempt.seen };
+        return [node, { running: attempt !== undefined, ...seen, failures, because, waitMs: this.waitMs(node) }];
       }),
     );
   }
@@ -94,7 +100,7 @@ export class Fences {
     if (levels.length === 0) return refuse('no configured fence can power it off');
     const orders = [order];
     const outcome = this.attempt(order, orders, levels);
-    this.running.set(node, { bootId, orders, outcome });
+    this.running.set(node, { bootId, orders, outcome, seen: null });
     return outcome;
   }
 
@@ -162,7 +168,11 @@ export class Fences {
       return { failed: reasonOf(error) };
     }
     const { device, limitMs } = opened;
-    const outcome = await bounded((signal) => device.fence({ node, bootId, epoch, attempt, signal, limitMs }), {
+    const tell = (seen: string): void => {
+      const under = this.running.get(node);
+      if (under?.bootId === bootId) under.seen = `${handle.name}: ${String(seen).slice(0, SEEN_LENGTH)}`;
+    };
+    const outcome = await bounded((signal) => device.fence({ node, bootId, epoch, attempt, signal, limitMs, tell }), {
       clock: this.clock,
       limitMs,
       graceMs: GRACE_MS,

@@ -123,6 +123,7 @@ class Attempt {
           if (!(thrown instanceof Ec2Failure)) throw thrown;
           if (thrown.final) throw refused(node, `${this.id} cannot be stopped: ${thrown.message}`, thrown);
           this.seen = thrown.message;
+          this.request.tell?.(`${this.id} is ${this.state ?? 'not seen yet'}; ${thrown.message}`);
           after = 'failure';
         }
         await this.pace.wait(after, signal);
@@ -141,6 +142,7 @@ class Attempt {
     const state = view?.state ?? 'absent';
     this.state = state;
     this.seen = `${state} at ${clock.wallIso(sentMs)}`;
+    this.request.tell?.(`${this.id} is ${state}`);
     if (view !== null) refuseStranger(view, this.request.node, this.options, this.context);
     const first = this.off;
     if (this.answered === null || !OFF.includes(state)) {

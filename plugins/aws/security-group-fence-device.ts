@@ -29,7 +29,7 @@ export class SecurityGroupFenceDevice implements FenceDevice {
     this.random = context.service<Random>(Random);
   }
 
-  async fence({ node, signal }: FenceRequest): Promise<{ readonly evidence: string }> {
+  async fence({ node, signal, tell }: FenceRequest): Promise<{ readonly evidence: string }> {
     const ids = this.interfacesOf(node);
     const { clock } = this.context;
     const pace = new Pace(clock, this.random);
@@ -51,6 +51,7 @@ export class SecurityGroupFenceDevice implements FenceDevice {
           const found = await this.instances.interfaces(ids, limits);
           const open = found.filter((eni) => !this.isolated(eni));
           seen = `${words(found)} at ${clock.wallIso(sentMs)}`;
+          tell?.(words(found));
           if (open.length > 0) since = null;
           else {
             since ??= { sentMs, first: seen };
@@ -69,6 +70,7 @@ export class SecurityGroupFenceDevice implements FenceDevice {
           if (!(thrown instanceof Ec2Failure)) throw thrown;
           if (thrown.final) throw refused(node, thrown.message, thrown);
           seen = thrown.message;
+          tell?.(seen);
           after = 'failure';
         }
         await pace.wait(after, signal);

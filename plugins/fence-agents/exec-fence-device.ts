@@ -22,7 +22,7 @@ export class ExecFenceDevice implements FenceDevice {
     private readonly context: FenceContext,
   ) {}
 
-  async fence({ node, signal, limitMs }: FenceRequest): Promise<{ readonly evidence: string }> {
+  async fence({ node, signal, limitMs, tell }: FenceRequest): Promise<{ readonly evidence: string }> {
     const { clock } = this.context;
     const endMs = clock.nowMs() + limitMs;
     let last = 'nothing was asked yet';
@@ -37,6 +37,7 @@ export class ExecFenceDevice implements FenceDevice {
           last = `${off.words}; ${status.words}`;
           if (status.exitCode === OFF) return { evidence: last };
         }
+        tell?.(last);
         signal.throwIfAborted();
         await clock.sleep(pauseMs, signal);
       }

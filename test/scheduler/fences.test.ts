@@ -130,6 +130,24 @@ test('however many groups wait for it, a boot is fenced once, and each of them g
   t.deepEqual(await again, { evidence: 'x: off again' });
 });
 
+test('what a device sees while it waits is a fact of the attempt under way, bounded, and gone with it', async (t) => {
+  let end: () => void = () => undefined;
+  const device = fake('x', ({ tell }) => {
+    tell?.('i-b is stopping');
+    return new Promise((_, reject) => (end = () => reject(new Error('no'))));
+  });
+  const { clock, fences, order } = bench([[device]]);
+  const ordered = t.throwsAsync(order());
+  await clock.settle();
+  t.like(fences.facts()['b'], { running: true, seen: 'x: i-b is stopping' });
+  device.calls[0]?.tell?.('y'.repeat(10_000));
+  t.true((fences.facts()['b']?.seen?.length ?? 0) < 300);
+  end();
+  await ordered;
+  device.calls[0]?.tell?.('late');
+  t.is(fences.facts()['b']?.seen, undefined);
+});
+
 test('never this node itself; and no device once nobody may any more', async (t) => {
   const [first, second] = [fake('x', fails), fake('y', off)];
   const { order } = bench([[first], [second]]);

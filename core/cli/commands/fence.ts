@@ -57,6 +57,6 @@ const status = async (flags: FenceFlags): Promise<void> => {
         trouble === null ? (ageMs === null ? 'not asked yet' : styled('green', 'usable')) : styled('red', trouble),
       ]),
     );
-  for (const [node, { running, failures, because, waitMs }] of Object.entries(nodes))
-    print(`${node}: ${running ? 'being fenced' : `tried again in ${durationText(waitMs)}`}${failures === 0 ? '' : `; failed ${failures} times: ${because ?? ''}`}`);
+  for (const [node, { running, seen, failures, because, waitMs }] of Object.entries(nodes))
+    print(`${node}: ${running ? `being fenced${seen === undefined ? '' : ` (${seen})`}` : `tried again in ${durationText(waitMs)}`}${failures === 0 ? '' : `; failed ${failures} times: ${because ?? ''}`}`);
 };
