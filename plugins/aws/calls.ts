@@ -30,8 +30,8 @@ export const leasedLimits = async (context: ActionContext<unknown>, clock: Clock
   }
 };
 
-/** Between two repetitions of throttled calls: 0.4 a second in the long run, with room for a fence's looks below 0.5 (SAFETY a.7). */
-const [THROTTLED_FIRST_MS, THROTTLED_MS] = [250, 2_500];
+/** Between two repetitions of throttled calls: 0.33 a second in the long run, with room for a fence's looks below 0.5 (SAFETY a.7). */
+const [THROTTLED_FIRST_MS, THROTTLED_MS] = [250, 3_000];
 
 /**
  * Who was told "too often" waits in one line: the bucket is the account's, so what three tables may ask is no more than what one

@@ -20,7 +20,7 @@ export class Ec2Failure extends Error {
     readonly mayHaveHappened: boolean,
     options?: { readonly cause?: unknown },
   ) {
-    super(`${action}: ${WORDS[kind]} (${code}${message === '' || message === code ? '' : `: ${message}`})`, options);
+    super(`${action}: ${SKEWED.test(code) ? WRONG_CLOCK : WORDS[kind]} (${code}${message === '' || message === code ? '' : `: ${message}`})`, options);
   }
 
   /** Asking again cannot help before somebody changes something. */
@@ -28,6 +28,10 @@ export class Ec2Failure extends Error {
     return this.kind === 'denied' || this.kind === 'absent' || this.kind === 'refused';
   }
 }
+
+/** AWS refuses what is signed with a time far from its own; the SDK signs the next request with the time of the answer. */
+const SKEWED = /^(RequestExpired|RequestTimeTooSkewed|RequestInTheFuture)$/;
+const WRONG_CLOCK = 'signed with a wrong time, set the clock of this host right (NTP)';
 
 const WORDS: Readonly<Record<FailureKind, string>> = {
   throttled: 'asked too often',

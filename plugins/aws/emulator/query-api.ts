@@ -11,6 +11,7 @@ import type { History } from './history.js';
 import type { Principals } from './principals.js';
 import { Query } from './query.js';
 import { reply } from './reply.js';
+import { refuseSkewed } from './signed-time.js';
 import type { View } from './views.js';
 import type { Vpc } from './vpc.js';
 import { answerXml, errorXml, stsAnswerXml, stsErrorXml } from './xml.js';
@@ -51,6 +52,8 @@ export class QueryApi {
     try {
       refuseBy(met, query.action);
       if (principal === null) throw missing('AWSAccessKeyId');
+      // Wall time, as AWS has it: the clock that tests move is the one of delays.
+      refuseSkewed(request.headers['x-amz-date'], Date.now());
       const xml = sts
         ? stsAnswerXml(query.action, requestId, sts(this.parts, query, principal))
         : answerXml(query.action, requestId, await this.run(query, has('stale'), has('stuck')));
