@@ -53,11 +53,16 @@ export class Orders {
     }
   }
 
+  /** An order that is none: who asked is not known, for the words are not to be trusted. */
+  unreadable(error: unknown): void {
+    this.audit('audit.refused', {}, reasonOf(error), { data: { code: error instanceof UnderstudyError ? error.code : 'COMMAND_FAILED' } });
+  }
+
   /**
    * What became of every order that was asked for, refused ones too. `by` is what the asker says of itself; what is certain
    * is `socketUid`: nobody but root and that user can open the socket.
    */
-  private audit(kind: 'audit.done' | 'audit.refused', order: OrderRequest, because: string, more: Pick<NewEvent, 'incident' | 'data'>): void {
+  private audit(kind: 'audit.done' | 'audit.refused', order: Partial<OrderRequest>, because: string, more: Pick<NewEvent, 'incident' | 'data'>): void {
     const { wait: _wait, timeoutMs: _timeout, confirm: _confirm, ...asked } = order;
     this.journal.write({ kind, because, ...more, data: { ...asked, from: 'api.sock', socketUid: process.geteuid?.() ?? null, ...more.data } });
   }

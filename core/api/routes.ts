@@ -18,7 +18,7 @@ import { Orders } from './orders.js';
 import { readOrder } from './read-request.js';
 import { PlanViews } from './plan-view.js';
 import { statusView } from './status-view.js';
-import { PLAN_OPERATIONS, type PluginsView, type StatusView } from './views.js';
+import { type OrderRequest, PLAN_OPERATIONS, type PluginsView, type StatusView } from './views.js';
 
 /** What the routes need beside the scheduler. */
 export interface ApiSources {
@@ -36,7 +36,8 @@ export interface ApiRequest {
   /** Path segments behind /v1. */
   readonly path: readonly string[];
   readonly query: URLSearchParams;
-  readonly body: unknown;
+  /** The JSON value that came with it; throws USAGE when that cannot be read. */
+  readonly body: () => unknown;
   /** Fires when the asker has gone. */
   readonly signal: AbortSignal;
 }
@@ -81,9 +82,19 @@ export class Routes {
       case 'GET plugins':
         return { value: { plugins: this.sources.registry.found, quarantined: this.quarantine.types } satisfies PluginsView };
       case 'POST orders':
-        return { value: await this.orders.give(readOrder(body)) };
+        return { value: await this.orders.give(this.order(body)) };
       default:
         throw new UnderstudyError('NOT_FOUND', `the API has no ${method} /v1/${(room ?? '').slice(0, 40)}`, { hint: 'See docs/reference/api.md.' });
+    }
+  }
+
+  /** One that cannot be read was asked for all the same, and the audit says so. */
+  private order(body: () => unknown): OrderRequest {
+    try {
+      return readOrder(body());
+    } catch (error) {
+      this.orders.unreadable(error);
+      throw error;
     }
   }
 

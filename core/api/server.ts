@@ -68,7 +68,7 @@ const respond = async (
       query,
     } = readTarget(request.url ?? '/');
     if (version !== 'v1') throw new UnderstudyError('NOT_FOUND', 'the API begins with /v1');
-    const body = request.method === 'POST' ? await readBody(request) : undefined;
+    const body = request.method === 'POST' ? await readBody(request) : () => undefined;
     const found = await answer({ method: request.method ?? 'GET', path, query, body, signal: gone.signal });
     if ('value' in found) return send(response, 200, found.value);
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
@@ -103,7 +103,16 @@ const send = (response: ServerResponse, status: number, value: unknown): void =>
   response.end(text);
 };
 
-const readBody = async (request: IncomingMessage): Promise<unknown> => {
+/** What is wrong with it is thrown when it is asked for: by then it is known what the request was to be, and the audit can say so. */
+const readBody = (request: IncomingMessage): Promise<() => unknown> =>
+  readWhole(request).then(
+    (value) => () => value,
+    (error: unknown) => () => {
+      throw error;
+    },
+  );
+
+const readWhole = async (request: IncomingMessage): Promise<unknown> => {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {

@@ -414,6 +414,29 @@ test('audit: what was asked for and what became of it, refusals too; a forced on
   );
 });
 
+test('audit: what was asked for in a way that cannot be read is on record too', async (t) => {
+  const { journal, paths } = await served(t);
+  const post = (path: string, body: string) =>
+    new Promise<number>((resolve, reject) => {
+      const asked = request({ socketPath: apiSocket(paths), method: 'POST', path }, (answer) => resolve(answer.resume().statusCode!));
+      asked.on('error', reject);
+      asked.end(body);
+    });
+  const bodies = ['{', '[]', '{"verb":"freeze","by":"a\\u001b[2J"}', '{"verb":"freeze","group":7}', '{"group":"g"}', `{"why":"${'x'.repeat(70_000)}"}`, '{"verb":"explode","by":"kim"}'];
+  for (const body of bodies) t.is(await post('/v1/orders', body), 400, body.slice(0, 60));
+  t.is(await post('/v1/nothing', '{'), 404, 'what is no order is not audited');
+  await journal.sync();
+  const audit = (await readJournal(journalDir(paths))).filter(({ kind }) => kind.startsWith('audit.'));
+  t.deepEqual(
+    audit.map(({ kind, data }) => [kind, data?.['code'], data?.['by'], data?.['socketUid']]),
+    bodies.map((body) => ['audit.refused', 'USAGE', body.includes('explode') ? 'kim' : undefined, process.geteuid!()]),
+  );
+  t.deepEqual(
+    audit.map(({ because }) => because!.slice(0, 25)),
+    ['the request is not JSON', 'an order is a JSON object', '"by" of an order has a ch', '"group" of an order must ', 'an order needs a verb', 'the request is longer tha', 'there is no order "explod'],
+  );
+});
+
 test('a client that says nothing, or never ends its headers, is let go', async (t) => {
   const { paths } = await served(t);
   const ended = (first: string) =>
