@@ -11,6 +11,7 @@ import type { GroupId, NodeId } from '../model/ids.js';
 import type { FenceDevice } from '../plugin/contract.js';
 import { type Fence, noFence } from '../scheduler/ports.js';
 import type { ClusterKeys } from '../system/key-file.js';
+import { leasePage } from '../system/paths.js';
 import { type Plan, nodeIds } from './fault-plan.js';
 import { Network } from './network.js';
 import { Oracle } from './oracle.js';
@@ -142,7 +143,11 @@ export class ClusterWorld {
         this.onEffect?.();
       },
     };
-    for (const node of this.nodes) node.os.listener = listener;
+    for (const node of this.nodes) {
+      node.os.listener = listener;
+      const pages = new Map(oracles.map((oracle) => [leasePage(node.paths, oracle.group), oracle]));
+      node.disk.onWrite = (path, bytes) => pages.get(path)?.page(node, bytes);
+    }
     this.arbiter.listener = {
       sent: (...told) => oracles.forEach((oracle) => oracle.sent(...told)),
       written: (...told) => oracles.forEach((oracle) => oracle.written(...told)),
@@ -176,9 +181,11 @@ export class ClusterWorld {
             resetMs: bootMs,
             watcher: {
               beats: (by, groups) => this.oracles.forEach((oracle) => oracle.beats(by, groups.filter(({ group }) => group === oracle.group))),
-              says: () => this.oracle.says(),
+              says: (by, to, message) => this.oracles.find(({ group }) => 'group' in message && group === message.group)?.says(by, to, message),
               journal: (by, event) => {
-                this.oracles.find(({ group }) => group === event.group)?.journal(by, event);
+                const oracle = this.oracles.find(({ group }) => group === event.group);
+                if (oracle === undefined) this.world.mark(`guard ${event.kind}`);
+                else oracle.journal(by, event);
                 this.#options.journal?.(by, { ...event, monoMs: event.monoMs ?? by.clock.nowMs() });
               },
               running: (by, guard) => {
@@ -251,13 +258,16 @@ export class ClusterWorld {
   /** Powers the other host off, as a cloud or a power switch does: some seconds, then it is seen off. */
   #fence(process: SimProcess): Fence {
     const device: FenceDevice = {
-      fence: ({ node }) =>
+      fence: (target) =>
         new Promise((resolve) => {
-          if (node === process.node.id) this.world.violate('I-9', `${node} fences itself`);
+          (this.oracles.find((oracle) => oracle.won(target)) ?? this.oracle).fences(process, target);
           this.world.at(process.trueMs + process.chance.between(...FENCE_MS), () => {
-            this.world.mark('fenced');
-            this.node(node).powerOff(`fenced by ${process.node.id}`);
-            process.enqueue('socket', 1, () => resolve({ evidence: `${node} was seen off` }));
+            const node = this.node(target.node);
+            // What has booted since is not what was to be ended: that boot is gone, and this one is left alone.
+            const same = node.bootId === target.bootId;
+            this.world.mark(same ? 'fenced' : 'fence: it has booted since');
+            if (same) node.powerOff(`fenced by ${process.node.id}`);
+            process.enqueue('socket', 1, () => resolve({ evidence: same ? `${node.id} was seen off` : `${node.id} runs ${node.bootId} now` }));
           });
         }),
       close: async () => undefined,

@@ -2,7 +2,7 @@
 // the store, at every word a guard says. It looks at the hosts and at the store's history; the guard's own state is used
 // only where a rule is about it (an epoch is dead from the moment its guard began to fence itself).
 import type { GuardWatcher } from './sim-guard.js';
-import type { BeatGroup } from '../membership/contract.js';
+import type { BeatGroup, Message } from '../membership/contract.js';
 import type { NewEvent } from '../model/event.js';
 import type { GroupId, NodeId } from '../model/ids.js';
 import { decodePage } from '../ownership/page-codec.js';
@@ -11,7 +11,9 @@ import { type LeaseRecord, leaseKey } from '../ownership/record.js';
 import type { Versioned } from '../ownership/arbiter.js';
 import { leasePage } from '../system/paths.js';
 import type { Timing } from '../model/timing.js';
+import { PromiseWatch } from './promise-watch.js';
 import type { StoreListener } from './sim-arbiter.js';
+import { evidenceOf } from './coverage.js';
 import type { SimNode } from './sim-node.js';
 import type { Fact, OsListener } from './sim-os.js';
 import type { SimProcess } from './sim-process.js';
@@ -36,8 +38,11 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
   readonly #key: string;
   /** Who won which epoch by a write that happened. */
   readonly #winners = new Map<number, { readonly node: NodeId; readonly bootId: string; readonly atMs: number }>();
-  /** `node boot epoch`: fencing has begun there. */
-  readonly #dead = new Set<string>();
+  /** `boot epoch`: since when it is being fenced there, true time. */
+  readonly #dead = new Map<string, number>();
+  readonly #promises: PromiseWatch;
+  /** `boot epoch`: RELEASED was written or STOPPED was said. */
+  readonly #over = new Set<string>();
   /** `boot epoch`: a renewal was answered with a conflict that is another's. */
   readonly #lost = new Set<string>();
   #begun = { epoch: 0, node: '' };
@@ -56,7 +61,9 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
   constructor(options: OracleOptions) {
     this.#o = options;
     this.#key = leaseKey(options.cluster, options.group);
-    for (const node of options.nodes) node.os.listener = this;
+    const { world, group, nodes, timing } = options;
+    this.#promises = new PromiseWatch({ world, group, nodes, timing, record: () => this.lastRecord });
+    for (const node of nodes) node.os.listener = this;
   }
 
   get wasTampered(): boolean {
@@ -81,6 +88,7 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     this.#tampered = true;
     // What was lost or dead under a number says nothing of the epoch that gets the same number now.
     this.#dead.clear();
+    this.#over.clear();
     this.#lost.clear();
   }
 
@@ -107,8 +115,17 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     const bytes = node.disk.peekBytes(leasePage(node.paths, fact.group));
     const page = bytes === null ? null : decodePage(bytes);
     const remainingMs = page === null ? 0 : Number(page.deadlineMonoNs) / 1e6 - node.monoMs(world.nowMs);
-    if (this.#dead.has(`${node.bootId} ${fact.epoch}`))
-      world.violate('I-3', `${node.id} begins ${fact.kind} of epoch ${fact.epoch}, which is dead there`);
+    // Who was stopped between its look at the page and its effect, or whose script was on its way, knows nothing of it: that
+    // effect may come until the guard says that everything has stopped (I-6), and never beside another node's (I-1).
+    if (fact.checkedMs < world.nowMs) world.mark('effect some time after its check');
+    const deadMs = this.#dead.get(`${node.bootId} ${fact.epoch}`) ?? Number.POSITIVE_INFINITY;
+    if (deadMs < fact.checkedMs) world.violate('I-3', `${node.id} begins ${fact.kind} of epoch ${fact.epoch}, which is dead there`);
+    if (this.#over.has(`${node.bootId} ${fact.epoch}`) && !this.#tampered)
+      world.violate('I-6', `${node.id} begins ${fact.kind} of epoch ${fact.epoch}, of which it said that everything has stopped`);
+    if (fact.checkedMs < world.nowMs) return;
+    // Even with a watchdog: whoever looks finds the page of this very epoch.
+    if (page?.state !== 'HELD' || page.epoch !== fact.epoch)
+      world.violate('I-4', `${node.id} begins ${fact.kind} of epoch ${fact.epoch}, and its lease page says ${page?.state ?? 'nothing'}, epoch ${page?.epoch ?? 0}`);
     if ((page?.state !== 'HELD' || page.epoch !== fact.epoch || remainingMs < -timing.pollMs) && !node.dog.armed)
       world.violate('I-4', `${node.id} begins ${fact.kind} of epoch ${fact.epoch} with ${Math.round(remainingMs)} ms of lease and no watchdog`);
   }
@@ -159,6 +176,8 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     const { world } = this.#o;
     const name = `${by.node.bootId} ${record.epoch}`;
     if (record.bootId !== by.node.bootId) return;
+    this.#promises.sent(by, record);
+    if (!this.#tampered && !this.#winners.has(record.epoch)) this.#promises.acquires(by, record);
     if (this.#dead.has(name)) world.violate('I-3', `${by.node.id} writes its dead epoch ${record.epoch}`);
     if (this.#lost.has(name)) world.violate('I-5', `${by.node.id} renews epoch ${record.epoch} after it saw a conflict`);
   }
@@ -177,16 +196,20 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     if (record.epoch < this.#epoch && !this.#tampered) world.violate('I-3', `the epoch of the record fell from ${this.#epoch} to ${record.epoch}`);
     this.#epoch = Math.max(this.#epoch, record.epoch);
     const { node } = by;
+    this.#promises.written(by, record);
     if (record.holder !== null && record.epoch > (previous?.epoch ?? -1)) {
       world.mark('takeover');
       if (this.#winners.has(record.epoch) && !this.#tampered) world.violate('I-3', `epoch ${record.epoch} was won twice`);
       this.#winners.set(record.epoch, { node: record.holder, bootId: record.bootId, atMs: world.nowMs });
       if (previous !== null && !previous.members.some(({ id }) => id === record.holder))
         world.violate('I-7', `${record.holder} acquires epoch ${record.epoch} and is no member of the record`);
+      if (previous !== null && !this.#tampered && !previous.inSync.some(({ id }) => id === record.holder))
+        world.violate('I-7', `${record.holder} acquires epoch ${record.epoch} and is not in sync by the record`);
       if (record.holder !== node.id) world.violate('I-7', `${node.id} acquires epoch ${record.epoch} in the name of ${record.holder}`);
     }
     if (record.state === 'RELEASED' && previous?.holder === node.id && previous.bootId === record.bootId && node.bootId === previous.bootId) {
       const left = node.os.facts(group).filter(({ epoch }) => epoch <= record.epoch);
+      this.#over.add(`${node.bootId} ${record.epoch}`);
       if (left.length > 0) world.violate('I-6', `${node.id} releases epoch ${record.epoch} while ${left.map(({ kind }) => kind).join(', ')} is there`);
     }
   }
@@ -211,25 +234,56 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     const { world } = this.#o;
     for (const { group, epoch, stopped } of groups) {
       if (!stopped) continue;
+      this.#over.add(`${process.node.bootId} ${epoch}`);
+      this.#promises.stopped(process, epoch);
       const left = process.node.os.facts(group).filter((fact) => fact.epoch <= epoch);
       if (left.length > 0) world.violate('I-6', `${process.node.id} says STOPPED(${epoch}) while ${left.map(({ kind }) => kind).join(', ')} is there`);
     }
   }
 
-  says(): void {
-    this.#o.world.mark('message');
+  says(process: SimProcess, to: NodeId | 'all', message: Message): void {
+    this.#o.world.mark(`says ${message.kind}`);
+    this.#promises.says(process, to, message);
+  }
+
+  /** The lease page of this group was written on a host. */
+  page(node: SimNode, bytes: Uint8Array): void {
+    const page = decodePage(bytes);
+    if (page?.state === 'HELD' && page.bootId === node.bootId && !this.#tampered) this.#promises.page(node, page);
+  }
+
+  /** Whether this node won this epoch of this group. */
+  won({ node, epoch }: { readonly node: NodeId; readonly epoch: number }): boolean {
+    return this.#winners.get(epoch)?.node === node;
+  }
+
+  /** I-9: a fence is asked for by the winner of a newer epoch, against an earlier winner and the boot that won it. */
+  fences({ node }: SimProcess, target: { readonly node: NodeId; readonly bootId: string; readonly epoch: number }): void {
+    const { world } = this.#o;
+    if (this.#tampered) return;
+    const victim = this.#winners.get(target.epoch);
+    const newer = [...this.#winners].some(([epoch, winner]) => epoch > target.epoch && winner.node === node.id && winner.bootId === node.bootId);
+    const words = `${node.id} fences ${target.node} (${target.bootId}) for epoch ${target.epoch}`;
+    if (target.node === node.id) world.violate('I-9', words);
+    else if (!newer) world.violate('I-9', `${words} and never won a newer one in this boot`);
+    else if (victim === undefined || victim.node !== target.node || victim.bootId !== target.bootId)
+      world.violate('I-9', `${words}, which ${victim === undefined ? 'nobody' : `${victim.node} (${victim.bootId})`} won`);
   }
 
   journal(process: SimProcess, event: NewEvent): void {
     const { world } = this.#o;
     world.mark(`guard ${event.kind}`);
+    if (event.kind === 'lease.acquiring') world.mark(`evidence ${evidenceOf(event.because ?? '')}`);
+    if (event.kind === 'lease.proof') world.mark('proof of an earlier holder');
+    if (event.kind === 'lease.fencing' && (event.data?.['waitsFor'] as readonly unknown[] | undefined)?.length === 0)
+      world.mark('late acquisition waits for a renewal');
     if (event.kind !== 'lease.fencing-self' || event.epoch === undefined) return;
     // Where the page could not be written nobody but this guard knows of it, and nothing is given up before the page has run
     // out: the next guard may take the epoch up again.
     const bytes = process.node.disk.peekBytes(leasePage(process.node.paths, this.#o.group));
     const page = bytes === null ? null : decodePage(bytes);
     if (page?.state === 'HELD' && page.epoch === event.epoch) world.mark('fencing that could not be written');
-    else this.#dead.add(`${process.node.bootId} ${event.epoch}`);
+    else this.#dead.set(`${process.node.bootId} ${event.epoch}`, world.nowMs);
   }
 
   running(): void {

@@ -4,6 +4,7 @@
 import type { Epoch, GroupId, ResourceId } from '../model/ids.js';
 import type { ActionContext, ActionReport, Agent, AgentDefinition, MonitorContext, MonitorResult } from '../plugin/contract.js';
 import { z } from '../config/fields.js';
+import { hardStopLines } from './hard-stop-list.js';
 import type { FactKind } from './sim-os.js';
 import type { SimProcess } from './sim-process.js';
 
@@ -107,7 +108,7 @@ export class SimAgent implements Agent {
       // One call to the kernel: nothing of it is left when the controller dies before it.
       await this.#takes(takesMs, signal);
       checkLease();
-      await this.#betweenCheckAndEffect(call, signal);
+      this.#betweenCheckAndEffect(call);
       if (start === 'fails') throw new Error('it could not be started');
       if (start !== 'lies') this.#begin(group, shows, resource, epoch, 'start');
       return;
@@ -155,7 +156,7 @@ export class SimAgent implements Agent {
   async #reassert({ group, resource, epoch, checkLease, signal }: ActionContext<unknown>): Promise<void> {
     await this.#takes(this.#kind.startMs, signal);
     checkLease();
-    await this.#betweenCheckAndEffect(this.#resources.of(group, resource).call, signal);
+    this.#betweenCheckAndEffect(this.#resources.of(group, resource).call);
     this.#begin(group, 'address', resource, epoch, 'reassert');
   }
 
@@ -185,8 +186,9 @@ export class SimAgent implements Agent {
     return [resource, childrenKey(resource, 'start'), childrenKey(resource, 'child')].some((key) => this.#there(group, 'process', key));
   }
 
-  #begin(group: GroupId, kind: FactKind, key: string, epoch: Epoch, by: string): void {
-    if (this.#process.alive) this.#os.begin(group, kind, epoch, by, key);
+  /** Whoever calls has just looked at the page, and may have been stopped since: then the effect comes that much later. */
+  #begin(group: GroupId, kind: FactKind, key: string, epoch: Epoch, by: string, checkedMs = this.#process.node.world.nowMs): void {
+    this.#process.act(() => this.#os.begin(group, kind, epoch, by, key, checkedMs));
   }
 
   #killAll(group: GroupId, resource: ResourceId): boolean {
@@ -200,13 +202,14 @@ export class SimAgent implements Agent {
     const key = childrenKey(resource, 'start');
     const { node } = this.#process;
     const { world, boot } = node;
+    const checkedMs = world.nowMs;
     this.#begin(group, 'process', key, epoch, 'start');
     return new Promise((resolve, reject) => {
       if (!Number.isFinite(takesMs)) return;
       world.at(this.#process.trueMs + takesMs, () => {
         // Killed meanwhile, with its cgroup or with its host.
         const alive = node.powered && node.boot === boot && this.#there(group, 'process', key);
-        if (alive && how !== 'fails' && how !== 'lies') this.#os.begin(group, 'process', epoch, 'its start script', resource);
+        if (alive && how !== 'fails' && how !== 'lies') this.#os.begin(group, 'process', epoch, 'its start script', resource, checkedMs);
         if (alive) this.#os.end(group, 'process', 'its exit', key);
         if (alive && how === 'dies soon') world.after(200, () => this.#os.end(group, 'process', 'a crash', resource));
         this.#process.enqueue('socket', 0.5, alive ? resolve : () => reject(new Error('the start script was killed')));
@@ -232,10 +235,8 @@ export class SimAgent implements Agent {
   }
 
   /** The process is not scheduled for a while, and then goes on as if nothing had been. */
-  async #betweenCheckAndEffect(call: Misbehaviour['call'], signal: AbortSignal): Promise<void> {
-    if (call !== 'is paused before its effect') return;
-    this.#process.stall(this.#process.chance.heavyTail(20, 20_000));
-    await this.#takes(0, signal);
+  #betweenCheckAndEffect(call: Misbehaviour['call']): void {
+    if (call === 'is paused before its effect') this.#process.stall(this.#process.chance.heavyTail(20, 20_000));
   }
 
   #never(): Promise<never> {
@@ -252,18 +253,6 @@ export class SimAgent implements Agent {
 export const simDefinition = (kind: SimResource): AgentDefinition => ({
   summary: 'simulated',
   options: z.unknown(),
-  hardStop: ({ group, resource }) => linesOf(kind, group, resource),
+  hardStop: ({ group, resource }) => hardStopLines(kind.shows, group, resource),
   agent: () => Promise.reject(new Error('a simulated agent is made for one controller')),
 });
-
-const linesOf = ({ shows }: SimResource, group: GroupId, resource: ResourceId): readonly string[] => {
-  if (shows === null) return [];
-  if (shows === 'process') return [`cgroup /sim/${group}/${resource}`];
-  return [`${shows === 'address' ? 'addr sim0' : shows === 'export' ? 'nbd' : 'mount'} ${group}/${resource}`];
-};
-
-/** Whether a line of a hard-stop list names this thing of the host. */
-export const isListed = (lines: readonly string[], group: GroupId, kind: FactKind, key: string): boolean => {
-  const resource = key.split(':', 1)[0]!;
-  return linesOf({ shows: kind, startMs: 0, stopMs: 0, monitorMs: 0 }, group, resource).some((line) => lines.includes(line));
-};

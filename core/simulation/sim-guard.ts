@@ -82,6 +82,7 @@ export const startGuard = (process: SimProcess, around: GuardSurroundings): void
       return found !== undefined;
     },
     resetHost: (because) => {
+      world.mark('reset by the guard');
       if (process.alive) world.at(process.trueMs, () => node.bootId === options.bootId && node.reset(`the guard resets the host: ${because}`, around.resetMs()));
     },
   };

@@ -5,6 +5,7 @@ import type { Epoch, GroupId } from '../model/ids.js';
 import type { HardStop, StopResult } from '../guard/hard-stop.js';
 import type { SimNode } from './sim-node.js';
 import type { SimProcess } from './sim-process.js';
+import { isListed } from './hard-stop-list.js';
 import { hardStopList } from '../system/paths.js';
 
 export const FACT_KINDS = ['process', 'address', 'export', 'mount'] as const;
@@ -17,6 +18,8 @@ export interface Fact {
   readonly key: string;
   readonly epoch: Epoch;
   readonly sinceMs: number;
+  /** True time at which whoever began it last looked at the lease page: earlier than `sinceMs` after a pause in between. */
+  readonly checkedMs: number;
 }
 
 export interface OsListener {
@@ -46,10 +49,10 @@ export class SimOs {
   }
 
   /** Something of the group is there from now on; nothing happens when it is there already. */
-  begin(group: GroupId, kind: FactKind, epoch: Epoch, by: string, key: string = kind): void {
+  begin(group: GroupId, kind: FactKind, epoch: Epoch, by: string, key: string = kind, checkedMs = this.#node.world.nowMs): void {
     const name = `${group} ${kind} ${key}`;
     if (!this.#node.powered || this.#facts.has(name)) return;
-    const fact: Fact = { group, kind, key, epoch, sinceMs: this.#node.world.nowMs };
+    const fact: Fact = { group, kind, key, epoch, sinceMs: this.#node.world.nowMs, checkedMs };
     this.#facts.set(name, fact);
     this.#node.world.say(`${this.#node.id} os`, `${kind} begins`, `${group} ${key}, epoch ${epoch}, by ${by}`);
     this.listener?.began(this.#node, fact, by);
@@ -89,9 +92,10 @@ export class SimOs {
     for (const { group, kind, key } of this.facts()) this.end(group, kind, 'the loss of power', key);
   }
 
-  /** Everything of the group that can be ended at once is. True when nothing is left. */
-  killGroup(group: GroupId, by: string): boolean {
-    for (const { kind, key } of this.facts(group)) this.end(group, kind, by, key);
+  /** What the group's hard-stop list names and can be ended at once is ended, and nothing else. True when nothing is left. */
+  stopListed(group: GroupId, by: string): boolean {
+    const list = this.#node.disk.peek(hardStopList(this.#node.paths, group))?.split('\n') ?? [];
+    for (const { kind, key } of this.facts(group)) if (isListed(list, group, kind, key)) this.end(group, kind, by, key);
     return this.facts(group).length === 0;
   }
 
@@ -106,7 +110,7 @@ export class SimOs {
     const tookMs = Math.min(limitMs * 0.9, chance.heavyTail(8, limitMs));
     return new Promise((resolve) => {
       const look = (leftMs: number) => {
-        const gone = this.killGroup(group, 'the hard stop');
+        const gone = this.stopListed(group, 'the hard stop');
         if (gone || leftMs <= 0) return process.enqueue('socket', 0, () => resolve(this.#result(process, group)));
         return this.#later(process, 20, () => look(leftMs - 20));
       };

@@ -121,6 +121,13 @@ export class SimProcess {
     }
   }
 
+  /** An effect on the host: now, or when this process is through a pause within the present event. A kill meanwhile prevents it. */
+  act(run: () => void): void {
+    if (!this.alive) return;
+    if (this.#aheadMs === 0) return run();
+    this.node.world.at(this.trueMs, () => this.alive && run());
+  }
+
   /** Lets `run` happen as an event of this process, `afterMs` from its now at the earliest. */
   enqueue(phase: Phase, afterMs: number, run: () => void): Scheduled {
     const { world } = this.node;

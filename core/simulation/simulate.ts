@@ -1,16 +1,18 @@
 // `npm run simulate -- --seeds N --from S [--jobs 2] [--minutes 10]` and `-- --seed S [--trace]`: runs seeds, prints figures,
-// and on a violation the smallest story that still shows it, kept as a scenario. Exit 1 when something was violated.
+// and on a violation the smallest story that still shows it, kept as a scenario. Exit 1 when something was violated, and with
+// `--gate` also when a pair of phase and event or a rare branch was not reached that every gate reaches.
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { coverageOf } from './coverage.js';
 import { type Outcome, runPlan } from './run-plan.js';
 import { shrink } from './shrink.js';
 import { pinnedOf, storyOf } from './story.js';
-import { type SwarmFigures, runSwarm } from './swarm.js';
+import { type SwarmFigures, isWhole, runSwarm } from './swarm.js';
 import { lineOf } from './trace.js';
 import { drawEither } from './whole.js';
 
-const USAGE = `usage: simulate --seeds N [--from S] [--jobs J] [--minutes M] [--keep-going K] [--whole]
+const USAGE = `usage: simulate --seeds N [--from S] [--jobs J] [--minutes M] [--keep-going K] [--whole | --whole-every N] [--gate]
        simulate --seed S [--minutes M] [--trace] [--whole]`;
 type Drawn = Parameters<typeof drawEither>[0];
 
@@ -27,15 +29,18 @@ const main = async (): Promise<number> => {
       seed: { type: 'string' },
       trace: { type: 'boolean', default: false },
       whole: { type: 'boolean', default: false },
+      'whole-every': { type: 'string', default: '0' },
+      gate: { type: 'boolean', default: false },
     },
   });
-  const numbers = [values.seeds, values.from, values.jobs, values.minutes, values['keep-going'], values.seed ?? '0'].map(Number);
+  const numbers = [values.seeds, values.from, values.jobs, values.minutes, values['keep-going'], values.seed ?? '0', values['whole-every']].map(Number);
   if (numbers.some((number) => !Number.isSafeInteger(number) || number < 0)) {
     process.stderr.write(`${USAGE}\n`);
     return 2;
   }
-  const [seeds = 0, from = 0, jobs = 1, minutes = 0, keepGoing = 1, seed = 0] = numbers;
-  if (values.seed !== undefined) return one({ seed, minutes, whole: values.whole }, values.trace);
+  const [seeds = 0, from = 0, jobs = 1, minutes = 0, keepGoing = 1, seed = 0, every = 0] = numbers;
+  const wholeEvery = values.whole ? 1 : every;
+  if (values.seed !== undefined) return one({ seed, minutes, whole: isWhole(seed, wholeEvery) }, values.trace);
 
   const started = performance.now();
   let told = started;
@@ -45,7 +50,7 @@ const main = async (): Promise<number> => {
     seeds,
     jobs: Math.max(1, Math.min(jobs, seeds)),
     minutes,
-    whole: values.whole,
+    wholeEvery,
     maxFailed: Math.max(1, keepGoing),
     progress: (soFar) => {
       for (; failed < soFar.failed.length; failed += 1) print(lineFor(soFar.failed[failed]));
@@ -56,7 +61,12 @@ const main = async (): Promise<number> => {
   });
   print(summaryOf(figures, (performance.now() - started) / 1_000, minutes));
   const [worst] = figures.failed;
-  return worst === undefined ? 0 : explain({ seed: worst.seed, minutes, whole: values.whole });
+  if (worst !== undefined) return explain({ seed: worst.seed, minutes, whole: isWhole(worst.seed, wholeEvery) });
+  const { missed, impossible } = coverageOf(figures.marks);
+  const blind = [...missed, ...impossible];
+  if (!values.gate || blind.length === 0) return 0;
+  print(`the swarm has become blind, or core/simulation/coverage.ts is wrong: ${blind.join(', ')}`);
+  return 1;
 };
 
 const lineFor = (failed: SwarmFigures['failed'][number] | undefined): string => {
@@ -97,11 +107,19 @@ const summaryOf = ({ seeds, events, twice, marks, failed }: SwarmFigures, second
       .sort(([one], [other]) => one.localeCompare(other))
       .map(([mark, count]) => `${mark.slice(prefix.length)} ${count}`)
       .join(', ');
+  const { pairs, missed, seldom, impossible } = coverageOf(marks);
   return [
     `${seeds} seeds of ${minutes} simulated minutes in ${seconds.toFixed(0)} s; ${events} events; ${marks.get('takeover') ?? 0} takeovers; ${twice} seeds run twice`,
     `faults: ${of('fault ')}`,
     `guard: ${of('guard ')}`,
     `turns: ${of('turn ')}`,
+    `acquired on: ${of('evidence ')}`,
+    `other marks: ${[...marks]
+      .filter(([mark]) => !/^(fault|guard|turn|evidence|two active|says) /.test(mark))
+      .map(([mark, count]) => `${mark} ${count}`)
+      .join(', ')}`,
+    `pairs of phase and event reached: ${pairs}; missed: ${missed.join(', ') || 'none'}; happened and cannot: ${impossible.join(', ') || 'none'}`,
+    `pairs that need several faults at once and were not reached: ${seldom.join(', ') || 'none'}`,
     `not promised: ${of('two active ') || 'nothing'}`,
     failed.length === 0 ? 'violations: none' : `violations: ${failed.length} seeds`,
   ].join('\n');

@@ -1,13 +1,13 @@
 // A small controller for worlds that try the guard alone: it says what it wills, starts the group's application and address
-// when the lease page allows it, and stops them when it is told to. Each effect is begun by an agent process some time
-// after its check, as a script is; before and after it the page is asked. The real controller takes its place in
-// whole-cluster worlds.
+// when the lease page allows it, and stops them when it is told to. Before each effect the page is asked, and between the two
+// the process may be stopped. The real controller takes its place in whole-cluster worlds.
 import { GuardClient } from '../guard/client.js';
 import type { GroupId } from '../model/ids.js';
 import type { GuardView } from '../model/lease.js';
 import { guardSocket, hardStopList, leasePage } from '../system/paths.js';
 import { type PageReader, openPageReader } from '../system/page-file.js';
 import type { SimProcess } from './sim-process.js';
+import { hardStopLines } from './hard-stop-list.js';
 import type { FactKind } from './sim-os.js';
 
 const CYCLE_MS = 250;
@@ -102,7 +102,7 @@ class StandIn {
     this.#busy = true;
     try {
       // Before the first effect.
-      node.disk.write(hardStopList(node.paths, group), Buffer.from('cgroup /simulated\n'));
+      node.disk.write(hardStopList(node.paths, group), Buffer.from(PARTS.flatMap((kind) => hardStopLines(kind, group, kind)).join('\n')));
     } catch {
       // Without a list nothing may be started; the next cycle tries again.
       this.#busy = false;
@@ -115,8 +115,10 @@ class StandIn {
         this.#busy = false;
         return;
       }
-      // At once: a pause between the check and the effect is the real controller's to bear, and is tried with it.
-      node.os.begin(group, kind, epoch, 'the controller');
+      const checkedMs = node.world.nowMs;
+      // Here it may be stopped: between the check and the effect.
+      this.#process.systemCall();
+      this.#process.act(() => node.os.begin(group, kind, epoch, 'the controller', kind, checkedMs));
       clock.after(chance.heavyTail(5, 2_000), () => next(rest));
     };
     next(PARTS.filter((kind) => !node.os.has(group, kind)));

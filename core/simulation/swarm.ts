@@ -10,8 +10,8 @@ export interface SwarmShare {
   readonly to: number;
   readonly step: number;
   readonly minutes: number;
-  /** With real controllers. */
-  readonly whole: boolean;
+  /** Every so many-th seed runs with real controllers; 0: none, 1: all. */
+  readonly wholeEvery: number;
 }
 
 export interface SeedResult {
@@ -35,8 +35,8 @@ export interface SwarmOptions {
   readonly seeds: number;
   readonly jobs: number;
   readonly minutes: number;
-  /** With real controllers. */
-  readonly whole: boolean;
+  /** Every so many-th seed runs with real controllers; 0: none, 1: all. */
+  readonly wholeEvery: number;
   /** So many failing seeds end the swarm. */
   readonly maxFailed: number;
   readonly progress: (figures: SwarmFigures) => void;
@@ -44,8 +44,11 @@ export interface SwarmOptions {
 
 const TWICE_EVERY = 100;
 
-export const runSeed = async (seed: number, minutes: number, whole: boolean): Promise<SeedResult> => {
-  const plan = drawEither({ seed, minutes, whole });
+/** Whether this seed runs with real controllers. */
+export const isWhole = (seed: number, wholeEvery: number): boolean => wholeEvery > 0 && seed % wholeEvery === 0;
+
+export const runSeed = async (seed: number, minutes: number, wholeEvery: number): Promise<SeedResult> => {
+  const plan = drawEither({ seed, minutes, whole: isWhole(seed, wholeEvery) });
   const { violations, events, hash, marks } = await runPlan(plan);
   const twice = seed % TWICE_EVERY === 0;
   const again = twice ? await runPlan(plan) : null;
@@ -56,7 +59,7 @@ export const runSeed = async (seed: number, minutes: number, whole: boolean): Pr
   return { seed, violations: [...violations, ...other], events, marks: [...marks], twice };
 };
 
-export const runSwarm = async ({ from, seeds, jobs, minutes, whole, maxFailed, progress }: SwarmOptions): Promise<SwarmFigures> => {
+export const runSwarm = async ({ from, seeds, jobs, minutes, wholeEvery, maxFailed, progress }: SwarmOptions): Promise<SwarmFigures> => {
   const figures: SwarmFigures = { seeds: 0, events: 0, twice: 0, marks: new Map(), failed: [] };
   const workers: Worker[] = [];
   const take = (result: SeedResult) => {
@@ -69,7 +72,7 @@ export const runSwarm = async ({ from, seeds, jobs, minutes, whole, maxFailed, p
   };
   const run = (index: number) =>
     new Promise<void>((resolve, reject) => {
-      const share: SwarmShare = { from: from + index, to: from + seeds, step: jobs, minutes, whole };
+      const share: SwarmShare = { from: from + index, to: from + seeds, step: jobs, minutes, wholeEvery };
       const worker = new Worker(new URL('./swarm-worker.js', import.meta.url), { workerData: share });
       workers.push(worker);
       worker.on('message', (message: SeedResult | 'done') => {

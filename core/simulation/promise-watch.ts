@@ -1,0 +1,126 @@
+// I-8, seen from outside (SAFETY a.8): how long each holder says it may act, against what it was really given. The deadline on
+// a lease page is at most D behind the sending of a renewal that happened, or of a round that every member of the record
+// granted; and who granted acquires nothing before its W is over, unless the holder's end is there for all to see. It hears
+// what guards send and what the store wrote, and compares on the clock of the host that counts.
+import type { Message } from '../membership/contract.js';
+import type { Epoch, GroupId, NodeId } from '../model/ids.js';
+import type { Timing } from '../model/timing.js';
+import type { LeasePage } from '../ownership/page.js';
+import type { LeaseRecord } from '../ownership/record.js';
+import type { SimNode } from './sim-node.js';
+import type { SimProcess } from './sim-process.js';
+import type { World } from './world.js';
+
+export interface PromiseWatchOptions {
+  readonly world: World;
+  readonly group: GroupId;
+  readonly nodes: readonly SimNode[];
+  readonly timing: Timing;
+  /** The last record that could be read. */
+  readonly record: () => LeaseRecord | null;
+}
+
+interface Round {
+  readonly sentMs: number;
+  readonly granted: Set<NodeId>;
+}
+
+interface Given {
+  readonly to: NodeId;
+  readonly epoch: Epoch;
+  readonly holderBootId: string;
+  readonly untilMs: number;
+  /** Whether the holder said STOPPED since. */
+  ended: boolean;
+}
+
+/** A host that slept is noticed at the next tick of its guard, and what it counted until then is a little younger. */
+const UNNOTICED_MS = 300;
+const MAX_OPEN = 500;
+
+export class PromiseWatch {
+  readonly #o: PromiseWatchOptions;
+  /** Writes on their way, by nonce. */
+  readonly #sent = new Map<string, number>();
+  /** `boot epoch`: when the last write that happened was sent, by the clock of its host. */
+  readonly #renewed = new Map<string, number>();
+  /** `holder epoch round`. */
+  readonly #rounds = new Map<string, Round>();
+  /** By boot of who gave it. */
+  readonly #given = new Map<string, Given>();
+
+  constructor(options: PromiseWatchOptions) {
+    this.#o = options;
+  }
+
+  sent({ node, trueMs }: SimProcess, { nonce, seq }: LeaseRecord): void {
+    if (this.#sent.size > MAX_OPEN) this.#sent.delete(this.#sent.keys().next().value ?? '');
+    this.#sent.set(`${nonce} ${seq}`, bootClock(node, trueMs));
+  }
+
+  written({ node }: SimProcess, { nonce, seq, epoch }: LeaseRecord): void {
+    const sentMs = this.#sent.get(`${nonce} ${seq}`);
+    if (sentMs === undefined) return;
+    const name = `${node.bootId} ${epoch}`;
+    this.#renewed.set(name, Math.max(this.#renewed.get(name) ?? 0, sentMs));
+  }
+
+  says({ node, trueMs }: SimProcess, to: NodeId | 'all', message: Message): void {
+    const { group, nodes, timing, record, world } = this.#o;
+    if ((message.kind !== 'ask' && message.kind !== 'grant') || message.group !== group) return;
+    const { epoch, round } = message;
+    if (message.kind === 'ask') {
+      const name = `${node.id} ${epoch} ${round}`;
+      if (!this.#rounds.has(name)) this.#rounds.set(name, { sentMs: bootClock(node, trueMs), granted: new Set() });
+      if (this.#rounds.size > MAX_OPEN) this.#rounds.delete(this.#rounds.keys().next().value ?? '');
+      return;
+    }
+    world.mark('promise given');
+    this.#rounds.get(`${to} ${epoch} ${round}`)?.granted.add(node.id);
+    const holder = nodes.find(({ id }) => id === to);
+    if (holder === undefined) return;
+    const waitMs = Math.max(timing.takeoverWaitMs, record()?.epoch === epoch ? (record()?.ttlW ?? 0) : 0);
+    this.#given.set(node.bootId, { to: holder.id, epoch, holderBootId: holder.bootId, untilMs: bootClock(node, trueMs) + waitMs, ended: false });
+  }
+
+  /** A guard says of itself that nothing of this epoch is left. */
+  stopped({ node }: SimProcess, epoch: Epoch): void {
+    for (const given of this.#given.values()) if (given.to === node.id && given.epoch <= epoch && given.holderBootId === node.bootId) given.ended = true;
+  }
+
+  /** A page that says HELD was written. */
+  page(node: SimNode, page: LeasePage): void {
+    const { world, timing } = this.#o;
+    const counted = Math.max(this.#renewed.get(`${page.bootId} ${page.epoch}`) ?? Number.NEGATIVE_INFINITY, this.#lastFullRound(node, page.epoch));
+    if (page.deadlineBootMs <= counted + timing.selfFenceMs + 1) return;
+    const overMs = Math.round(page.deadlineBootMs - counted - timing.selfFenceMs);
+    world.violate('I-8', `${node.id} takes epoch ${page.epoch} for ${overMs} ms longer than its last renewal or full round allows`);
+  }
+
+  /** A node sends an acquisition. */
+  acquires({ node, trueMs }: SimProcess, { epoch }: LeaseRecord): void {
+    const { world, nodes, record } = this.#o;
+    const given = this.#given.get(node.bootId);
+    if (given === undefined || epoch <= given.epoch) return;
+    const holder = nodes.find(({ id }) => id === given.to);
+    const there = record();
+    const gone = holder === undefined || !holder.powered || holder.bootId !== given.holderBootId;
+    const released = there !== null && (there.epoch > given.epoch || there.state === 'RELEASED');
+    const leftMs = Math.round(given.untilMs - bootClock(node, trueMs));
+    if (leftMs <= UNNOTICED_MS) return world.mark('promise kept to its end');
+    if (gone || released || given.ended) return world.mark('promise discharged');
+    return world.violate('I-8', `${node.id} acquires epoch ${epoch} ${leftMs} ms before the end of its promise to ${given.to} for epoch ${given.epoch}`);
+  }
+
+  /** All of them, never a majority: every member of the record but the holder. */
+  #lastFullRound(node: SimNode, epoch: Epoch): number {
+    const members = (this.#o.record()?.members ?? []).filter(({ id }) => id !== node.id);
+    let lastMs = Number.NEGATIVE_INFINITY;
+    for (const [name, { sentMs, granted }] of this.#rounds)
+      if (name.startsWith(`${node.id} ${epoch} `) && members.every(({ id }) => granted.has(id))) lastMs = Math.max(lastMs, sentMs);
+    return lastMs;
+  }
+}
+
+/** CLOCK_BOOTTIME of a host, as its guard reads it. */
+const bootClock = (node: SimNode, trueMs: number): number => node.monoMs(trueMs) + node.bootOffsetMs();
