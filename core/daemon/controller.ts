@@ -31,6 +31,7 @@ export const startController = async (options: DaemonOptions): Promise<RunningCo
   const calm = handleCrashes({
     culprit: () => quarantine.culprit,
     quarantine: (type, because) => quarantine.put(type, because),
+    ending: (type, what) => quarantine.ending(type, what),
     log: log.child('crash'),
     exit: (code) => process.exit(code),
   });

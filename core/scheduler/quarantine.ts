@@ -14,6 +14,8 @@ const NEVER_SETTLED_LIMIT = 3;
 /** The guard ends a silent controller after 5 s; a mark younger than this at the restart was a kill from outside. */
 const BLOCKED_MS = 3000;
 const MARK_BYTES = 256;
+/** Stands on the mark in place of the time when an agent ended the process: then its age says nothing. */
+const ENDED = 'ended';
 
 @injectable()
 export class Quarantine {
@@ -36,8 +38,9 @@ export class Quarantine {
     const path = join(this.self.runDir, 'calling');
     const left = this.files.read(path)?.toString() ?? '';
     const [type, what, bootId, atMs] = left.trim().split('\t');
-    if (type && what && bootId === this.self.bootId && this.clock.nowMs() - Number(atMs) > BLOCKED_MS) {
-      this.put(type, `${what} held the controller's loop until it was ended`);
+    if (type && what && bootId === this.self.bootId) {
+      if (atMs === ENDED) this.put(type, `${what} ended the controller`);
+      else if (this.clock.nowMs() - Number(atMs) > BLOCKED_MS) this.put(type, `${what} held the controller's loop until it was ended`);
     }
     this.mark = this.files.openFixed(path, MARK_BYTES);
     this.writeMark('');
@@ -70,6 +73,11 @@ export class Quarantine {
   /** Whose code is running or was running when this callback was made; null for our own. For errors that nobody catches. */
   get culprit(): string | null {
     return this.calls.getStore() ?? null;
+  }
+
+  /** An agent's code is ending this very process (`process.exit`): the next controller is to know. */
+  ending(type: string, what: string): void {
+    this.writeMark(`${type}\t${what}\t${this.self.bootId}\t${ENDED}`);
   }
 
   /** For callbacks that agents call: what they cause is ours again. */

@@ -182,14 +182,16 @@ test('the guard’s config: parsed once beside it, and again when a byte of it o
 });
 
 test.serial('what nobody caught: a plugin’s is quarantined, our own ends the process', async (t) => {
-  const [quarantined, exits]: [string[], number[]] = [[], []];
+  const [quarantined, ended, exits]: [string[], string[], number[]] = [[], [], []];
   const { log } = noted();
   let culprit: string | null = 'toy';
   const others = process.listeners('unhandledRejection');
   process.removeAllListeners('unhandledRejection');
+  const listeners = process.listeners('exit');
   const calm = handleCrashes({
     culprit: () => culprit,
     quarantine: (type, because) => quarantined.push(`${type}: ${because}`),
+    ending: (type, what) => ended.push(`${type}: ${what}`),
     log,
     exit: (code) => exits.push(code),
   });
@@ -201,6 +203,8 @@ test.serial('what nobody caught: a plugin’s is quarantined, our own ends the p
   await until('it is told', () => quarantined.length > 0);
   t.deepEqual(quarantined, ['toy: unhandled rejection: forgotten']);
   t.deepEqual(exits, []);
+  for (const listener of process.listeners('exit')) if (!listeners.includes(listener)) listener.call(process, 3);
+  t.deepEqual(ended, ['toy: its process.exit(3)']);
   culprit = null;
   void Promise.reject(new Error('ours'));
   await until('it ends', () => exits.length > 0);

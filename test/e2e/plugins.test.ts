@@ -20,6 +20,7 @@ const ID = `dr${randomBytes(3).toString('hex')}`;
 const COUNTER = fileURLToPath(new URL('../../core/lab/app/counter.js', import.meta.url));
 const MOVE_ROUTE = fileURLToPath(new URL('../../../templates/scripts/linux/move-route.sh', import.meta.url));
 const VIP = '192.168.0.10';
+const ODD = ['thrower', 'hanger', 'leaver', 'forgetter', 'blocker'] as const;
 const TABLES = ['rtb-lab-1', 'rtb-lab-2', 'rtb-lab-3'] as const;
 /** Not in a directory for temporary files: what root runs must lie where only root writes. */
 const directory = obstacle === null ? mkdtempSync('/opt/understudy-drill-') : '';
@@ -57,7 +58,7 @@ anyTest.serial.before(async () => {
         afterSwitchover: [move({ order: 'pre' }), note('switched')],
       },
     },
-    odd: { ...often, resources: { thrower: odd('thrower'), hanger: odd('hanger'), blocker: odd('blocker') } },
+    odd: { ...often, resources: Object.fromEntries(ODD.map((type) => [type, odd(type)])) },
   };
   lab = await DrillLab.start(ID, { groups, timing: 'fast', settings: { plugins: [join(directory, 'odd.ts')] } });
   // The lab's own endpoint is known only now; nothing calls the script before the first failover.
@@ -115,7 +116,7 @@ const contained = async (
   const others = (await lab.group(odd.active, 'odd'))?.resources.filter(({ id }) => id !== type).map(({ id, state }) => `${id} ${state}`);
   t.deepEqual(
     others,
-    ['thrower', 'hanger', 'blocker'].filter((id) => id !== type).map((id) => `${id} online`),
+    ODD.filter((id) => id !== type).map((id) => `${id} online`),
   );
   rmSync(trigger);
   await lab.done(odd.active, 'clear', 'odd');
@@ -144,11 +145,11 @@ test('the plugin is one .ts file without a build; plugins list names it, its ori
   );
 });
 
-test('a monitor that throws: its own resource is unknown, nobody else notices', async (t) => {
+test('row 8: a monitor that throws: its own resource is unknown, nobody else notices', async (t) => {
   await contained(t, 'thrower', 'throw', unknown('thrower', /it is Monday/), 1000);
 });
 
-test('a monitor that never settles: unknown, quarantined after three, nobody else notices', async (t) => {
+test('row 8: a monitor that never settles: unknown, quarantined after three, nobody else notices', async (t) => {
   await contained(
     t,
     'hanger',
@@ -161,7 +162,32 @@ test('a monitor that never settles: unknown, quarantined after three, nobody els
   );
 });
 
-test('a monitor that holds the event loop for 30 s: the guard ends the controller, which comes back without that agent', async (t) => {
+/** Quarantined, with a line in the journal that says who and why. */
+const outOfUse = (type: string, reason: RegExp) => async (active: string) => {
+  const beganMs = systemClock.nowMs();
+  await unknown(type, reason)(active);
+  await lab.until(`${type} quarantined`, 5000, async () => (await quarantined(active)).join() === type);
+  await lab.until('a line in the journal', 5000, async () =>
+    // Journaled by a controller that may have begun before this look did.
+    (await lab.events(active, 'plugin.quarantined', beganMs - 5000)).some(({ data, because }) => data?.['type'] === type && reason.test(because ?? '')),
+  );
+};
+
+test('row 8: a monitor that fails where nobody waits: quarantined, and the controller lives on', async (t) => {
+  const { active } = await lab.settled(30_000, 'odd');
+  const before = await lab.pid(active, 'controller');
+  await contained(t, 'forgetter', 'forget', outOfUse('forgetter', /nobody waits for this|nor for this/), 1000);
+  t.is(await lab.pid(active, 'controller'), before, 'the same controller');
+});
+
+test('row 8: a monitor that ends the process: another controller comes, without that agent', async (t) => {
+  const { active } = await lab.settled(30_000, 'odd');
+  const before = await lab.pid(active, 'controller');
+  await contained(t, 'leaver', 'leave', outOfUse('leaver', /process\.exit\(3\) ended the controller/), 1000);
+  t.not(await lab.pid(active, 'controller'), before);
+});
+
+test('row 8: a monitor that holds the event loop for 30 s: the guard ends the controller, which comes back without that agent', async (t) => {
   const { active } = await lab.settled(30_000, 'odd');
   const before = await lab.pid(active, 'controller');
   await contained(

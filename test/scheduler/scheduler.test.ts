@@ -342,6 +342,16 @@ test('the loop was held until the guard ended the process: the agent on the mark
   t.regex((await second!).quarantine.reason('fake') ?? '', /held the controller's loop/);
   t.is((await world(t, { runDir, clock: first.clock, begin: false })).quarantine.reason('fake'), null);
 });
+
+test('an agent that ended the process is quarantined after the restart, however soon that comes', async (t) => {
+  const runDir = mkdtempSync(join(tmpdir(), 'understudy-mark-'));
+  t.teardown(() => rmSync(runDir, { recursive: true, force: true }));
+  const first = await world(t, { runDir, begin: false });
+  first.quarantine.ending('fake', 'its process.exit(3)');
+  const next = await world(t, { runDir, clock: first.clock, begin: false });
+  t.is(next.quarantine.reason('fake'), 'its process.exit(3) ended the controller');
+  t.is((await world(t, { runDir, clock: first.clock, begin: false })).quarantine.reason('fake'), null);
+});
 let second: ReturnType<typeof world> | undefined;
 
 test('the holder finds its address gone: put right and looked at again; never without the lease, never in maintenance', async (t) => {

@@ -1,5 +1,5 @@
 // A user's plugin in one .ts file with no build, whose monitors do what none should: throw, never settle, hold the event loop.
-// Each begins when a file `<directory>/<type>.<node>` is there and behaves again when it is gone.
+// They also end the process and forget a promise that fails. Each begins when a file `<directory>/<type>.<node>` is there and behaves again when it is gone.
 export const ODD_PLUGIN = `
 import { appendFileSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { type ActionContext, definePlugin, type MonitorContext, options, text } from 'understudy/plugin';
@@ -36,6 +36,15 @@ export default definePlugin({
       throw new Error('it is Monday');
     }),
     hanger: odd('hang', () => new Promise(() => undefined)),
+    leaver: odd('leave', async () => {
+      process.exit(3);
+    }),
+    forgetter: odd('forget', async () => {
+      void Promise.reject(new Error('nobody waits for this'));
+      setTimeout(() => {
+        throw new Error('nor for this');
+      }, 10);
+    }),
     blocker: odd('block', async () => {
       const end = process.hrtime.bigint() + 30_000_000_000n;
       while (process.hrtime.bigint() < end);
