@@ -19,6 +19,7 @@ const BARE_ID = `dr${randomBytes(3).toString('hex')}`;
 const GROUP = 'web';
 /** The fast profile. */
 const [W_MS, D_MS, S_MS, WATCHDOG_MS] = [8000, 4000, 2000, 6000];
+const HUNG_S = 60;
 type Engine = 'guard' | 'controller' | 'leash';
 
 let lab: DrillLab;
@@ -74,11 +75,11 @@ const killed =
     });
   };
 
-test('kill -9 of the controller: adopted, nobody notices', async (t) => {
+test('row 2: kill -9 of the controller: adopted, nobody notices', async (t) => {
   await unnoticed(t, 'controller', killed('controller'));
 });
 
-test('kill -9 of the guard: it re-reads the page, renews and goes on, nobody notices', async (t) => {
+test('row 3: kill -9 of the guard: it re-reads the page, renews and goes on, nobody notices', async (t) => {
   await unnoticed(t, 'guard', killed('guard'));
 });
 
@@ -106,7 +107,8 @@ test('kill -9 of run, and another run: it replaces the three, nobody notices', a
   });
 });
 
-test('SIGSTOP of the controller for 10 s: the guard ends it, run starts another, nobody notices', async (t) => {
+test(`row 5: SIGSTOP of the controller for ${HUNG_S} s: the guard ends it, run starts another, nobody notices`, async (t) => {
+  t.timeout(HUNG_S * 1000 + 60_000);
   await unnoticed(t, 'hung controller', async (active) => {
     const hung = await lab.pid(active, 'controller');
     const beganMs = systemClock.nowMs();
@@ -116,6 +118,9 @@ test('SIGSTOP of the controller for 10 s: the guard ends it, run starts another,
       return now.length === 1 && now[0] !== hung;
     });
     t.log(`replaced after ${((systemClock.nowMs() - beganMs) / 1000).toFixed(1)} s`);
+    // Nothing comes later either: what hung was ended, and wakes up no more.
+    await systemClock.sleep(beganMs + HUNG_S * 1000 - systemClock.nowMs());
+    t.false((await lab.pids(active, 'controller')).includes(hung));
   });
 });
 
@@ -137,7 +142,7 @@ const appEndedAfter = async (on: DrillLab, node: string, beganMs: number): Promi
   return (interval?.toMs ?? Infinity) - beganMs;
 };
 
-test('kill -9 of all of understudy and the leash: the watchdog resets the host, the peer serves after W, never two', async (t) => {
+test('row 7: kill -9 of all of understudy and the leash: the watchdog resets the host, the peer serves after W, never two', async (t) => {
   const before = await lab.settled();
   const leases = new LeaseWatch(lab, GROUP);
   await lab.until('a renewal', 3000, () => Number.isFinite(leases.lastOf(before.epoch)?.notBeforeMs));
