@@ -50,7 +50,7 @@ const resend = async (frames: readonly Buffer[], from: string, to: string): Prom
   await new Promise<void>((resolve) => socket.close(resolve));
 };
 
-test('captured heartbeats and STOPPED, replayed, flipped, cut and forged: dropped, counted, nothing changes', async (t) => {
+test('row 39: captured heartbeats and STOPPED, replayed, flipped, cut and forged: dropped, counted, nothing changes', async (t) => {
   t.timeout(120_000);
   const cluster = await startCluster();
   t.teardown(() => cluster.stop());
