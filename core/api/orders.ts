@@ -45,7 +45,7 @@ export class Orders {
   async give(order: OrderRequest): Promise<OrderAnswer> {
     try {
       const answer = await this.carryOut(order);
-      this.audit('audit.done', order, answer.message, { ...(answer.incident === undefined ? {} : { incident: answer.incident }) });
+      this.audit('audit.done', order, answer.message, answer.incident === undefined ? {} : { incident: answer.incident });
       return answer;
     } catch (error) {
       this.audit('audit.refused', order, reasonOf(error), { data: { code: error instanceof UnderstudyError ? error.code : 'COMMAND_FAILED' } });

@@ -1,6 +1,7 @@
 // A request of the API from bytes to values: bounded in length, depth and characters before anything acts on it. Pure.
 // Throws USAGE and nothing else, in words that show nothing of this host.
 import { UnderstudyError } from '../errors/errors.js';
+import { UNPRINTABLE } from '../model/unprintable.js';
 import type { OrderRequest } from './views.js';
 
 export const MAX_BODY_BYTES = 64 * 1024;
@@ -54,8 +55,6 @@ const deeperThan = (text: string, limit: number): boolean => {
 
 const TEXTS = ['verb', 'group', 'node', 'to', 'why', 'by', 'confirm'] as const satisfies readonly (keyof OrderRequest)[];
 const OTHERS: readonly string[] = ['force', 'unwatched', 'wait', 'timeoutMs'] satisfies readonly (keyof OrderRequest)[];
-/** What would write a line of its own into a log, move a terminal's cursor, or show text in another order than it has. */
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
 
 /** An order, every member checked. */
 export const readOrder = (body: unknown): OrderRequest => {

@@ -85,7 +85,7 @@ export class ControlServer {
       this.#connections.delete(connection);
       if (this.#controller !== connection) return;
       this.#controller = null;
-      for (const settle of [...this.#lastWords.values()]) settle(false);
+      for (const settle of Array.from(this.#lastWords.values())) settle(false);
       this.#options.gone();
     });
     connection.onMessage((message) => {

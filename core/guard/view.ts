@@ -73,11 +73,25 @@ const peerAlarms = ({ node, state, links, jeopardy }: PeerView): readonly string
 export const viewKey = ({ peers, arbiter, leases, groupOrders, nodeOrders, watchdog, alarms }: GuardView): string =>
   JSON.stringify([
     peers.map(({ node, state, bootId, links, jeopardy, cfgHash, groups }) => [
-      ...[node, state, bootId, links.map((link) => link.state), jeopardy, cfgHash, groups],
+      node,
+      state,
+      bootId,
+      links.map((link) => link.state),
+      jeopardy,
+      cfgHash,
+      groups,
     ]),
     arbiter.state,
     leases.map(({ group, phase, epoch, holder, record, inSync, successor, fencing, unproven, failsafe = null }) => [
-      ...[group, phase, epoch, holder, record, inSync, successor, fencing, unproven],
+      group,
+      phase,
+      epoch,
+      holder,
+      record,
+      inSync,
+      successor,
+      fencing,
+      unproven,
       failsafe === null ? null : [failsafe.by, failsafe.trouble, failsafe.fence, failsafe.moveTo],
     ]),
     groupOrders,

@@ -6,6 +6,7 @@ import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import { Journal } from '../journal/journal.js';
 import { type DesiredGroup, type DesiredHook, HOOK_POINTS, type HookPoint } from '../model/desired.js';
 import type { Epoch, NodeId, ResourceId } from '../model/ids.js';
+import { UNPRINTABLE } from '../model/unprintable.js';
 import type { HookContext, HookDefinition } from '../plugin/contract.js';
 import { Clock } from '../system/clock.js';
 import { Exec } from '../system/exec.js';
@@ -203,7 +204,7 @@ export class Hooks {
 }
 
 /** A script's words go into the journal, logs and terminals: nothing in them may end a line, move a cursor or turn the text around. */
-const printable = (text: string): string => text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+/g, ' ');
+const printable = (text: string): string => text.replaceAll(new RegExp(`${UNPRINTABLE.source}+`, 'gu'), ' ');
 
 /** What a script is told, as it stands in docs/reference/hooks.md. An absent value is an empty text, never missing. */
 export const hookEnvironment = (

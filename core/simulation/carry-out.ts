@@ -130,7 +130,7 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
     cluster.node(node).disk.failing = { code, under, untilMs: cluster.world.nowMs + forMs };
   },
   unkillable: (cluster, { node, forMs }) => cluster.node(node).os.makeUnkillable(forMs),
-  'app-dies': (cluster, { node }) => void cluster.node(node).os.endProcesses(cluster.group, 'a fault'),
+  'app-dies': (cluster, { node }) => cluster.node(node).os.endProcesses(cluster.group, 'a fault'),
   'dog-deaf': (cluster, { node, forMs }) => {
     cluster.node(node).dog.deafUntilMs = cluster.world.nowMs + forMs;
   },

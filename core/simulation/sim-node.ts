@@ -113,7 +113,7 @@ export class SimNode {
     this.powered = false;
     this.asleep = false;
     this.#onWoken = [];
-    for (const process of [...this.processes.values()]) process.kill();
+    for (const process of Array.from(this.processes.values())) process.kill();
     this.processes.clear();
     this.sockets.clear();
     this.dog.powerLost();

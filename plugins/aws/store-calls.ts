@@ -51,7 +51,7 @@ export class StoreCalls {
   /** Every call under way ends at once. Idempotent. */
   close(): void {
     this.#closed = true;
-    for (const closed of [...this.#open]) closed();
+    for (const closed of Array.from(this.#open)) closed();
   }
 
   #unknown(action: string, why: string, cause?: unknown): ArbiterError {

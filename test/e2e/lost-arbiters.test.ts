@@ -146,7 +146,7 @@ test(`row 18: the arbiter is away for the holder alone, and longer than arbiterL
     // The silence counts from the last good renewal, which may be a period old.
     t.true(tookMs >= MOVE_S * 1000 - 1500, `moved after ${tookMs} ms`);
     const stops = (await lab.events(before.active, 'action.done', beganMs)).filter(({ data }) => data?.['kind'] === 'stop');
-    t.deepEqual(stops.map(({ resource }) => resource).toSorted(), ['app', 'vip'], 'stopped by its own stop actions');
+    t.deepEqual(stops.map(({ resource }) => resource ?? '').toSorted((one, other) => one.localeCompare(other)), ['app', 'vip'], 'stopped by its own stop actions');
     t.deepEqual(await lab.overlaps(), []);
     t.log(`moved after ${(tookMs / 1000).toFixed(1)} s`);
   } finally {

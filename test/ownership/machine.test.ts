@@ -536,7 +536,7 @@ for (const [title, happenings, proven] of proofs) {
 }
 
 test('the answer that says HELD came late: nothing begins until a fresh renewal', (t) => {
-  const bench = waiting({ timing: { ...LAN, petMaxAgeMs: 100 } }).step({ kind: 'fenced', ...{ node: 'b', bootId: 'b1', forEpoch: 7 }, evidence: 'off' });
+  const bench = waiting({ timing: { ...LAN, petMaxAgeMs: 100 } }).step({ kind: 'fenced', node: 'b', bootId: 'b1', forEpoch: 7, evidence: 'off' });
   t.is(bench.attempt.record.state, 'HELD');
   bench.pass(150).done('v9');
   t.is(bench.state.phase, 'fencing');
@@ -1045,7 +1045,12 @@ const heldByPeer = (unattended: boolean) => ({
   bootId: 'b1',
   cfgHash: 'cfg',
   group: {
-    ...{ group: 'g', epoch: 7, seq: 70, version: '1', phase: 'held' as const, stopped: false },
+    group: 'g',
+    epoch: 7,
+    seq: 70,
+    version: '1',
+    phase: 'held' as const,
+    stopped: false,
     ...(unattended ? { unattended: true as const } : {}),
   },
 });

@@ -226,7 +226,7 @@ test('two groups that wait for one node: one call, evidence for each', async (t)
   guard.setLease('g', owed());
   await say(guard.setLease('h', owed({ epoch: 9, fencing: [{ node: 'b', bootId: 'boot-b', epoch: 8, proof: null }] })));
   t.is(device.calls.length, 1);
-  t.deepEqual(guard.confirmed.map((one) => (one as { forEpoch: number }).forEpoch).sort(), [4, 8]);
+  t.deepEqual(guard.confirmed.map((one) => (one as { forEpoch: number }).forEpoch).sort((one, other) => one - other), [4, 8]);
 });
 
 test('policy watchdog: the start does not wait, the fence runs beside it', async (t) => {

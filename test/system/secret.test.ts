@@ -24,14 +24,14 @@ test.serial('read late, printed never: every way to print shows the reference', 
   const password = secret();
   t.is(password.reveal(), CONTENT);
   const shown = [
-    `${password}`,
+    [password].join(''),
     String(password),
     JSON.stringify({ password }),
     inspect({ deep: { password } }, { showHidden: true, depth: 9 }),
     format('%s %o %O %j %d', password, password, password, password, password),
-    jsonLine({ password, error: new Error(`${password}`, { cause: password }) }),
-    JSON.stringify({ ...password }),
-    JSON.stringify(structuredClone({ ...password })),
+    jsonLine({ password, error: new Error(String(password), { cause: password }) }),
+    JSON.stringify(Object.assign({}, password)),
+    JSON.stringify(structuredClone(password)),
     String(Object.getOwnPropertyNames(password)),
   ];
   const log = openLog({ directory, name: 'x', env: {} });
@@ -67,7 +67,7 @@ test.serial('the cluster key: its number is printed, its bytes are not', (t) => 
   const keys = loadKeys(file);
   const { bytes } = keys.current;
   t.is(bytes.length, 32);
-  const shown = [JSON.stringify(keys), inspect(keys, { showHidden: true, depth: 9 }), JSON.stringify({ ...keys.current }), jsonLine({ keys })].join();
+  const shown = [JSON.stringify(keys), inspect(keys, { showHidden: true, depth: 9 }), JSON.stringify(Object.assign({}, keys.current)), jsonLine({ keys })].join();
   t.true(shown.includes(`"id":${keys.current.id}`));
   for (const form of [Buffer.from(bytes).toString('hex'), Buffer.from(bytes).toString('base64').slice(0, 20), [...bytes].slice(0, 6).join(','), [...bytes].slice(0, 6).join(', ')])
     t.false(shown.includes(form), shown);

@@ -98,7 +98,7 @@ export class MemoryArbiter implements Arbiter {
 
   close(): Promise<void> {
     this.#closed = true;
-    for (const end of [...this.#open]) end();
+    for (const end of Array.from(this.#open)) end();
     return Promise.resolve();
   }
 

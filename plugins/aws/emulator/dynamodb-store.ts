@@ -94,7 +94,7 @@ const conditionHolds = (asked: Body, current: Item | undefined): boolean | null 
   if (expression === undefined) return true;
   const names = (asked['ExpressionAttributeNames'] ?? {}) as Readonly<Record<string, string>>;
   const values = (asked['ExpressionAttributeValues'] ?? {}) as Readonly<Record<string, Value>>;
-  const parts = String(expression)
+  const parts = (typeof expression === 'string' ? expression : '')
     .split(' AND ')
     .map((part) => {
       const absent = /^attribute_not_exists\((#\w+)\)$/.exec(part)?.[1];
