@@ -27,6 +27,7 @@ const heal = (cluster: ClusterWorld): void => {
   world.say('world', 'heal', 'all faults end');
   network.heal();
   arbiter.heal();
+  cluster.hastyUntilMs.clear();
   for (const node of nodes) {
     node.stallChance = 0;
     cluster.resources.get(node.id)?.heal();
@@ -90,6 +91,12 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
       way.cutUntilMs = Math.max(way.cutUntilMs, world.nowMs + forMs);
     }
   },
+  isolated: ({ world, network, arbiter, nodes }, { node, store, forMs }) => {
+    for (const { id } of nodes)
+      for (const index of id === node ? [] : [0, 1])
+        for (const way of [network.way(index, node, id), network.way(index, id, node)]) way.cutUntilMs = Math.max(way.cutUntilMs, world.nowMs + forMs);
+    arbiter.trouble(store, node, forMs);
+  },
   lossy: ({ world, network }, { from, to, loss, forMs }) => {
     for (const index of [0, 1]) Object.assign(network.way(index, from, to), { loss, lossyUntilMs: world.nowMs + forMs });
   },
@@ -130,6 +137,9 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
     cluster.node(node).disk.failing = { code, under, untilMs: cluster.world.nowMs + forMs };
   },
   unkillable: (cluster, { node, forMs }) => cluster.node(node).os.makeUnkillable(forMs),
+  hasty: (cluster, { node, forMs }) => {
+    cluster.hastyUntilMs.set(node, cluster.world.nowMs + forMs);
+  },
   'app-dies': (cluster, { node }) => cluster.node(node).os.endProcesses(cluster.group, 'a fault'),
   'dog-deaf': (cluster, { node, forMs }) => {
     cluster.node(node).dog.deafUntilMs = cluster.world.nowMs + forMs;

@@ -66,6 +66,8 @@ export class ClusterWorld {
   readonly group: GroupId;
   readonly guards = new Map<NodeId, GuardHandle>();
   readonly controllers = new Map<NodeId, GuardClient>();
+  /** Until then a node's stand-in gives its lease back without stopping anything. */
+  readonly hastyUntilMs = new Map<NodeId, number>();
   readonly wholes = new Map<NodeId, SimController>();
   readonly resources = new Map<NodeId, SimResources>();
   /** Something began or ended on a host. */
@@ -162,6 +164,7 @@ export class ClusterWorld {
     node.dog.offMs = bootMs;
     node.stallChance = this.plan.stallChance;
     node.stallMs = this.plan.stallMs;
+    node.os.slowStops = this.plan.slowStops === true;
     const members = this.nodes.map(({ id }) => id);
     node.units.push(
       {
@@ -204,6 +207,7 @@ export class ClusterWorld {
                 group: this.group,
                 members,
                 preempt: this.plan.takeover === 'preempt',
+                isHasty: () => this.world.nowMs < (this.hastyUntilMs.get(node.id) ?? 0),
                 running: (by, client) => void this.controllers.set(by.node.id, client),
               })
             : this.#startController(process, this.#options.whole),

@@ -13,6 +13,8 @@ export type ProcessName = 'guard' | 'controller' | 'leash';
 /** One fault. `atMs`: true time. `forMs`: how long it lasts. */
 export type Fault = { readonly atMs: number } & (
   | { readonly kind: 'cut'; readonly from: NodeId; readonly to: NodeId; readonly networks: readonly number[]; readonly forMs: number }
+  /** One host loses every network at once, the way to the store too, as by a pulled cable or a broken switch. */
+  | { readonly kind: 'isolated'; readonly node: NodeId; readonly store: 'down' | 'unanswered'; readonly forMs: number }
   | { readonly kind: 'lossy'; readonly from: NodeId; readonly to: NodeId; readonly loss: number; readonly forMs: number }
   | { readonly kind: 'mtu'; readonly from: NodeId; readonly to: NodeId; readonly bytes: number; readonly forMs: number }
   | { readonly kind: 'kill'; readonly node: NodeId; readonly process: ProcessName }
@@ -26,6 +28,8 @@ export type Fault = { readonly atMs: number } & (
   | { readonly kind: 'clock-rate'; readonly node: NodeId; readonly rate: number; readonly forMs: number }
   | { readonly kind: 'disk'; readonly node: NodeId; readonly code: 'EIO' | 'ENOSPC' | 'EROFS'; readonly under: '/run/' | '/state/'; readonly forMs: number }
   | { readonly kind: 'unkillable'; readonly node: NodeId; readonly forMs: number }
+  /** Its controller gives the lease back without having stopped anything; only where stand-ins run. */
+  | { readonly kind: 'hasty'; readonly node: NodeId; readonly forMs: number }
   | { readonly kind: 'app-dies'; readonly node: NodeId }
   | { readonly kind: 'dog-deaf'; readonly node: NodeId; readonly forMs: number }
   | {
@@ -67,6 +71,8 @@ export interface Plan {
   /** Chance that any system call of a process is followed by a pause. */
   readonly stallChance: number;
   readonly stallMs: number;
+  /** Every hard stop takes most of S: a busy host, an application with much memory. */
+  readonly slowStops?: boolean;
   readonly weather: Weather;
   readonly storeWeather: ArbiterWeather;
   readonly faults: readonly Fault[];
@@ -123,6 +129,7 @@ export const drawPlan = ({ seed, minutes, ids: given }: DrawOptions): Plan => {
     rates: ids.map((_, index) => (chance.happens(0.4) ? (index % 2 === 0 ? 0.99 : 1.01) : chance.between(0.99, 1.01))),
     stallChance: swarm.happens(0.3) ? 0.0005 + 0.003 * swarm.next() : 0,
     stallMs: swarm.pick([500, 5_000, 30_000]),
+    slowStops: chance.stream('slow stops').happens(0.3),
     weather: {
       loss: knob(0.4, 0.3),
       duplicate: knob(0.3, 0.1),
@@ -175,6 +182,7 @@ const duration = (chance: Chance, lowMs: number, highMs: number) => Math.round(c
 
 const DRAW: Readonly<Record<Exclude<FaultKind, 'misbehave' | 'operator'>, Draw>> = {
   cut: (chance, ids) => ({ kind: 'cut', ...pair(chance, ids), networks: chance.happens(0.6) ? [0, 1] : [chance.index(2)], forMs: duration(chance, 100, 90_000) }),
+  isolated: (chance, ids) => ({ kind: 'isolated', node: chance.pick(ids), store: chance.pick(['down', 'unanswered'] as const), forMs: duration(chance, 500, 90_000) }),
   lossy: (chance, ids) => ({ kind: 'lossy', ...pair(chance, ids), loss: chance.between(0.2, 1), forMs: duration(chance, 1_000, 60_000) }),
   mtu: (chance, ids) => ({ kind: 'mtu', ...pair(chance, ids), bytes: chance.pick([150, 200, 250, 600]), forMs: duration(chance, 1_000, 60_000) }),
   kill: (chance, ids) => ({ kind: 'kill', node: chance.pick(ids), process: chance.pick(PROCESSES) }),
@@ -192,6 +200,7 @@ const DRAW: Readonly<Record<Exclude<FaultKind, 'misbehave' | 'operator'>, Draw>>
     forMs: duration(chance, 200, 30_000),
   }),
   unkillable: (chance, ids) => ({ kind: 'unkillable', node: chance.pick(ids), forMs: duration(chance, 200, 60_000) }),
+  hasty: (chance, ids) => ({ kind: 'hasty', node: chance.pick(ids), forMs: duration(chance, 500, 60_000) }),
   'app-dies': (chance, ids) => ({ kind: 'app-dies', node: chance.pick(ids) }),
   'dog-deaf': (chance, ids) => ({ kind: 'dog-deaf', node: chance.pick(ids), forMs: duration(chance, 200, 30_000) }),
   arbiter: (chance, ids) => ({

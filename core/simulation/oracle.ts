@@ -11,6 +11,7 @@ import { type LeaseRecord, leaseKey } from '../ownership/record.js';
 import type { Versioned } from '../ownership/arbiter.js';
 import { leasePage } from '../system/paths.js';
 import type { Timing } from '../model/timing.js';
+import { WILL_MAX_AGE_MS } from '../ownership/timing.js';
 import { PromiseWatch } from './promise-watch.js';
 import type { StoreListener } from './sim-arbiter.js';
 import { evidenceOf } from './coverage.js';
@@ -32,6 +33,8 @@ export interface OracleOptions {
 
 /** After a host went on from a sleep its guard needs so long to look (SAFETY a.3, residual risk). */
 const DELTA_MS = 250;
+/** From a controller's word to its guard's ear, at the rates of their clock. */
+const WILL_SLACK_MS = 500;
 
 export class Oracle implements OsListener, StoreListener, GuardWatcher {
   readonly #o: OracleOptions;
@@ -273,6 +276,7 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
   journal(process: SimProcess, event: NewEvent): void {
     const { world } = this.#o;
     world.mark(`guard ${event.kind}`);
+    if (event.kind === 'lease.acquiring') this.#acquires(process.node, event);
     if (event.kind === 'lease.acquiring') world.mark(`evidence ${evidenceOf(event.because ?? '')}`);
     if (event.kind === 'lease.proof') world.mark('proof of an earlier holder');
     if (event.kind === 'lease.fencing' && (event.data?.['waitsFor'] as readonly unknown[] | undefined)?.length === 0)
@@ -280,10 +284,25 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     if (event.kind !== 'lease.fencing-self' || event.epoch === undefined) return;
     // Where the page could not be written nobody but this guard knows of it, and nothing is given up before the page has run
     // out: the next guard may take the epoch up again.
-    const bytes = process.node.disk.peekBytes(leasePage(process.node.paths, this.#o.group));
+    const path = leasePage(process.node.paths, this.#o.group);
+    const bytes = process.node.disk.peekBytes(path);
     const page = bytes === null ? null : decodePage(bytes);
-    if (page?.state === 'HELD' && page.epoch === event.epoch) world.mark('fencing that could not be written');
+    if (page?.state === 'HELD' && page.epoch === event.epoch && process.node.disk.fails(path)) world.mark('fencing that could not be written');
     else this.#dead.set(`${process.node.bootId} ${event.epoch}`, world.nowMs);
+  }
+
+  /** I-7: who asks for the lease has a controller that was heard just now, and preempts nobody that it has not heard hold steadily. */
+  #acquires(node: SimNode, { epoch = 0, data }: NewEvent): void {
+    const { world, timing } = this.#o;
+    const sinceMs = world.nowMs - WILL_MAX_AGE_MS - WILL_SLACK_MS;
+    const off = (name: string) => node.longestOffMs(name, sinceMs);
+    if (off('controller') >= world.nowMs - sinceMs && off('guard') < WILL_SLACK_MS / 10)
+      world.violate('I-7', `${node.id} asks for epoch ${epoch} for a controller that did not run for ${WILL_MAX_AGE_MS + WILL_SLACK_MS} ms`);
+    const before = this.#winners.get(epoch - 1);
+    if (data?.['evidence'] !== 'preempt' || before === undefined || this.#tampered) return;
+    const heldMs = world.nowMs - before.atMs;
+    if (heldMs < 0.97 * timing.steadyMs)
+      world.violate('I-7', `${node.id} preempts epoch ${epoch - 1} ${Math.round(heldMs)} ms after ${before.node} won it: it cannot have been heard steadily for ${timing.steadyMs} ms`);
   }
 
   running(): void {

@@ -31,6 +31,7 @@ export const WELL: Misbehaviour = {};
 export class SimResources {
   readonly #kinds: ReadonlyMap<string, SimResource>;
   readonly #now = new Map<string, Misbehaviour>();
+  readonly #ever = new Set<string>();
 
   /** By resource type. */
   constructor(kinds: ReadonlyMap<string, SimResource>) {
@@ -38,6 +39,7 @@ export class SimResources {
   }
 
   misbehave(group: GroupId, resource: ResourceId, how: Misbehaviour): void {
+    this.#ever.add(`${group}/${resource}`);
     this.#now.set(`${group}/${resource}`, how);
   }
 
@@ -47,6 +49,11 @@ export class SimResources {
 
   of(group: GroupId, resource: ResourceId): Misbehaviour {
     return this.#now.get(`${group}/${resource}`) ?? WELL;
+  }
+
+  /** It has always told the truth, and done what it was told. */
+  isHonest(group: GroupId, resource: ResourceId): boolean {
+    return !this.#ever.has(`${group}/${resource}`);
   }
 
   kind(type: string): SimResource | undefined {
@@ -113,6 +120,9 @@ export class SimAgent implements Agent {
       if (start !== 'lies') this.#begin(group, shows, resource, epoch, 'start');
       return;
     }
+    // SAFETY a.6, adoption: what runs is never started again. Whoever was lied to cannot know what runs.
+    if (this.#there(group, 'process', resource) && this.#resources.isHonest(group, resource))
+      this.#process.node.world.violate('adoption', `${this.#process.node.id} starts ${group}/${resource}, which runs there already`);
     const started = this.#child(group, resource, epoch, start === 'hangs' ? Number.POSITIVE_INFINITY : takesMs, start ?? 'well');
     await this.#outcome(started, signal, () => this.#killAll(group, resource));
     if (start === 'fails') throw new Error('the start script exited with 1');

@@ -31,6 +31,8 @@ export class SimOs {
   readonly #node: SimNode;
   readonly #facts = new Map<string, Fact>();
   listener: OsListener | null = null;
+  /** A hard stop takes most of the time that it has. */
+  slowStops = false;
   /** True time until which no process of a group dies of SIGKILL (D state). */
   #unkillableUntilMs = Number.NEGATIVE_INFINITY;
 
@@ -107,7 +109,7 @@ export class SimOs {
   #stop(process: SimProcess, group: GroupId, limitMs: number): Promise<StopResult> {
     const { chance } = process;
     // Freeze, address, kill, verify: some ten milliseconds, and now and then most of what S allows.
-    const tookMs = Math.min(limitMs * 0.9, chance.heavyTail(8, limitMs));
+    const tookMs = this.slowStops ? limitMs * chance.between(0.6, 0.9) : Math.min(limitMs * 0.9, chance.heavyTail(8, limitMs));
     return new Promise((resolve) => {
       const look = (leftMs: number) => {
         const gone = this.stopListed(group, 'the hard stop');

@@ -17,6 +17,8 @@ export interface StandInOptions {
   readonly group: GroupId;
   readonly members: readonly string[];
   readonly preempt: boolean;
+  /** It takes the group for stopped, whatever is there. */
+  readonly isHasty: () => boolean;
   /** The controller of this process, for operators. */
   readonly running: (process: SimProcess, client: GuardClient) => void;
 }
@@ -63,18 +65,19 @@ class StandIn {
   cycle(): void {
     const view = this.#client.view();
     if (view === null) return;
-    const { group, members, preempt } = this.#options;
+    const { group, members, preempt, isHasty } = this.#options;
     const { node, clock } = this.#process;
     const reading = this.#page.read();
     const leave = leaves(view, group, node.id);
     const there = node.os.facts(group);
+    const gone = there.length === 0 || isHasty();
     const orders = view.groupOrders[group];
     if (!this.#busy && orders?.maintenance !== true) {
-      if (leave !== null && (reading.held || reading.stopping) && there.length > 0) this.#stop();
+      if (leave !== null && (reading.held || reading.stopping) && !gone) this.#stop();
       else if (leave === null && reading.held && there.length < PARTS.length) this.#start(reading.epoch);
     }
     if (reading.held && orders?.move?.to === node.id) this.#done(orders.move.id);
-    const want = reading.held && leave !== null && !this.#busy && there.length === 0 ? 'release' : leave?.never === true ? 'none' : 'hold';
+    const want = reading.held && leave !== null && !this.#busy && gone ? 'release' : leave?.never === true ? 'none' : 'hold';
     const successor = want === 'release' ? (leave?.to ?? null) : null;
     const key = `${want} ${successor}`;
     if (key === this.#said && clock.nowMs() - this.#saidMs < 900) return;
