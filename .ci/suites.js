@@ -27,6 +27,7 @@ const SUITES = [
   { name: 'the README’s test command', argv: ['npm', 'test'], counts: true, limitMin: 8 },
   { name: 'demo, as in the README', argv: ['npm', 'run', '-s', 'demo'], counts: false, limitMin: 4 },
   { name: 'fuzz', argv: ['npm', 'run', '-s', 'fuzz', '--', '--inputs', '1000000'], counts: false, limitMin: 12 },
+  { name: 'mutants', argv: ['npm', 'run', '-s', 'mutants'], counts: false, limitMin: 10 },
   { name: 'root and third parties', argv: e2e(ALONE, 1), counts: true, limitMin: 20 },
   { name: 'root, files that mostly wait', argv: e2e(PAIRED, 2), counts: true, limitMin: 15 },
 ];

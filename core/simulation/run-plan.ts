@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly traceLines?: number;
   /** A configuration of somebody's own, with real controllers. */
   readonly whole?: Whole;
+  /** Ends it earlier, before it has healed. */
+  readonly untilMs?: number;
 }
 
 /** So long before the end nothing may be reset and no lease may be lost any more. */
@@ -35,7 +37,7 @@ export const runPlan = async (plan: Plan, options: RunOptions = {}): Promise<Out
   cluster.boot();
   world.at(plan.endMs - STEADY_MS, () => checkLive(cluster, 'shortly before the end'));
   world.at(plan.endMs - 1, () => checkLive(cluster, 'at the end'));
-  await world.run(plan.endMs);
+  await world.run(Math.min(plan.endMs, options.untilMs ?? plan.endMs));
   return {
     seed: plan.seed,
     violations: world.violations,

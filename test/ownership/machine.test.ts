@@ -300,6 +300,17 @@ test('an own nonce found too late: it counts as foreign and W is waited', (t) =>
   t.is(bench.observeFor(2_900, { kind: 'record', record: mine, version: 'v8' }).state.writing, null);
 });
 
+test('an own nonce found behind a pause, with no look at the time before it: too late as well', (t) => {
+  const bench = new Bench().start().will().read(released());
+  const { record: mine, sentMs } = bench.attempt;
+  bench.pass(300);
+  t.not(bench.state.reading, null);
+  bench.nowMs = sentMs + LAN.selfFenceMs - LAN.selfFenceMs / 8;
+  bench.read({ kind: 'record', record: mine, version: 'v8' });
+  t.is(bench.state.tenure, null);
+  t.is(bench.state.phase, 'observe');
+});
+
 test('a late answer to an acquisition that was given up is discarded', (t) => {
   const bench = new Bench().start().will().read(released());
   const { id } = bench.attempt;
