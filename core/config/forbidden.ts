@@ -12,6 +12,18 @@ export const tooDeep = (value: unknown, depth = 0): boolean => {
   return Object.values(value).some((member) => tooDeep(member, depth + 1));
 };
 
+/** A table with such a member cannot be turned into a text or a number, and schemas that compare a `length` then throw instead of refusing. */
+const TRAPS: readonly string[] = ['toString', 'valueOf'];
+
+export const findTraps = (value: unknown, findings: Findings, path: ConfigPath = []): void => {
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, member] of Object.entries(value)) {
+    const at = [...path, Array.isArray(value) ? Number(key) : key];
+    if (TRAPS.includes(key)) findings.problem(at, `"${key}" is not known here`, { at: 'key' });
+    findTraps(member, findings, at);
+  }
+};
+
 /** Names by which cloud SDKs know long-lived credentials, with or without a vendor's prefix and separators. */
 const STATIC_KEY = /(accesskeyid|secretaccesskey|sessiontoken|secretkey|accountkey|clientsecret)$/;
 

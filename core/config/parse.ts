@@ -7,7 +7,7 @@ import { checkNodes } from './check-nodes.js';
 import type { ClusterConfig, PluginReference, NodeConfig } from './cluster-config.js';
 import { readDocument } from './document.js';
 import { Findings } from './findings.js';
-import { findStaticKeys, tooDeep } from './forbidden.js';
+import { findStaticKeys, findTraps, tooDeep } from './forbidden.js';
 import { parseGroups } from './parse-groups.js';
 import { meaningHash } from './meaning-hash.js';
 import { nearest } from './nearest.js';
@@ -38,6 +38,7 @@ export const parseConfig = (text: string, file: string, catalogue?: Catalogue): 
   const root = document.value;
   if (!isRecord(root)) findings.problem([], 'the file must be a table of keys: cluster, key, nodes, arbiter, groups, …');
   else if (tooDeep(root)) findings.problem([], 'something is nested deeper than 32 levels, or refers to itself');
+  else findTraps(root, findings);
   const config = isRecord(root) && findings.problems.length === problems.length ? parseRoot(root, file, findings, catalogue) : null;
   const warnings = findings.sorted(findings.warnings);
   return config === null || findings.problems.length > 0

@@ -175,6 +175,16 @@ test('a broken file as an error: every problem in the message, the code of timin
   );
 });
 
+test('tables in the place of texts and lists, with a length of their own: refused, never a throw of another kind', (t) => {
+  const lengths = ['1', 'null', '{}', '[{}]', '{ toString: 1, valueOf: 1 }', '[{ valueOf: {}, toString: {} }]', '.inf', '!!binary aGk='];
+  const places = [/(?<=^cluster: ).*/m, /(?<=prefer: ).*/, /(?<=heartbeat: )\[[^\]]*\]/, /(?<=^plugins: ).*/m, /(?<=failback: ).*/, /(?<=use: )\w+/, /(?<=^watchdog: ).*/m];
+  for (const length of lengths)
+    for (const place of places) {
+      const text = good.replace(place, `{ length: ${length} }`);
+      if (text !== good) t.true('problems' in parseConfig(text, 'x.yaml'), `${String(place)} ${length}`);
+    }
+});
+
 test('peek: what must be loaded first, also from a file that is wrong', (t) => {
   t.deepEqual(peekConfig(good, 'x.yaml'), {
     plugins: ['./plugins/redis.ts', '@acme/understudy-oracle'],
