@@ -9,12 +9,14 @@ import { messageToGuard, ordersRequest } from '../../core/guard/read-message.js'
 import { linkMessage } from '../../core/link/messages.js';
 import { createFrameCodec, MAX_BODY_BYTES, MAX_FRAME_BYTES } from '../../core/membership/frame.js';
 import { decodeMessage, encodeMessage } from '../../core/membership/message.js';
+import { ArbiterError } from '../../core/ownership/arbiter.js';
 import { encodeGroupOrders, encodeNodeOrders, parseGroupOrders, parseNodeOrders } from '../../core/ownership/orders.js';
 import { cksum, decodePage, encodePage, PAGE_BYTES } from '../../core/ownership/page-codec.js';
 import { encodeRecord, parseRecord } from '../../core/ownership/record-codec.js';
 import { encodeFrame, FrameDecoder } from '../../core/system/framed-socket.js';
 import { parseKeys } from '../../core/system/key-file.js';
 import { readCredentials } from '../../plugins/aws/imds.js';
+import { bodyOf, partsOf, versionedOf } from '../../plugins/aws/s3-body.js';
 import { parseAnswer, parseGreeting, parseWelcome } from '../../plugins/witness/answers.js';
 import { ClientGreeting, Hello, Request } from '../../plugins/witness/messages.js';
 import { connectionKeys, FrameReader, MAX_FRAME_BYTES as WITNESS_FRAME_BYTES, Opener, Sealer, WireError } from '../../plugins/witness/wire.js';
@@ -48,6 +50,9 @@ const BODIES = [
   { kind: 'beat', cfgHash: 'c0ffee', groups: [] },
   { kind: 'nudge', group: 'db', epoch: 7 },
   { kind: 'please-stop', group: 'db', epoch: 7 },
+  { kind: 'ask', group: 'db', epoch: 7, round: 3, waitMs: 400 },
+  { kind: 'grant', group: 'db', epoch: 7, round: 3, sees: true },
+  { kind: 'refuse', group: 'db', epoch: 7, round: 3, knows: 8, because: 'b is fenced' },
 ] as const;
 const bodies = BODIES.flatMap((message) => encodeMessage(message, MAX_BODY_BYTES) ?? []).map((body) => Buffer.from(body));
 const frames = [...bodies, Buffer.alloc(0), Buffer.alloc(MAX_BODY_BYTES, 65)].map((body, index) =>
@@ -203,6 +208,7 @@ const leasePage: Target = {
 const ORDERS = [
   { verb: 'switchover', group: 'db', to: 'b', by: 'kim', why: 'kernel', wait: true, timeoutMs: 5000 },
   { verb: 'fence-confirm', node: 'b', confirm: 'b', by: 'kim', why: 'off' },
+  { verb: 'fence', node: 'b', confirm: 'b', by: 'kim', why: 'stuck', force: true, wait: true, timeoutMs: 600_000 },
 ];
 const targets = ['/v1/status', '/v1/plan?op=switchover&group=db&to=b', '/v1/hooks/db%2d1', '/v1/events?after=2026-01-01T00:00:00Z&follow=1'];
 
@@ -370,6 +376,26 @@ const config: Target = {
   oneOf: 50,
 };
 
+const S3_BODIES = [bodyOf(41, 'n1', JSON.stringify(RECORD)), bodyOf(0, '', '')];
+
+const s3Object: Target = {
+  name: 's3-object',
+  seeds: S3_BODIES.map((text) => Buffer.from(text)),
+  values: S3_BODIES.map((text) => JSON.parse(text) as unknown),
+  judge: (bytes) =>
+    documented(
+      (error) => error instanceof ArbiterError && error.kind === 'refused',
+      () => {
+        const read = versionedOf('k', { etag: 'e', text: textOf(bytes) });
+        assertThat(read !== null && typeof read.value === 'string', 'an object without a value');
+        const [number, etag] = partsOf(read!.version);
+        assertThat(Number.isSafeInteger(number) && etag !== '', `a version that cannot be told apart: ${read!.version}`);
+        return 'object';
+      },
+    ),
+  slowMs: 50,
+};
+
 /** All of them, the cheap ones first. */
 export const TARGETS: readonly Target[] = [
   heartbeatFrame,
@@ -381,6 +407,7 @@ export const TARGETS: readonly Target[] = [
   guardSocket,
   linkFrame,
   witnessWire,
+  s3Object,
   imdsCredentials,
   keyFile,
   config,
