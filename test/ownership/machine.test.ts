@@ -869,6 +869,22 @@ test('failsafe: nobody is asked before soft, then everybody; all promises of one
   t.regex(view.because, /^FAILSAFE: arbiter silent since \d+ s, extended by promise of b, c$/);
 });
 
+test('failsafe: promises that are said twice, by somebody else, of another epoch or for another round count for nothing', (t) => {
+  const bench = silent({ members: ['a', 'b', 'c'] }).pass(LAN.softMs);
+  const [round, epoch] = [bench.last('ask')?.round ?? 0, bench.state.tenure?.epoch ?? 0];
+  const deadlineMs = bench.state.tenure?.deadlineMs;
+  const said = (from: string, more: { epoch?: number; round?: number } = {}) => bench.step({ kind: 'granted', from, epoch, round, sees: false, ...more });
+  said('b');
+  for (const [from, more] of [['b', {}], ['b', {}], ['a', {}], ['x', {}], ['c', { epoch: epoch - 1 }], ['c', { round: round - 1 }], ['c', { round: round + 1 }]] as const) {
+    said(from, more);
+    t.is(bench.state.tenure?.deadlineMs, deadlineMs, `${from} ${JSON.stringify(more)}`);
+  }
+  // A refusal by nobody, or of another round, keeps nobody's promise from counting.
+  bench.step({ kind: 'refused', from: 'x', epoch, round, knows: epoch, because: 'no' }).step({ kind: 'refused', from: 'c', epoch, round: round - 1, knows: epoch, because: 'no' });
+  said('c');
+  t.true((bench.state.tenure?.deadlineMs ?? 0) > (deadlineMs ?? 0));
+});
+
 test('failsafe: a refusal or silence extends nothing, and the holder stops at its deadline', (t) => {
   const bench = silent();
   const deadlineMs = bench.state.tenure?.deadlineMs ?? 0;
