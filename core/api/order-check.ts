@@ -65,7 +65,7 @@ export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, move
     case 'switchover':
       return { ...one, ...checkMove(group, order.to, last, { by, why, moveId }, (set) => groupOrder(group, set)) };
     case 'start':
-      return { ...one, requests: [groupOrder(group, { want: 'online' })] };
+      return { ...one, requests: [groupOrder(group, { want: 'online' })], fenced: order.force === true ? checkForced(group, order, last) : [] };
     case 'stop':
       return { ...one, requests: [groupOrder(group, { want: 'offline' })] };
     case 'freeze':
@@ -109,7 +109,8 @@ const checkFence = (
   const runs = leases.filter(({ lease }) => lease.holder === node && lease.record === 'held').map(({ group }) => group.id);
   if (!force && runs.length > 0 && observed.nodes[node]?.state === 'member')
     throw refuse(`it is heard and holds ${runs.join(', ')}`, `Move its groups away first: understudy standby ${node}. Or say --force.`);
-  const fenced = leases.flatMap(({ group, lease: { holder, holderBootId, epoch, fencing = [] } }) => [
+  const fenced = leases.flatMap(({ group, lease: { holder, holderBootId, epoch, fencing = [], withoutStore = null } }) => [
+    ...(withoutStore?.node === node ? [{ group: group.id, node, bootId: withoutStore.bootId, forEpoch: withoutStore.epoch }] : []),
     ...(holder === node && holderBootId != null ? [{ group: group.id, node, bootId: holderBootId, forEpoch: epoch }] : []),
     ...fencing
       .filter((earlier) => earlier.node === node && earlier.proof === null)
@@ -128,15 +129,31 @@ const checkConfirmed = (
   if (observed.nodes[node]?.state === 'member')
     throw refuse('its heartbeats are heard', `To move its groups away in order: understudy standby ${node}`);
   const held = desired.groups.flatMap((group) => {
-    const { holder, holderBootId, epoch, fencing = [] } = observed.groups[group.id]!.lease;
+    const { holder, holderBootId, epoch, fencing = [], withoutStore = null } = observed.groups[group.id]!.lease;
     const waited = fencing.find((earlier) => earlier.node === node && earlier.proof === null);
-    const named = holder === node && holderBootId != null ? { bootId: holderBootId, epoch } : waited;
+    const other = withoutStore?.node === node ? withoutStore : undefined;
+    const named = holder === node && holderBootId != null ? { bootId: holderBootId, epoch } : (waited ?? other);
     return named === undefined
       ? []
       : [{ group, fenced: { group: group.id, node, bootId: named.bootId, forEpoch: named.epoch } }];
   });
   const already = held.length > 0 ? null : `${node} holds no group as far as the lease records say, and none waits for its end`;
   return { node, groups: held.map(({ group }) => group), requests: [], fenced: held.map(({ fenced }) => fenced), already };
+};
+
+/** An operator vouches that the other of two nodes without a store is off: its proven end, said by a person. */
+const checkForced = (group: DesiredGroup, { confirm, why, by }: OrderRequest, { observed }: LastCycle): CheckedOrder['fenced'] => {
+  const refuse = (because: string, hint: string) => new UnderstudyError('REFUSED', `${group.id} is not forced online: ${because}`, { hint });
+  if (confirm !== group.id || why === undefined || by === undefined)
+    throw new UnderstudyError('USAGE', 'start --force-no-arbiter needs the name of the group once more, and a reason', {
+      hint: 'Run: understudy start GROUP --force-no-arbiter GROUP --why "how the other node was seen to be off"',
+    });
+  const { withoutStore = null } = observed.groups[group.id]!.lease;
+  if (withoutStore === null) throw refuse('this cluster has a store', 'The lease record decides: see understudy status.');
+  const { node, bootId, epoch } = withoutStore;
+  if (observed.nodes[node]?.state === 'member')
+    throw refuse(`${node} is heard, and its consent is enough`, `See understudy status. To move the group: understudy switchover ${group.id}`);
+  return [{ group: group.id, node, bootId, forEpoch: epoch }];
 };
 
 const checkMove = (

@@ -128,7 +128,7 @@ export class Orders {
       });
   }
 
-  private async note({ verb, groups, node, to, incident }: CheckedOrder, by: string, why: string): Promise<void> {
+  private async note({ verb, groups, node, to, incident, fenced }: CheckedOrder, by: string, why: string): Promise<void> {
     const [group] = groups;
     this.journal.write({
       kind: 'order',
@@ -141,7 +141,7 @@ export class Orders {
       await this.journal.sync();
     } catch (error) {
       // What is forced stands in no record of the arbiter: without its line here nobody could say later who did it.
-      if (verb === 'fence-confirm') throw error;
+      if (verb === 'fence-confirm' || (verb === 'start' && fenced.length > 0)) throw error;
       // The record in the arbiter names who and why as well: a full disk here must not keep an operator from a move.
       this.logs.child('orders').warn('an order is not in the journal', { verb, by, reason: reasonOf(error) });
     }

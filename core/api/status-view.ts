@@ -20,12 +20,12 @@ export interface StatusInput extends LastCycle {
 
 export const statusView = (input: StatusInput): StatusView => {
   const { desired, observed, guard } = input;
-  const { state, ageMs, because } = observed.arbiter;
+  const { state, ageMs, because, store } = observed.arbiter;
   return {
     cluster: desired.cluster,
     node: observed.self,
     nodes: desired.nodes.map((id) => nodeView(id, guard, observed.self)),
-    arbiter: { state, ageMs, because },
+    arbiter: { state, ageMs, because, ...(store === undefined ? {} : { store }) },
     groups: desired.groups.map((group) => groupView(group, input)),
     mirrors: [],
     alarms: [...(guard === null ? ['the guard of this node is not answering'] : guard.alarms), ...input.alarms],

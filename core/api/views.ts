@@ -15,7 +15,7 @@ export interface StatusView {
   /** Whose view this is. */
   readonly node: NodeId;
   readonly nodes: readonly NodeView[];
-  readonly arbiter: Pick<ArbiterView, 'state' | 'ageMs' | 'because'>;
+  readonly arbiter: Pick<ArbiterView, 'state' | 'ageMs' | 'because' | 'store'>;
   readonly groups: readonly GroupView[];
   readonly mirrors: readonly MirrorView[];
   /** Sentences that want attention. */

@@ -1,6 +1,7 @@
 // How quickly the arbiter answers from here: ten reads of the keys that a guard reads, nothing written. A machine that cannot
 // reach it, or may not, has measured nothing, which is no fault of the config.
 import type { ClusterConfig } from '../config/cluster-config.js';
+import { withoutStore } from '../model/no-store.js';
 import { UnderstudyError, reasonOf } from '../errors/errors.js';
 import type { NodeId } from '../model/ids.js';
 import { groupOrdersKey, leaseKey, nodeOrdersKey } from '../ownership/record.js';
@@ -36,6 +37,7 @@ export const probeArbiter = async (options: ArbiterProbeOptions): Promise<Arbite
     ...groups.flatMap(({ id }) => [leaseKey(cluster, id), groupOrdersKey(cluster, id)]),
     ...nodes.map(({ id }) => nodeOrdersKey(cluster, id)),
   ];
+  if (withoutStore(config)) return { kind: 'not measured', because: 'there is no store' };
   let arbiter: Arbiter | null = null;
   try {
     const definition = await registry.arbiter(config.arbiter.use);

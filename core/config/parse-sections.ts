@@ -4,6 +4,7 @@ import type { Catalogue } from './catalogue.js';
 import type { ClusterConfig } from './cluster-config.js';
 import type { Findings } from './findings.js';
 import { didYouMean, nearest } from './nearest.js';
+import { NO_STORE } from '../model/no-store.js';
 import { arbiterSchema, isRootKey, ROOT_KEYS, timingSchema } from './sections.js';
 import { failedInequalities, proveTiming, resolveTiming, type TimingChoice, type TimingCircumstances } from './timing.js';
 import { strict } from './walk-schema.js';
@@ -56,6 +57,10 @@ export const parseArbiter = (
   const parsed = findings.check(arbiterSchema, raw, ['arbiter']);
   if (parsed === undefined) return undefined;
   const { use, ...options } = parsed;
+  if (use === NO_STORE) {
+    for (const key of Object.keys(options)) findings.problem(['arbiter', key], `"${key}" belongs to a store, and there is none`, { at: 'key' });
+    return { use, options: {} };
+  }
   const definition = catalogue === undefined || !Object.hasOwn(catalogue.arbiters, use) ? undefined : catalogue.arbiters[use];
   if (NO_ARBITER.has(use) && definition === undefined) {
     findings.problem(

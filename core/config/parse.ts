@@ -11,6 +11,8 @@ import { findStaticKeys, findTraps, tooDeep } from './forbidden.js';
 import { parseGroups } from './parse-groups.js';
 import { meaningHash } from './meaning-hash.js';
 import { nearest } from './nearest.js';
+import { checkNoStore } from './no-store.js';
+import { withoutStore } from '../model/no-store.js';
 import { fencesIn, parseFencing } from './parse-fencing.js';
 import { checkPorts, parseArbiter, parseSettings, parseTiming } from './parse-sections.js';
 import { configError, isRecord, type Problem } from './problem.js';
@@ -116,6 +118,8 @@ const parseRoot = (
     findings,
   );
   const arbiter = present('arbiter', (value) => parseArbiter(value, timing.renewMs, findings, catalogue));
+  if (arbiter !== undefined && withoutStore({ arbiter }))
+    checkNoStore({ nodes: nodes?.names.length ?? null, heartbeatNetworks: nodes?.heartbeatNetworks ?? null, fencing, groups }, findings);
   const settings = parseSettings(root, findings, catalogue);
   findStaticKeys(root, findings);
   if (

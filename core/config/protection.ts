@@ -1,11 +1,16 @@
 // What keeps two nodes from running a group at once, in words: what `check` says of each group. Pure, and no proof: the proof is
 // the timing's, and whatever the fences see.
 import type { ClusterConfig } from './cluster-config.js';
+import { withoutStore } from '../model/no-store.js';
 
 /** One sentence for each group. */
-export const protectionOf = ({ groups, fencing, watchdog }: ClusterConfig): readonly string[] => {
+export const protectionOf = ({ arbiter, groups, fencing, watchdog }: ClusterConfig): readonly string[] => {
   const devices = fencing.levels.map((level) => level.map(({ use }) => use).join(' and '));
   const named = devices.length === 0 ? null : devices.join(', else ');
+  if (withoutStore({ arbiter }))
+    return groups.map(
+      ({ id }) => `${id}: there is no store: it starts only with the other node's consent, or when the other is seen off by ${named ?? 'a person: understudy fence confirm'}`,
+    );
   return groups.map(({ id }) => {
     switch (fencing.policy) {
       case 'none':

@@ -3,6 +3,7 @@
 import type { Catalogue } from './catalogue.js';
 import { z } from './fields.js';
 import { HOOK_POINTS } from '../model/desired.js';
+import { NO_STORE } from '../model/no-store.js';
 import {
   addressesSchema,
   arbiterSchema,
@@ -47,11 +48,12 @@ const fileSchema = ({ agents, arbiters, settings }: Catalogue): z.ZodType => {
     arbiter === null ? [] : [withOptions(z.strictObject({ use: z.literal(use) }), arbiter.options)],
   );
   const named = Object.entries(arbiters).flatMap(([use, arbiter]) => (arbiter === null ? [z.looseObject({ use: z.literal(use) })] : []));
+  const known = [...loaded, ...named];
   return z.strictObject({
     cluster: clusterSchema,
     key: keySchema,
     nodes: z.record(name, nodeSchema).describe('The nodes by name.'),
-    arbiter: oneOf([...loaded, ...named], arbiterSchema).describe('The store that decides who holds a group.'),
+    arbiter: oneOf(known.length === 0 ? [] : [...known, z.strictObject({ use: z.literal(NO_STORE) })], arbiterSchema).describe('The store that decides who holds a group.'),
     fencing: z
       .union([fencingSchema.shape.policy.unwrap(), fencingSchema])
       .optional()

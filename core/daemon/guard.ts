@@ -1,6 +1,8 @@
 // The guard's life: put together by hand, without container, logger library or schema, so that after a crash it is back
 // within a fraction of its deadline. Ending it stops nothing: the next guard takes up what this one held.
+import { withoutStore } from '../model/no-store.js';
 import { quickHardStop, scriptHardStop } from '../guard/hard-stop.js';
+import { LocalRecords } from '../guard/local-records.js';
 import { type GuardHandle, runGuard } from '../guard/run-guard.js';
 import { FileJournal } from '../journal/file-journal.js';
 import { stderrLog } from '../log/stderr-log.js';
@@ -55,7 +57,9 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
   });
   const { watchdog, door } = watchdogOf(config, node, { clock: systemClock, exec });
   const { cluster, ports } = config;
-  const arbiter = await openArbiter(config.arbiter.use, arbiterOptions, { cluster, node, key: keys.current.bytes, ports, log });
+  const arbiter = withoutStore(config)
+    ? new LocalRecords(systemFiles, paths, node)
+    : await openArbiter(config.arbiter.use, arbiterOptions, { cluster, node, key: keys.current.bytes, ports, log });
   const handle = await runGuard({
     config,
     node,

@@ -1,11 +1,13 @@
 // What the guard is made of: handed in as plain objects by the entry, or by a test. Interfaces only, and the policy that a
 // group's ownership machine gets from the config.
 import type { ClusterConfig } from '../config/cluster-config.js';
+import { withoutStore } from '../model/no-store.js';
 import type { Journal } from '../journal/journal.js';
 import type { Heartbeats } from '../membership/contract.js';
 import type { BootId, GroupId, NodeId } from '../model/ids.js';
 import type { GuardView } from '../model/lease.js';
 import type { Arbiter } from '../ownership/arbiter.js';
+import type { PairPolicy } from '../ownership/pair.js';
 import type { OwnershipPolicy } from '../ownership/state.js';
 import type { Clock } from '../system/clock.js';
 import type { Files } from '../system/files.js';
@@ -49,7 +51,8 @@ export interface GuardHandle {
 }
 
 /** One group as its ownership machine sees it. `instance` is unlike that of any other guard process. */
-export const policyOf = ({ config, node, bootId, watchdog }: GuardOptions, id: GroupId, instance: string): OwnershipPolicy => {
+export const policyOf = (options: GuardOptions, id: GroupId, instance: string): OwnershipPolicy => {
+  const { config, node, bootId, watchdog } = options;
   const group = config.groups.find((one) => one.id === id);
   return {
     self: node,
@@ -64,5 +67,14 @@ export const policyOf = ({ config, node, bootId, watchdog }: GuardOptions, id: G
     watchdog: watchdog.present,
     cfgHash: config.cfgHash,
     failsafe: config.failsafe,
+    pair: pairOf(options, group?.prefer ?? []),
   };
+};
+
+/** Of two members without a store: who the other is. A group on one node alone has nobody to ask. */
+const pairOf = ({ config, node, random }: GuardOptions, members: readonly NodeId[]): PairPolicy | null => {
+  const peer = members.find((id) => id !== node);
+  if (!withoutStore(config) || peer === undefined || !members.includes(node)) return null;
+  const { standbyMs, randomMs } = config.fencing.delay;
+  return { peer, low: node < peer ? 0 : 1, fenceDelayMs: standbyMs + random.next() * randomMs };
 };

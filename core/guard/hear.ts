@@ -48,6 +48,9 @@ const onReceived = ({ owner, groups }: HearOptions, said: Map<string, string>, {
       const { group, epoch, round, knows, because } = message;
       return owner.dispatch(group, { kind: 'refused', from, epoch, round, knows, because });
     }
+    case 'copy':
+      // Orders are no event of a lease: orders-copies.ts.
+      return undefined;
     default:
       return message satisfies never;
   }

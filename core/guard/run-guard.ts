@@ -1,12 +1,14 @@
 // The guard of one node (SAFETY a.2): it owns the leases of all groups, hears the peers, keeps the watchdog and the lease
 // pages, and answers the controller. Everything it needs is handed in as plain objects; it loads no schema, no plugin, no
 // logger. Ending it stops nothing: the next guard takes up what this one held.
+import { NO_STORE_WORDS } from '../model/no-store.js';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { GroupId } from '../model/ids.js';
 import type { NewEvent } from '../model/event.js';
 import type { GuardView } from '../model/lease.js';
 import { mayPet, needsDog } from '../ownership/machine.js';
 import { beatOf, initialState } from '../ownership/state.js';
+import { groupOrdersKey } from '../ownership/record.js';
 import { nextOnGrid } from '../ownership/timing.js';
 import { Alarms } from '../system/alarms.js';
 import type { Timer } from '../system/clock.js';
@@ -21,9 +23,11 @@ import { GuardStore, guardFile } from './guard-store.js';
 import { hear } from './hear.js';
 import { HostGate } from './host-gate.js';
 import { LastWord } from './last-word.js';
+import { LocalRecords } from './local-records.js';
 import { LeaseClock } from './lease-clock.js';
 import { beginAnew, takeUp } from './leftovers.js';
 import { LeashWatch } from './leash-watch.js';
+import { shareOrders } from './orders-copies.js';
 import { changeOrders } from './orders-desk.js';
 import { Owner } from './owner.js';
 import { PageDesk } from './page-desk.js';
@@ -197,6 +201,7 @@ class Guard implements GuardHandle {
     await Promise.all(others.map(async (group) => this.#owner.dispatch(group, await beginAnew(left, group))));
     await listening;
     this.#ready = true;
+    this.#shareOrders();
     follow({ arbiter: this.#o.arbiter, clock, cluster: config.cluster, desk: this.#desk, owner: this.#owner, signal: this.#end.signal });
     this.#end.signal.addEventListener('abort', () => this.#ticks?.cancel());
     this.#tickOnGrid();
@@ -210,7 +215,7 @@ class Guard implements GuardHandle {
       bootId,
       cfgHash: config.cfgHash,
       peers: heartbeats.peers(),
-      arbiter: this.#desk.view(),
+      arbiter: this.#o.arbiter instanceof LocalRecords ? { ...this.#desk.view(), because: NO_STORE_WORDS.join(' '), store: 'none' } : this.#desk.view(),
       states: this.#owner.states,
       nowMs,
       groupOrders: this.#store.groupOrders,
@@ -256,6 +261,20 @@ class Guard implements GuardHandle {
     this.#watchController();
     this.#dog.consider();
     if (nowMs - this.#shownMs >= VIEW_EVERY_MS) this.#show(true);
+  }
+
+  #shareOrders(): void {
+    const { arbiter, heartbeats, clock, config } = this.#o;
+    if (!(arbiter instanceof LocalRecords)) return;
+    shareOrders({
+      records: arbiter,
+      heartbeats,
+      clock,
+      prefix: groupOrdersKey(config.cluster, '').replace(/\/orders$/, ''),
+      signal: this.#end.signal,
+      taken: () => this.#owner.dispatch('all', { kind: 'hint' }),
+      trouble: (error) => this.#tell({ kind: 'guard.file-failed', because: `orders of the other node were not kept: ${reasonOf(error)}` }),
+    });
   }
 
   #settled(news: boolean): void {

@@ -2,8 +2,9 @@
 import type { BootId, GroupId, NodeId } from '../model/ids.js';
 import type { ArbiterView, GroupOrders, GuardView, NodeOrders, PeerView } from '../model/lease.js';
 import { failsafeAlarms } from '../ownership/failsafe-view.js';
+import { leaseViewOf } from '../ownership/lease-view.js';
 import { isUnwatched } from '../ownership/machine.js';
-import { type OwnershipState, leaseViewOf } from '../ownership/state.js';
+import type { OwnershipState } from '../ownership/state.js';
 
 export interface ViewParts {
   readonly self: NodeId;

@@ -36,7 +36,9 @@ export type Message =
       readonly round: number;
       readonly knows: Epoch;
       readonly because: string;
-    };
+    }
+  /** Without a store: an orders record of the sender (`key` without the cluster's prefix), with the stamp that says which is newer. */
+  | { readonly kind: 'copy'; readonly key: string; readonly count: number; readonly node: NodeId; readonly value: string };
 
 /** An authentic, fresh message. What is sent comes once over each network: listeners are idempotent. */
 export interface Received {

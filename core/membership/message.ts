@@ -57,6 +57,7 @@ export const encodeMessage = (message: Message, maxBytes: number): readonly Uint
 
 /** Everything but beats: one body each. */
 const wordsOf = (message: Exclude<Message, { kind: 'beat' }>): Wire => {
+  if (message.kind === 'copy') return ['o', message.key, message.count, message.node, message.value];
   const { group, epoch } = message;
   switch (message.kind) {
     case 'nudge':
@@ -90,6 +91,8 @@ const readGroup = (wire: unknown): BeatGroup | null => {
 const readWords = (kind: unknown, [group, epoch, round, more, because, ...rest]: readonly unknown[]): Message | null => {
   if (!isName(group) || !isCount(epoch) || rest.length > 0) return null;
   if (kind === 'n' || kind === 'p') return round === undefined ? { kind: kind === 'n' ? 'nudge' : 'please-stop', group, epoch } : null;
+  if (kind === 'o')
+    return isName(round) && typeof more === 'string' && because === undefined ? { kind: 'copy', key: group, count: epoch, node: round, value: more } : null;
   if (!isCount(round)) return null;
   if (kind === 'r') return isCount(more) && isName(because) ? { kind: 'refuse', group, epoch, round, knows: more, because } : null;
   if (because !== undefined) return null;

@@ -45,6 +45,11 @@ export interface LeaseView {
   readonly successor: NodeId | null;
   /** While the holder goes on without the arbiter, by the promises of all members (SAFETY a.8); else null or absent. */
   readonly failsafe?: FailsafeView | null;
+  /**
+   * Two nodes without a store: the other member, in the boot and at the epoch for which its end would be proof. `fence`: this
+   * node holds the group and fences the silent other first. Absent or null = there is a store.
+   */
+  readonly withoutStore?: { readonly node: NodeId; readonly bootId: BootId; readonly epoch: Epoch; readonly fence: boolean } | null;
   /** Why the phase is what it is: the sentence of the last transition. */
   readonly because: string;
 }
@@ -120,6 +125,8 @@ export interface ArbiterView {
   /** Since the last good answer; null when never. */
   readonly ageMs: number | null;
   readonly because: string;
+  /** There is no store: the state is that of this node's own records, and `because` says what is not promised. */
+  readonly store?: 'none';
 }
 
 /** What an operator ordered for a group, kept in the arbiter (SAFETY a.4, orders record). */

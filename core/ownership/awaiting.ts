@@ -28,7 +28,9 @@ export const onward = ({ s }: Turn, record: LeaseRecord): Pick<LeaseRecord, 'sta
   const { state, fencing, reason } = record;
   if (s.phase !== 'fencing' || state !== 'FENCING') return { state, fencing, reason };
   const left = fencing.filter((earlier) => proofOf(s, earlier) === null);
-  if (left.length > 0) return { state, fencing: left, reason };
+  // Without a store: whoever is heard is not down, whatever was seen before.
+  const heard = s.pair !== null && s.pair.silentSinceMs === null;
+  if (left.length > 0 || heard) return { state, fencing: heard ? fencing : left, reason };
   // HELD is said only with the watchdog armed, as after every acquisition.
   if (s.policy.watchdog && !s.dogArmed) return { state, fencing, reason };
   return { state: 'HELD', fencing: [], reason: reasonsOf(s, fencing) };

@@ -6,6 +6,7 @@ import { beginToConfirm, beginToWait } from './awaiting.js';
 import type { Found } from './events.js';
 import { fenceSelf } from './fencing.js';
 import { askToStop } from './please-stop.js';
+import { expireQuestion, followPeer, hasConsent, nextEpoch } from './pair.js';
 import type { LeaseRecord, RecordMember } from './record.js';
 import type { Attempt } from './state.js';
 import { type Licence, licenceFor, obstacleFor, owed, ownAndGone, sameConfig } from './takeover.js';
@@ -59,6 +60,7 @@ export const acquired = (turn: Turn, attempt: Attempt, version: string): void =>
 export const seek = (turn: Turn): void => {
   const { s } = turn;
   const { timing } = s.policy;
+  expireQuestion(turn);
   if (s.writing !== null) return;
   if (s.unresolved !== null && s.nowMs >= usableUntilMs(turn, s.unresolved)) {
     s.unresolved = null;
@@ -84,11 +86,13 @@ const readsFirst = ({ s }: Turn, { evidence }: Licence): boolean => evidence ===
 const write = (turn: Turn): boolean => {
   const { s } = turn;
   const { known } = s;
+  if (followPeer(turn)) return true;
   if (known.kind === 'absent') return create(turn);
   if (known.kind !== 'record') return false;
   const licence = licenceFor(s);
   if (licence.evidence !== null && readsFirst(turn, licence)) return false;
   if (licence.evidence !== null && s.nowMs >= licence.atMs && obstacleFor(s) === null) {
+    if (licence.evidence === 'granted' && !hasConsent(turn, known.record)) return false;
     acquire(turn, licence, known.record, known.version);
     return true;
   }
@@ -102,8 +106,17 @@ const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: str
   const { s } = turn;
   const { policy } = s;
   const { timing } = policy;
+  const peer = policy.pair?.peer ?? null;
   const own = (members: readonly RecordMember[]) =>
-    members.map((member) => (member.id === policy.self ? { id: policy.self, bootId: policy.bootId } : member));
+    members.map((member) =>
+      member.id === policy.self
+        ? { id: policy.self, bootId: policy.bootId }
+        : member.id === peer
+          ? { id: peer, bootId: s.peers[peer]?.bootId ?? member.bootId }
+          : member,
+    );
+  const epoch = s.pair?.asking?.epoch ?? nextEpoch(s, record);
+  if (s.pair !== null) s.pair = { ...s.pair, asking: null };
   const fencing = owed(s, record, licence.evidence);
   // One attempt an edge: whatever comes of it, the suspicion is used up. A read under way is older than what follows.
   s.suspicion = null;
@@ -112,7 +125,7 @@ const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: str
   s.promise = null;
   const attempt = sendCas(turn, 'acquire', version, licence.because, (nonce) => ({
     v: 1,
-    epoch: record.epoch + 1,
+    epoch,
     holder: policy.self,
     bootId: policy.bootId,
     nonce,
@@ -129,17 +142,17 @@ const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: str
     prevHolder: record.holder ?? record.prevHolder,
     cfgHash: policy.cfgHash,
   }));
-  const { holder, bootId, epoch } = record;
+  const { holder, bootId } = record;
   const onlyW = licence.evidence === 'waited' || licence.evidence === 'preempt';
   if (onlyW && fencing.length === 0 && record.state === 'HELD' && holder !== null && holder !== policy.self && policy.fencing !== 'none')
-    s.writing = { ...attempt, unproven: { holder: { node: holder, bootId, epoch }, preempted: licence.evidence === 'preempt' } };
+    s.writing = { ...attempt, unproven: { holder: { node: holder, bootId, epoch: record.epoch }, preempted: licence.evidence === 'preempt' } };
   enter(turn, 'acquiring', licence.because);
   journal(
     turn,
     'lease.acquiring',
     licence.because,
     { evidence: licence.evidence, from: record.holder ?? record.prevHolder, ...(fencing.length > 0 ? { waitsFor: fencing } : {}) },
-    record.epoch + 1,
+    epoch,
   );
 };
 
@@ -147,7 +160,9 @@ const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: str
 const create = (turn: Turn): boolean => {
   const { s } = turn;
   const { policy } = s;
-  if (s.maxEpochSeen > 0 || s.gate.length > 0 || !policy.members.includes(policy.self)) return false;
+  // Without a store the peer's consent or proven end is needed anyway: its own copy may be made anew while the peer is heard.
+  const lost = s.maxEpochSeen > 0 && (s.pair === null || s.pair.silentSinceMs !== null);
+  if (lost || s.gate.length > 0 || !policy.members.includes(policy.self)) return false;
   const members = policy.members.map((id) => ({ id, bootId: id === policy.self ? policy.bootId : '' }));
   const because = 'there was no lease record';
   sendCas(turn, 'create', null, because, (nonce) => ({
@@ -249,7 +264,7 @@ const alarms = (turn: Turn): void => {
     known.kind === 'absent' && s.maxEpochSeen > 0,
   );
   alarm(turn, `${policy.group}: the lease record cannot be used`, known.kind === 'invalid');
-  alarm(turn, `${policy.group}: the lease record went back to an older epoch`, record !== null && record.epoch < s.maxEpochSeen);
+  alarm(turn, `${policy.group}: the lease record went back to an older epoch`, s.pair === null && record !== null && record.epoch < s.maxEpochSeen);
   alarm(
     turn,
     `${policy.group}: this node's configuration differs from the lease record's: no automatic takeover`,

@@ -12,6 +12,8 @@ type Of<Kind extends OwnershipEvent['kind']> = Extract<OwnershipEvent, { readonl
 
 /** When the holder sends its next round; Infinity while none may follow. */
 export const roundAtMs = ({ tenure, phase, failsafe, policy }: OwnershipState): number => {
+  // Without a store its own disk is all a holder can lose: nobody else has to promise anything.
+  if (policy.pair != null) return Number.POSITIVE_INFINITY;
   const { softMs, attemptMs, renewMs } = policy.timing;
   if (tenure === null || tenure.refused !== null || phase !== 'held') return Number.POSITIVE_INFINITY;
   // Taken up by a new guard, and not even the members are known: there is nobody to ask.

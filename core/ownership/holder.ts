@@ -7,6 +7,7 @@ import type { Found } from './events.js';
 import { releasedRecord } from './candidate.js';
 import { askAll, endFailsafe } from './failsafe.js';
 import { fenceSelf } from './fencing.js';
+import { withdraw } from './pair.js';
 import type { LeaseRecord, RecordMember } from './record.js';
 import type { Attempt, Tenure } from './state.js';
 import { WILL_MAX_AGE_MS, nextOnGrid, retryMs } from './timing.js';
@@ -41,6 +42,7 @@ export const hold = (turn: Turn): void => {
     if (s.reading === null && s.nowMs >= s.lastReadMs + retryMs(timing)) sendRead(turn);
     return;
   }
+  if (withdraw(turn)) return;
   if (s.writing === null) {
     if (s.release?.verified === true) return release(turn, tenure.current);
     const newsMs = hasNews(turn, tenure.current.record) ? tenure.notBeforeMs : Number.POSITIVE_INFINITY;

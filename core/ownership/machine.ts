@@ -7,6 +7,7 @@ import { asked, granted, provenMs, refused, roundAtMs } from './failsafe.js';
 import { fenceSelf, hardStopped, pressOn } from './fencing.js';
 import { contested, enforceDeadline, hold, released, renewAtMs, renewed, stopVerified, unanswered } from './holder.js';
 import { bootChanged, fellSilent, fenced, heard, weigh } from './peers.js';
+import { consentAsked, consentGranted, consentRefused, consented, questionDueMs } from './pair.js';
 import { pleaseStop } from './please-stop.js';
 import type { Attempt, OwnershipState } from './state.js';
 import { marginMs, nextOnGrid, retryMs } from './timing.js';
@@ -43,7 +44,9 @@ export const nextWakeMs = (state: OwnershipState): number => {
   // One write at a time: until its answer nothing else is sent.
   if (writing !== null) return Math.min(...attempts);
   const confirm = unresolved === null || reading !== null ? [] : [state.lastReadMs + retryMs(timing)];
-  const acquire = unresolved === null ? [Math.max(acquireAtMs(turn), state.writeNotBeforeMs)] : [];
+  const askMs = questionDueMs(state);
+  const acquire =
+    askMs !== null ? [askMs] : unresolved === null ? [Math.max(acquireAtMs(turn), state.writeNotBeforeMs, state.pair?.askNotBeforeMs ?? 0)] : [];
   return Math.min(...attempts, ...nextRead, ...confirm, ...acquire);
 };
 
@@ -106,11 +109,11 @@ const handle = (turn: Turn, event: OwnershipEvent): void => {
     case 'please-stop':
       return pleaseStop(turn, event.from, event.epoch);
     case 'asked':
-      return asked(turn, event);
+      return s.pair === null ? asked(turn, event) : consentAsked(turn, event);
     case 'granted':
-      return granted(turn, event);
+      return s.pair === null ? granted(turn, event) : consentGranted(turn, event);
     case 'refused':
-      return refused(turn, event);
+      return s.pair === null ? refused(turn, event) : consentRefused(turn, event);
     case 'fenced':
       return fenced(turn, event);
     case 'tombstone':
@@ -208,6 +211,11 @@ const casDone = (turn: Turn, attempt: Attempt, version: string): void => {
       return released(turn, attempt.record, version);
     case 'acquire':
       return acquired(turn, attempt, version);
+    case 'consent':
+      observed(turn, { kind: 'record', record: attempt.record, version }, false);
+      s.readWanted = true;
+      if (attempt.consent !== undefined) consented(turn, attempt.consent.to, attempt.record.epoch, attempt.consent.round);
+      return undefined;
     case 'create':
     case 'clear':
       s.readWanted = true;

@@ -6,10 +6,11 @@ import { memberFenced } from './failsafe.js';
 import { fenceSelf } from './fencing.js';
 import type { OwnershipEvent } from './events.js';
 import { renewNow } from './holder.js';
+import { otherMember } from './pair.js';
 import type { EarlierHolder, LeaseRecord } from './record.js';
 import type { PeerFacts } from './state.js';
 import { preemptible } from './takeover.js';
-import { type Turn, journal, sendRead } from './turn.js';
+import { type Turn, journal, raiseMaxEpoch, sendRead } from './turn.js';
 
 const RETIRED_KEPT = 8;
 const FENCED_KEPT = 8;
@@ -41,7 +42,11 @@ export const heard = (turn: Turn, { from, bootId, cfgHash, group }: Of<'beat'>):
     s.suspicion = null;
     journal(turn, 'lease.suspicion-ended', `${from} is heard again`);
   }
+  pairHeard(turn, from, waits);
   if (group === null) return;
+  // Without a store an epoch may be asked for and not taken, or claimed and given up: only who says HELD has it.
+  if (s.pair !== null) raiseMaxEpoch(turn, group.epoch);
+  if (s.pair !== null && !holds) return;
   if (s.tenure !== null && s.phase !== 'fencing-self' && group.epoch > s.tenure.epoch) {
     journal(turn, 'lease.conflict', `${from} knows of epoch ${group.epoch}, this node holds ${s.tenure.epoch}`);
     return fenceSelf(turn, `${from} knows of epoch ${group.epoch}: epoch ${s.tenure.epoch} is over`);
@@ -69,6 +74,7 @@ export const bootChanged = (turn: Turn, { peer, from, to }: Of<'boot-changed'>):
     announced: before?.announced ?? 0,
     retired,
   });
+  pairHeard(turn, peer, false);
   s.readWanted = true;
 };
 
@@ -79,6 +85,7 @@ export const fellSilent = (turn: Turn, { peer, steadyMs, lastHeardMs, jeopardy }
   const facts = s.peers[peer];
   const held = facts?.held ?? null;
   if (facts !== undefined) remember(turn, peer, { ...facts, held: null, unattendedSinceMs: null, waits: false });
+  if (s.pair !== null && peer === policy.pair?.peer) s.pair = { ...s.pair, silentSinceMs: s.nowMs, freeSinceMs: null, asking: null };
   if (policy.takeover !== 'preempt') return;
   // A holder that no longer hears its peer wants to know at once whether it still holds.
   if (s.phase === 'held') return renewNow(turn);
@@ -129,10 +136,16 @@ export const fenced = (turn: Turn, { node, bootId, forEpoch, evidence }: Of<'fen
   if (s.tenure?.epoch === forEpoch && memberFenced(turn, node, bootId)) return;
   const record = s.tenure?.current?.record ?? (s.known.kind === 'record' ? s.known.record : null);
   const { tenure } = s;
+  const other = otherMember(s, record);
+  if (other !== null && tenure !== null && s.phase === 'held' && other.node === node && other.bootId === bootId) {
+    s.fencedMembers = [{ node, bootId }];
+    return;
+  }
   const named: readonly EarlierHolder[] = [
     ...(record === null ? [] : record.fencing),
     ...(record === null || record.holder === null ? [] : [{ node: record.holder, bootId: record.bootId, epoch: record.epoch }]),
     ...(tenure === null || tenure.unproven === null ? [] : [tenure.unproven]),
+    ...(other === null || tenure !== null ? [] : [other]),
   ];
   const fits = named.some((one) => one.node === node && one.bootId === bootId && one.epoch === forEpoch);
   if (!fits || node === s.policy.self) {
@@ -141,6 +154,14 @@ export const fenced = (turn: Turn, { node, bootId, forEpoch, evidence }: Of<'fen
   }
   const others = s.fenced.filter((one) => one.node !== node || one.bootId !== bootId || one.epoch !== forEpoch);
   s.fenced = [...others, { node, bootId, epoch: forEpoch, evidence, atMs: s.nowMs }].slice(-FENCED_KEPT);
+};
+
+/** Without a store: whoever is heard is not down, and its consent can be had. */
+const pairHeard = (turn: Turn, from: NodeId, waits: boolean): void => {
+  const { s } = turn;
+  if (s.pair === null || from !== s.policy.pair?.peer) return;
+  s.pair = { ...s.pair, silentSinceMs: null, freeSinceMs: waits ? (s.pair.freeSinceMs ?? s.nowMs) : null };
+  if (s.fenced.some(({ node }) => node === from)) s.fenced = s.fenced.filter(({ node }) => node !== from);
 };
 
 const remember = (turn: Turn, peer: NodeId, facts: PeerFacts): void => {

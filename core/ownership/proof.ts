@@ -12,7 +12,8 @@ export interface Proof {
 export const proofOf = ({ policy, peers, fenced }: OwnershipState, { node, bootId, epoch }: EarlierHolder): Proof | null => {
   // A machine that holds nothing, or only waits, runs nothing: it began so, or verified the stop of what it held before.
   if (node === policy.self) return { evidence: 'own', because: `nothing of epoch ${epoch} runs on ${node}, this node itself` };
-  const facts = peers[node];
+  const facts = policy.pair == null ? peers[node] : undefined;
+  // Without a store a live peer is asked for its consent, and of a silent one only its seen end counts.
   // Said by a later boot it counts as well: whoever knows this epoch and speaks is that boot or one after it.
   if (facts?.stopped?.epoch === epoch) return { evidence: 'stopped', because: `${node} says that epoch ${epoch} is stopped there` };
   if (facts?.retired.some((retired) => retired.bootId === bootId) === true)

@@ -3,10 +3,8 @@
 import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
 import type { FencingPolicy } from '../model/desired.js';
 import {
-  type EarlierHolderView,
   type GroupOrders,
   type LeasePhase,
-  type LeaseView,
   NO_GROUP_ORDERS,
   NO_NODE_ORDERS,
   type NodeOrders,
@@ -14,11 +12,9 @@ import {
 } from '../model/lease.js';
 import type { Timing } from '../model/timing.js';
 import type { BeatGroup } from '../membership/contract.js';
-import { failsafeSentence, failsafeViewOf } from './failsafe-view.js';
-import { proofOf } from './proof.js';
+import { type PairPolicy, type PairState, initialPair } from './pair.js';
 import type { EarlierHolder, LeaseRecord, RecordMember } from './record.js';
 import { isUnattended } from './please-stop.js';
-import { waitingFor } from './takeover.js';
 
 /** What does not change while this guard lives. */
 export interface OwnershipPolicy {
@@ -37,6 +33,8 @@ export interface OwnershipPolicy {
   readonly watchdog: boolean;
   readonly cfgHash: string;
   readonly failsafe: FailsafePolicy;
+  /** Two nodes without a store: the other member's consent or its proven end takes the place of W. Absent or null: there is a store. */
+  readonly pair?: PairPolicy | null;
 }
 
 /** What the holder may do while the arbiter is silent (SAFETY a.8). */
@@ -64,13 +62,15 @@ export type Known =
 export interface Attempt {
   readonly id: number;
   /** `clear`: RELEASED for an own epoch of which nothing is left (a reboot, a verified stop). */
-  readonly purpose: 'acquire' | 'create' | 'renew' | 'release' | 'clear';
+  readonly purpose: 'acquire' | 'create' | 'renew' | 'release' | 'clear' | 'consent';
   readonly sentMs: number;
   readonly expected: string | null;
   readonly record: LeaseRecord;
   readonly because: string;
   /** Of an acquisition without a proof: the holder that W, or its silence, alone speaks for. */
   readonly unproven?: { readonly holder: EarlierHolder; readonly preempted: boolean };
+  /** Of a consent: whom to tell when it is durable. */
+  readonly consent?: { readonly to: NodeId; readonly round: number };
 }
 
 /** An epoch this node won. */
@@ -220,6 +220,8 @@ export interface OwnershipState {
   /** Members confirmed off while this node holds: each until it is heard again (`fence-then-continue`). */
   readonly fencedMembers: readonly { readonly node: NodeId; readonly bootId: BootId }[];
   readonly promise: Promised | null;
+  /** Set where there is no store. */
+  readonly pair: PairState | null;
   readonly maxEpochSeen: Epoch;
   /** The newest epoch of this boot that is dead here and verified stopped; 0 when none. */
   readonly stoppedEpoch: Epoch;
@@ -260,6 +262,7 @@ export const initialState = (policy: OwnershipPolicy, nowMs: number, maxEpochSee
   failsafe: null,
   fencedMembers: [],
   promise: null,
+  pair: policy.pair == null ? null : initialPair(nowMs, policy.timing),
   maxEpochSeen,
   stoppedEpoch: 0,
   alarms: [],
@@ -287,37 +290,4 @@ export const beatOf = (state: OwnershipState): BeatGroup => {
     return { ...said, epoch: stoppedEpoch, seq: record?.record.seq ?? 0, version: record?.version ?? '', stopped: true };
   }
   return { ...said, epoch: record?.record.epoch ?? 0, seq: record?.record.seq ?? 0, version: record?.version ?? '', stopped: false };
-};
-
-/** What controller, CLI and API are shown. */
-export const leaseViewOf = (state: OwnershipState, nowMs: number): LeaseView => {
-  const { tenure, known, phase } = state;
-  const own = tenure?.current?.record ?? null;
-  const record = own ?? (known.kind === 'record' ? known.record : null);
-  const acting = tenure !== null && phase !== 'fencing-self';
-  const earlier = (holder: EarlierHolder): EarlierHolderView => ({ ...holder, proof: proofOf(state, holder)?.because ?? null });
-  const unproven = tenure?.unproven == null || nowMs < tenure.unproven.dueMs ? null : tenure.unproven;
-  return {
-    group: state.policy.group,
-    phase,
-    epoch: tenure?.epoch ?? record?.epoch ?? 0,
-    holder: record === null || record.state === 'RELEASED' ? null : record.holder,
-    holderBootId: record === null || record.state === 'RELEASED' ? null : record.bootId,
-    record: record === null ? (known.kind === 'absent' ? 'absent' : 'unread') : RECORD_WORDS[record.state],
-    fencing: (record?.fencing ?? []).map(earlier),
-    unproven: unproven === null ? null : earlier({ node: unproven.node, bootId: unproven.bootId, epoch: unproven.epoch }),
-    remainingMs: acting ? Math.max(0, tenure.deadlineMs - nowMs) : 0,
-    recordAgeMs: state.confirmedMs === null ? null : Math.max(0, nowMs - state.confirmedMs),
-    inSync: (record?.inSync ?? []).map(({ id }) => id),
-    successor: record?.state === 'RELEASED' ? record.successor : null,
-    failsafe: failsafeViewOf(state, nowMs),
-    because: state.failsafe !== null ? failsafeSentence(state, nowMs) : phase === 'observe' && known.kind === 'record' ? `${state.because}; ${waitingFor(state)}` : state.because,
-  };
-};
-
-const RECORD_WORDS: Readonly<Record<LeaseRecord['state'], LeaseView['record']>> = {
-  HELD: 'held',
-  'HELD-UNKNOWN': 'held-unknown',
-  RELEASED: 'released',
-  FENCING: 'fencing',
 };

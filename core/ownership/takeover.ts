@@ -2,12 +2,14 @@
 // Heartbeats give suspicion; only the record, a statement, a changed boot, a confirmed fence or W gives a right.
 import type { Epoch, NodeId } from '../model/ids.js';
 import { promiseInForce } from './failsafe.js';
+import { otherMember, pairLicence } from './pair.js';
 import { proofOf } from './proof.js';
 import type { EarlierHolder, LeaseRecord } from './record.js';
 import type { OwnershipState } from './state.js';
 import { WILL_MAX_AGE_MS, candidateDelayMs } from './timing.js';
 
-export type Evidence = 'released' | 'stopped' | 'rebooted' | 'fenced' | 'waited' | 'preempt';
+/** `granted` and `silent` only without a store (pair.ts): the peer's consent, and a silence whose proof is still owed. */
+export type Evidence = 'released' | 'stopped' | 'rebooted' | 'fenced' | 'waited' | 'preempt' | 'granted' | 'silent';
 
 export interface Licence {
   readonly evidence: Evidence;
@@ -25,6 +27,10 @@ export const licenceFor = (state: OwnershipState): Licence | { readonly evidence
   const rank = will?.will.rank ?? 0;
   const successor = record.state !== 'RELEASED' || record.successor === null ? 'none' : record.successor === policy.self ? 'self' : 'other';
   const delayMs = candidateDelayMs(policy.timing, rank, successor) + firstStartMs(state, record, rank);
+  if (policy.pair != null) {
+    const licence = pairLicence(state, record, rank);
+    return licence.evidence === null ? licence : { ...licence, atMs: Math.max(licence.atMs, state.clearSinceMs ?? licence.atMs) + delayMs };
+  }
   const candidates = licences(state, record, known.firstSeenMs);
   const first = candidates.reduce((best, next) => (next.atMs < best.atMs ? next : best));
   // A licence that is old when the last obstacle falls (a group ordered online again) must not cancel the ranks.
@@ -46,10 +52,11 @@ export const obstacleFor = (state: OwnershipState): string | null => {
   if (orders.group.maintenance || orders.node.maintenance) return 'in maintenance';
   if (orders.node.standby) return `this node is in standby by ${orders.node.by}`;
   if (!record.members.some(({ id }) => id === policy.self)) return 'this node is no member in the lease record';
-  if (record.epoch < state.maxEpochSeen) return `the record went back to epoch ${record.epoch} behind ${state.maxEpochSeen}`;
-  // A read on its way will show it; or the store went back, and then whoever spoke of it may be active with it.
+  if (policy.pair == null && record.epoch < state.maxEpochSeen) return `the record went back to epoch ${record.epoch} behind ${state.maxEpochSeen}`;
+  // A read on its way will show it; or the store went back, and then whoever spoke of it may be active with it. Without a store an
+  // epoch may be claimed and given up: there the peer's consent, or its proven end, says all.
   const ahead = Object.entries(state.peers).find(([, { announced }]) => announced > record.epoch);
-  if (ahead !== undefined) return `${ahead[0]} knows of epoch ${ahead[1].announced}, the record is at ${record.epoch}`;
+  if (ahead !== undefined && policy.pair == null) return `${ahead[0]} knows of epoch ${ahead[1].announced}, the record is at ${record.epoch}`;
   if (!sameConfig(state, record))
     return `this node's configuration is not the one of the lease record, written by ${record.holder ?? record.prevHolder ?? 'nobody'}`;
   return null;
@@ -118,6 +125,10 @@ const waited = ({ promise }: OwnershipState, record: LeaseRecord, firstSeenMs: n
  */
 export const owed = (state: OwnershipState, record: LeaseRecord, evidence: Evidence): readonly EarlierHolder[] => {
   const { policy } = state;
+  if (policy.pair != null) {
+    const other = evidence === 'silent' ? otherMember(state, record) : null;
+    return other === null ? [] : [other];
+  }
   const inherited = record.fencing.filter((earlier) => proofOf(state, earlier) === null);
   const { holder, bootId, epoch } = record;
   if (holder === null || holder === policy.self || isProof(policy, record, evidence)) return inherited;

@@ -46,6 +46,9 @@ const forbiddenFence = (desired: DesiredState, self: string, now: ObservedGroup 
   // In failsafe a member that does not answer may be confirmed off: it is asked for by this very epoch.
   if (phase === 'held' && now.lease.failsafe?.fence.some((member) => member.node === node) === true)
     return after.length > 0 ? 'waits for something' : null;
+  // Without a store the holder may fence the silent other first.
+  if (phase === 'held' && now.lease.withoutStore?.fence === true && now.lease.withoutStore.node === node)
+    return after.length > 0 ? 'waits for something' : null;
   const target = named.find((earlier) => earlier.node === node);
   if (target === undefined) return 'fences a node that is no earlier holder';
   if (target.epoch >= epoch) return 'fences the holder of an epoch that is not older';

@@ -9,7 +9,7 @@ import { evict, leave, lookAround, run } from './expand.js';
 import { factsOf, type Facts } from './facts.js';
 import type { Ruled, Verdict } from './course.js';
 import { decide } from './rules.js';
-import { afterStarts, beforeStarts, beforeStops, droppedMove, fenceAction, forPromises, inBackground, notes, waitingMove } from './transition.js';
+import { afterStarts, beforeItFences, beforeStarts, beforeStops, droppedMove, fenceAction, forPromises, inBackground, notes, waitingMove } from './transition.js';
 import { willOf } from './wills.js';
 
 /**
@@ -61,7 +61,7 @@ const actionsOf = (facts: Facts, decided: Ruled): readonly Action[] => {
       const hook = beforeStarts(facts, decided, []);
       const steps = run({ facts, rule, gate: present(hook).map(({ id }) => id) });
       const after = [...present(afterStarts(facts, decided, steps)), ...notes(facts, decided), ...present(inBackground(facts, decided))];
-      return [...forPromises(facts, decided), ...present(hook), ...steps, ...after];
+      return [...forPromises(facts, decided), ...present(beforeItFences(facts, decided)), ...present(hook), ...steps, ...after];
     }
   }
 };

@@ -39,6 +39,19 @@ export const forPromises = (facts: Facts, { rule }: Ruled): readonly Action[] =>
       fenceAction(facts, rule, node, `the arbiter is silent and ${node} gives no promise: confirmed off it cannot take ${facts.group.id}`),
     );
 
+/**
+ * Two nodes without a store: whoever holds fences the silent other first, so that the other does not fence it. Not one that an
+ * operator has put aside: it takes nothing over, and may be rebooting.
+ */
+export const beforeItFences = (facts: Facts, { rule }: Ruled): Action | null => {
+  const { lease, observed, orders } = facts;
+  const other = lease.withoutStore ?? null;
+  if (other?.fence !== true || !canFence(facts, other.node)) return null;
+  const aside = observed.nodes[other.node]?.orders;
+  if (aside?.standby === true || aside?.maintenance === true || orders.frozen || orders.maintenance) return null;
+  return fenceAction(facts, rule, other.node, `${other.node} is silent on all networks and may be about to fence ${facts.self}: it is fenced first`);
+};
+
 /** Proof that an earlier holder is down. */
 export const fenceAction = (
   facts: Facts,

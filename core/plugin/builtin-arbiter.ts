@@ -3,6 +3,7 @@
 import 'reflect-metadata';
 import { pathToFileURL } from 'node:url';
 import type { ClusterConfig } from '../config/cluster-config.js';
+import { withoutStore } from '../model/no-store.js';
 import { UnderstudyError } from '../errors/errors.js';
 import { checkPlugin } from './check.js';
 import type { ArbiterDefinition } from './contract.js';
@@ -26,6 +27,7 @@ export const builtInArbiter = async (name: string): Promise<ArbiterDefinition> =
 
 /** The options of the config's arbiter as its schema makes them. Rejects with CONFIG_INVALID, or PLUGIN_INVALID. */
 export const checkedArbiterOptions = async ({ arbiter, file }: ClusterConfig): Promise<unknown> => {
+  if (withoutStore({ arbiter })) return {};
   const checked = (await builtInArbiter(arbiter.use)).options.safeParse(arbiter.options);
   if (checked.success) return checked.data;
   const issues = checked.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');

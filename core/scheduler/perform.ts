@@ -224,9 +224,10 @@ const ordersSet = (change: OrdersChange, self: NodeId, move: GroupOrders['move']
 };
 
 /** Whom this epoch may fence by that name, and has no proof of. */
-const earlierHolder = ({ phase, epoch, fencing = [], unproven = null, failsafe = null }: LeaseView, node: NodeId): EarlierHolderView | null => {
+const earlierHolder = ({ phase, epoch, fencing = [], unproven = null, failsafe = null, withoutStore = null }: LeaseView, node: NodeId): EarlierHolderView | null => {
   // In failsafe the proof is for this epoch: that the member takes no other while it lasts.
-  const silent = phase === 'held' ? (failsafe?.fence ?? []).map((member) => ({ ...member, epoch, proof: null })) : [];
+  const members = [...(failsafe?.fence ?? []), ...(withoutStore?.fence === true ? [withoutStore] : [])];
+  const silent = phase === 'held' ? members.map(({ node: member, bootId }) => ({ node: member, bootId, epoch, proof: null })) : [];
   const named = phase === 'fencing' ? fencing : unproven === null ? silent : [...silent, unproven];
   return named.find((earlier) => earlier.node === node && earlier.proof === null) ?? null;
 };

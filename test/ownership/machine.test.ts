@@ -4,7 +4,8 @@ import { NO_GROUP_ORDERS, NO_NODE_ORDERS, type Will } from '../../core/model/lea
 import type { Found, OwnershipEffect, OwnershipEvent } from '../../core/ownership/events.js';
 import { machine, mayPet, needsDog, nextWakeMs } from '../../core/ownership/machine.js';
 import type { LeaseRecord } from '../../core/ownership/record.js';
-import { type OwnershipPolicy, type OwnershipState, beatOf, initialState, leaseViewOf } from '../../core/ownership/state.js';
+import { leaseViewOf } from '../../core/ownership/lease-view.js';
+import { type OwnershipPolicy, type OwnershipState, beatOf, initialState } from '../../core/ownership/state.js';
 import { LAN } from '../support/lease-world.js';
 
 type Happening = OwnershipEvent extends infer Event ? (Event extends { readonly nowMs: number } ? Omit<Event, 'nowMs'> : never) : never;

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import type { ClusterConfig } from '../../config/cluster-config.js';
 import { printConfig } from '../../config/print.js';
+import { NO_STORE_WORDS, withoutStore } from '../../model/no-store.js';
 import { protectionOf } from '../../config/protection.js';
 import { formatProblem } from '../../config/problem.js';
 import { configJsonSchema } from '../../config/schema.js';
@@ -77,6 +78,7 @@ const askArbiter = async (
   config: ClusterConfig,
   registry: Registry,
 ): Promise<{ readonly probe: ArbiterProbe; readonly binding: boolean }> => {
+  if (withoutStore(config)) return { probe: { kind: 'not measured', because: 'there is no store' }, binding: false };
   if (wanted === false) return { probe: { kind: 'not measured', because: 'not asked to' }, binding: false };
   const here = nodeHere(config);
   const binding = wanted === true || here !== null;
@@ -103,7 +105,9 @@ const nodeHere = (config: ClusterConfig): NodeId | null => {
 };
 
 const arbiterLine = ({ arbiter, timing }: ClusterConfig, probe: ArbiterProbe): string =>
-  probe.kind === 'measured'
+  withoutStore({ arbiter })
+    ? NO_STORE_WORDS.join('\n')
+    : probe.kind === 'measured'
     ? `Arbiter ${arbiter.use}: ${probe.reads} reads, half of them within ${durationText(probe.p50Ms)}, all within ${durationText(probe.maxMs)}; an attempt may take ${durationText(timing.attemptMs)}.`
     : `Arbiter ${arbiter.use}: not measured from here (${probe.because}). On a node: understudy check --probe`;
 

@@ -37,7 +37,7 @@ const showGroup = (group: StatusView['groups'][number]): void => {
 
 const show = (view: StatusView): void => {
   print(
-    `cluster ${styled('bold', view.cluster)}, seen from ${view.node}; arbiter ${stateText(view.arbiter.state)}${view.arbiter.ageMs === null ? '' : ` (${durationText(view.arbiter.ageMs)} ago)`}`,
+    `cluster ${styled('bold', view.cluster)}, seen from ${view.node}; ${arbiterText(view)}`,
   );
   for (const alarm of view.alarms ?? []) print(`${styled('red', 'alarm:')} ${alarm}`);
   print();
@@ -63,3 +63,8 @@ export const define = (command: Command): void => {
       } while (options.watch);
     });
 };
+
+const arbiterText = ({ arbiter: { store, state, ageMs } }: StatusView): string =>
+  store === 'none'
+    ? styled('yellow', 'no store (two nodes decide by consent or fence)')
+    : `arbiter ${stateText(state)}${ageMs === null ? '' : ` (${durationText(ageMs)} ago)`}`;
