@@ -68,6 +68,9 @@ export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, move
       return { ...one, requests: [groupOrder(group, { want: 'online' })], fenced: order.force === true ? checkForced(group, order, last) : [] };
     case 'stop':
       return { ...one, requests: [groupOrder(group, { want: 'offline' })] };
+    case 'arbiter-restore':
+      assertRestoreMeant(order, group);
+      return { ...one, requests: [] };
     case 'freeze':
     case 'unfreeze':
       return { ...one, requests: [groupOrder(group, { frozen: verb === 'freeze' })] };
@@ -139,6 +142,14 @@ const checkConfirmed = (
   });
   const already = held.length > 0 ? null : `${node} holds no group as far as the lease records say, and none waits for its end`;
   return { node, groups: held.map(({ group }) => group), requests: [], fenced: held.map(({ fenced }) => fenced), already };
+};
+
+/** The record decides who may run the group: nobody writes it in passing. */
+const assertRestoreMeant = ({ confirm, why, by }: OrderRequest, { id }: DesiredGroup): void => {
+  if (confirm === id && why !== undefined && by !== undefined) return;
+  throw new UnderstudyError('USAGE', 'arbiter restore needs the name of the group once more, and a reason', {
+    hint: `Run: understudy arbiter restore ${id} --confirm ${id} --why "how the record was lost"`,
+  });
 };
 
 /** An operator vouches that the other of two nodes without a store is off: its proven end, said by a person. */

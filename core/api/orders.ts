@@ -75,6 +75,7 @@ export class Orders {
     await this.prepare(checked);
     await this.note(checked, by, why);
     if (checked.verb === 'fence') return this.power(checked, order, beganMs);
+    if (checked.verb === 'arbiter-restore') return this.restore(checked, order, why);
     for (const request of checked.requests) await this.record(request);
     for (const one of checked.fenced) this.guard.fenced({ ...one, evidence: `${by} confirmed that it is off: ${why}` });
     const incident = checked.incident === null ? {} : { incident: checked.incident };
@@ -101,6 +102,12 @@ export class Orders {
     const outcome = await bounded(() => done, { clock: this.clock, limitMs, graceMs: 0 });
     if (outcome.kind !== 'value') throw outcome.error;
     return { message: `${node} is off: ${outcome.value}`, elapsedMs: this.clock.nowMs() - beganMs };
+  }
+
+  private async restore({ groups: [group] }: CheckedOrder, { epoch }: OrderRequest, why: string): Promise<OrderAnswer> {
+    if (group === undefined) throw new UnderstudyError('USAGE', 'arbiter restore needs a group');
+    const restored = await this.guard.restore(group.id, epoch ?? null, why);
+    return { message: `restored at epoch ${restored}, held by nobody that is known: every node waits W once, and then one of them takes it` };
   }
 
   private last(): LastCycle {
@@ -141,7 +148,7 @@ export class Orders {
       await this.journal.sync();
     } catch (error) {
       // What is forced stands in no record of the arbiter: without its line here nobody could say later who did it.
-      if (verb === 'fence-confirm' || (verb === 'start' && fenced.length > 0)) throw error;
+      if (verb === 'fence-confirm' || verb === 'arbiter-restore' || (verb === 'start' && fenced.length > 0)) throw error;
       // The record in the arbiter names who and why as well: a full disk here must not keep an operator from a move.
       this.logs.child('orders').warn('an order is not in the journal', { verb, by, reason: reasonOf(error) });
     }

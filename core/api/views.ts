@@ -120,6 +120,7 @@ export const VERBS = [
   'clear',
   'fence',
   'fence-confirm',
+  'arbiter-restore',
 ] as const;
 export type Verb = (typeof VERBS)[number];
 
@@ -133,7 +134,9 @@ export interface OrderRequest {
   readonly by?: string | undefined;
   /** The name of the node once more, typed: for what can do harm (`fence`, `fence-confirm`). */
   readonly confirm?: string | undefined;
-  /** With `fence`: also a node that is heard and holds a group. */
+  /** With `arbiter-restore`: at least this epoch. */
+  readonly epoch?: number | undefined;
+  /** With `fence`: also a node that is heard and holds a group. With `start`: an operator vouches that the other node is off. */
   readonly force?: boolean | undefined;
   /** With `maintenance-on` of a group: without the watchdog. */
   readonly unwatched?: boolean | undefined;

@@ -64,6 +64,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   entry('Operate', 'unstandby', 'lets a node be a candidate again', () => import('./commands/unstandby.js')),
   entry('Operate', 'clear', 'forgets a group’s failures, after they were mended', () => import('./commands/clear.js')),
   entry('Operate', 'fence', 'powers a node off, vouches that it is off, or shows what could', () => import('./commands/fence.js')),
+  entry('Operate', 'arbiter', 'puts a lease record back that was lost or went back', () => import('./commands/arbiter.js')),
   entry('Operate', 'explain', 'why it happened, and how long each step took', () => import('./commands/explain.js')),
   entry('Operate', 'events', 'the journal, as it is or as it grows', () => import('./commands/events.js')),
   entry('Operate', 'replay', 'runs a captured decision again', () => import('./commands/replay.js')),

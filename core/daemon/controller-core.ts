@@ -129,6 +129,7 @@ const guardDoor = (guard: GuardClient): GuardDoor => ({
   view: () => guard.view(),
   wills: (wills, loopLagMs) => void guard.sendWills(wills, loopLagMs),
   orders: (request) => guard.orders(request),
+  restore: (group, epoch, why) => guard.restore(group, epoch, why),
   fenced: (evidence) => void guard.fenced(evidence),
 });
 

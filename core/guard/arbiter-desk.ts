@@ -142,7 +142,8 @@ export class ArbiterDesk {
   }
 }
 
-const foundOf = (value: Versioned | null): Found => {
+/** What a lease key holds, as the ownership machine takes it. */
+export const foundOf = (value: Versioned | null): Found => {
   if (value === null) return { kind: 'absent' };
   const parsed = parseRecord(value.value);
   return parsed.kind === 'record' ? { ...parsed, version: value.version } : { ...parsed, version: value.version };

@@ -25,9 +25,11 @@ const ORDERS_DEADLINE_MS = 15_000;
 /** Older wills may no longer be meant. */
 const WILLS_FRESH_MS = 1_000;
 
+type Replied = Extract<FromGuard, { t: 'reply'; ok: true }>['value'];
+
 interface PendingOrders {
   readonly timer: Timer;
-  readonly resolve: (value: GroupOrders | NodeOrders) => void;
+  readonly resolve: (value: Replied) => void;
   readonly reject: (error: UnderstudyError) => void;
 }
 
@@ -102,6 +104,15 @@ export class GuardClient {
 
   /** Resolves with the orders as they now stand. Rejects with ARBITER_UNREACHABLE, ARBITER_REFUSED, REFUSED, GUARD_UNREACHABLE or TIMED_OUT. */
   orders(request: OrdersRequest, deadlineMs = ORDERS_DEADLINE_MS): Promise<GroupOrders | NodeOrders> {
+    return this.#ask((id) => ({ t: 'orders', id, request }), deadlineMs) as Promise<GroupOrders | NodeOrders>;
+  }
+
+  /** Resolves with the epoch at which the record was put back. Rejects as `orders`. */
+  async restore(group: GroupId, epoch: Epoch | null, why: string, deadlineMs = ORDERS_DEADLINE_MS): Promise<Epoch> {
+    return ((await this.#ask((id) => ({ t: 'restore', id, group, epoch, why }), deadlineMs)) as { readonly restored: Epoch }).restored;
+  }
+
+  #ask(message: (id: number) => ToGuard, deadlineMs: number): Promise<Replied> {
     const id = (this.#lastOrders += 1);
     return new Promise((resolve, reject) => {
       const late = () =>
@@ -109,8 +120,7 @@ export class GuardClient {
           pending.reject(new UnderstudyError('TIMED_OUT', `the guard did not answer an orders request within ${deadlineMs} ms`)),
         );
       this.#orders.set(id, { timer: this.#options.clock.after(deadlineMs, late), resolve, reject });
-      if (!this.#send({ t: 'orders', id, request }))
-        this.#settle(id, (pending) => pending.reject(this.#away('the guard is not connected')));
+      if (!this.#send(message(id))) this.#settle(id, (pending) => pending.reject(this.#away('the guard is not connected')));
     });
   }
 

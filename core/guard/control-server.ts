@@ -7,9 +7,11 @@ import type { Clock } from '../system/clock.js';
 import type { FramedConnection, FramedServer, LocalSockets } from '../system/framed-socket.js';
 import type { SocketTrouble } from '../system/unix-socket.js';
 import type { ControllerIdentity } from './controller-watch.js';
+import type { RestoreWish } from '../ownership/restore.js';
 import type { FromGuard, OrdersRequest, ToGuard } from './protocol.js';
 import { messageToGuard, ordersRequest } from './read-message.js';
 import type { OrdersAnswer } from './orders-desk.js';
+import type { RestoreAnswer } from './restore-record.js';
 
 export interface ControlServerOptions {
   readonly clock: Clock;
@@ -22,6 +24,7 @@ export interface ControlServerOptions {
   readonly wills: (wills: readonly Will[], loopLagMs: number) => void;
   readonly fenced: (evidence: Extract<ToGuard, { t: 'fenced' }>) => void;
   readonly orders: (request: OrdersRequest) => Promise<OrdersAnswer>;
+  readonly restore: (group: GroupId, wish: RestoreWish) => Promise<RestoreAnswer>;
   readonly leave: (forMs: number) => void;
   /** A client could not be let in. */
   readonly trouble: SocketTrouble;
@@ -118,6 +121,10 @@ export class ControlServer {
         return true;
       case 'ended':
         this.#lastWords.get(message.id)?.(true);
+        return true;
+      case 'restore':
+        if (!this.#options.groups.includes(message.group)) return false;
+        void this.#options.restore(message.group, message).then((answer) => connection.send({ t: 'reply', id: message.id, ...answer } satisfies FromGuard));
         return true;
       case 'leave':
         this.#options.leave(message.forMs);

@@ -33,6 +33,8 @@ export type ToGuard =
   | { readonly t: 'orders'; readonly id: number; readonly request: OrdersRequest }
   /** The answer to `ended?`: from this turn of its loop on the controller finds what the lease page says. */
   | { readonly t: 'ended'; readonly id: number }
+  /** An operator puts a lost lease record back: HELD-UNKNOWN, behind every epoch known here and at least `epoch`. */
+  | { readonly t: 'restore'; readonly id: number; readonly group: GroupId; readonly epoch: Epoch | null; readonly why: string }
   /** The controller leaves on purpose (an upgrade): the adoption budget stands still for so long, at most 10 min. */
   | { readonly t: 'leave'; readonly forMs: number }
   /** Tell the guard of the peer to read the record now; sent with a planned release. */
@@ -44,7 +46,7 @@ export type FromGuard =
   | { readonly t: 'ended?'; readonly id: number; readonly group: GroupId; readonly epoch: Epoch }
   /** What happened, for the journal and `explain`; sent to the controller as it happens. */
   | { readonly t: 'event'; readonly event: NewEvent & { readonly monoMs: number } }
-  | { readonly t: 'reply'; readonly id: number; readonly ok: true; readonly value: GroupOrders | NodeOrders }
+  | { readonly t: 'reply'; readonly id: number; readonly ok: true; readonly value: GroupOrders | NodeOrders | { readonly restored: Epoch } }
   | {
       readonly t: 'reply';
       readonly id: number;

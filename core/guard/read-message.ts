@@ -77,6 +77,7 @@ const READ: Readonly<Record<ToGuard['t'], (value: Readonly<Record<string, unknow
   // Its request is judged apart: a wrong one is answered.
   orders: ({ id, request }) => isCount(id) && isObject(request),
   ended: ({ id }) => isCount(id),
+  restore: ({ id, group, epoch, why }) => isCount(id) && isName(group) && orNull(isCount)(epoch) && isText(why),
   leave: ({ forMs }) => isDuration(forMs),
   'view?': () => true,
 };

@@ -32,6 +32,7 @@ import { changeOrders } from './orders-desk.js';
 import { Owner } from './owner.js';
 import { PageDesk } from './page-desk.js';
 import { type PerformOptions, perform } from './perform.js';
+import { restoreRecord } from './restore-record.js';
 import { viewKey, viewOf } from './view.js';
 
 export type { GuardHandle, GuardOptions } from './guard-options.js';
@@ -72,7 +73,7 @@ class Guard implements GuardHandle {
   #shownMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: GuardOptions) {
-    const { config, node, bootId, paths, arbiter, clock, random, watchdog, files, bootOffsetMs } = options;
+    const { config, node, bootId, paths, arbiter, clock, random, watchdog, files, bootOffsetMs, heartbeats } = options;
     const { timing } = config;
     this.#o = options;
     this.#groups = config.groups.map(({ id }) => id);
@@ -144,6 +145,19 @@ class Guard implements GuardHandle {
         if (answer.ok) this.#owner.dispatch('all', { kind: 'hint' });
         return answer;
       },
+      restore: async (group, wish) => {
+        const { cluster } = config;
+        const heard = () => heartbeats.peers().flatMap(({ groups }) => groups.filter((one) => one.group === group).map(({ epoch }) => epoch));
+        const answer = await restoreRecord(
+          { arbiter, clock, cluster, attemptMs: timing.attemptMs, state: (id) => this.#owner.state(id), heard },
+          group,
+          wish,
+        );
+        if (answer.ok)
+          this.#tell({ kind: 'lease.restored', group, epoch: answer.value.restored, because: `an operator has restored the lease record: ${wish.why}` });
+        this.#owner.dispatch(group, { kind: 'hint' });
+        return answer;
+      },
       leave: (forMs) => this.#leave(this.#controller.leave(forMs, clock.nowMs())),
       trouble: this.#alarms.passing('socket', clock, (because) => this.#tell({ kind: 'guard.socket-trouble', because })),
     });
@@ -155,7 +169,7 @@ class Guard implements GuardHandle {
       store: this.#store,
       hardStop: options.hardStop,
       lastWord: this.#lastWord,
-      heartbeats: options.heartbeats,
+      heartbeats,
       stopBudgetMs: timing.stopBudgetMs,
       dispatch: (group, happening) => this.#owner.dispatch(group, happening),
       keepOrders: (group, orders) => void this.#store.keepGroupOrders(group, orders),

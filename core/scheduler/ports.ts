@@ -37,6 +37,8 @@ export interface GuardDoor {
   wills(wills: readonly Will[], loopLagMs: number): void;
   /** Rejects with ARBITER_UNREACHABLE, ARBITER_REFUSED, REFUSED or GUARD_UNREACHABLE. */
   orders(request: OrdersRequest): Promise<GroupOrders | NodeOrders>;
+  /** An operator puts a lost lease record back; the epoch it has now. Rejects as `orders`. */
+  restore(group: GroupId, epoch: Epoch | null, why: string): Promise<Epoch>;
   fenced(evidence: { group: GroupId; node: NodeId; bootId: BootId; forEpoch: Epoch; evidence: string }): void;
 }
 export const GuardDoor: unique symbol = Symbol('GuardDoor');

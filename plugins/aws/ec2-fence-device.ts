@@ -175,6 +175,13 @@ class Attempt {
     if (holder !== null && holder !== this.id) throw cannot(`${address} belongs to ${holder} now`);
   }
 
+  /** Of two nodes that want to stop each other the first one wins: who is being stopped stops nobody (SAFETY a.7). */
+  private async refuseWhenOver(): Promise<void> {
+    const view = this.own === null ? null : await this.instances.instance(this.own, this.limits());
+    if (view === null || view.state === 'running' || view.state === 'pending') return;
+    throw refused(this.request.node, `${this.own}, the instance this runs on, is ${view.state} itself`);
+  }
+
   /** Tells EC2 to stop it, when it was not told yet or does not follow. */
   private async stopAgain(): Promise<void> {
     const { clock } = this.context;
@@ -182,6 +189,7 @@ class Attempt {
     const over = state === 'shutting-down' || OFF.includes(state);
     const againMs = over ? Number.POSITIVE_INFINITY : state === 'stopping' ? AGAIN_STOPPING_MS : AGAIN_RUNNING_MS;
     if (this.answered !== null && clock.nowMs() - this.answered.atMs < againMs) return;
+    if (this.answered === null) await this.refuseWhenOver();
     const how = `StopInstances (Force${this.skipOsShutdown ? ', SkipOsShutdown' : ''})`;
     try {
       const was = await this.instances.stop(this.id, { force: true, skipOsShutdown: this.skipOsShutdown }, this.limits());

@@ -180,6 +180,7 @@ export class FakeGuard implements GuardDoor, LeasePages {
   readonly pages = new Map<string, PageReading>();
   readonly said: Will[][] = [];
   readonly ordered: OrdersRequest[] = [];
+  readonly restored: { readonly group: string; readonly epoch: number | null }[] = [];
   readonly confirmed: unknown[] = [];
   refuse: string | null = null;
 
@@ -232,6 +233,12 @@ export class FakeGuard implements GuardDoor, LeasePages {
     };
     this.current = { ...this.current, groupOrders: { ...this.current.groupOrders, [request.group]: after } };
     return after;
+  }
+
+  async restore(group: string, epoch: number | null): Promise<number> {
+    if (this.refuse !== null) throw new Error(this.refuse);
+    this.restored.push({ group, epoch });
+    return epoch ?? 7;
   }
 
   fenced(evidence: Parameters<GuardDoor['fenced']>[0]): void {
