@@ -147,16 +147,8 @@ class Guard implements GuardHandle {
       },
       restore: async (group, wish) => {
         const { cluster } = config;
-        const heard = () => heartbeats.peers().flatMap(({ groups }) => groups.filter((one) => one.group === group).map(({ epoch }) => epoch));
-        const answer = await restoreRecord(
-          { arbiter, clock, cluster, attemptMs: timing.attemptMs, state: (id) => this.#owner.state(id), heard },
-          group,
-          wish,
-        );
-        if (answer.ok)
-          this.#tell({ kind: 'lease.restored', group, epoch: answer.value.restored, because: `an operator has restored the lease record: ${wish.why}` });
-        this.#owner.dispatch(group, { kind: 'hint' });
-        return answer;
+        const desk = { arbiter, clock, cluster, heartbeats, attemptMs: timing.attemptMs, state: () => this.#owner.state(group), tell: (event: NewEvent) => this.#tell(event) };
+        return restoreRecord(desk, group, wish).finally(() => this.#owner.dispatch(group, { kind: 'hint' }));
       },
       leave: (forMs) => this.#leave(this.#controller.leave(forMs, clock.nowMs())),
       trouble: this.#alarms.passing('socket', clock, (because) => this.#tell({ kind: 'guard.socket-trouble', because })),

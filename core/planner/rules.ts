@@ -94,6 +94,12 @@ const WITHOUT_THE_LEASE: readonly Rule[] = [
     verdict: (f) => verdict('faulted', STAND_BY, gaveUpBecause(f), clear(f)),
   },
   {
+    // Before standing-by and claim: without a store nobody may start who has not heard the other since it booted.
+    id: 'alone',
+    when: (f) => !f.held && f.lease.withoutStore != null && f.observed.nodes[f.lease.withoutStore.node]?.state === 'unseen',
+    verdict: (f) => verdict('blocked', STAND_BY, say.alone(f), `understudy start ${f.group.id} --force-no-arbiter ${f.group.id} --why "…"`),
+  },
+  {
     // Before blocked: while the holder lives, a blocker here is a weakness of the standby, not of the group.
     id: 'standing-by',
     when: ({ held, holder }) => !held && holder !== null && holder.state !== 'lost' && holder.state !== 'suspect',

@@ -43,6 +43,10 @@ export const holderLost = ({ holder, lease, self, group }: Facts): string =>
   `${holder?.id} is ${holder?.state === 'lost' ? 'lost' : 'silent'} and may still run ${group.id}: ` +
   `${self} takes over when the end of epoch ${lease.epoch} is proven`;
 
+/** Two nodes without a store, and the other has not been heard. */
+export const alone = ({ lease, self, group }: Facts): string =>
+  `there is no store, and ${lease.withoutStore?.node ?? 'the other node'} has not been heard: ${self} starts ${group.id} when it is, or when a person says that it is off`;
+
 export const claim = ({ record, lease, self, group, orders }: Facts): string => {
   const next = orders.move?.to ?? lease.successor;
   if (record === 'held' || record === 'fencing')

@@ -43,6 +43,10 @@ const waiting = (world: PlannerWorld): void => {
 const gone = (world: PlannerWorld, state: 'suspect' | 'lost' = 'lost'): void => {
   world.here('a').state = state;
 };
+const alone = (world: PlannerWorld): void => {
+  world.here('a').state = 'unseen';
+  world.withoutStore['b'] = { node: 'a', bootId: 'a1', epoch: 1, fence: false };
+};
 const unread = (world: PlannerWorld): void => {
   world.at('a', 'db').phase = 'observe';
   world.record('db').state = 'unread';
@@ -95,6 +99,7 @@ const cases: readonly (readonly [rule: string, situation: string, facts: Facts])
   ['offline-by-order', 'offline ordered, and frozen', holder((w) => orders(w, { want: 'offline', frozen: true }), 'b')],
   ['frozen-standby', 'frozen, and the holder lost', holder((w) => (orders(w, { frozen: true }), gone(w)), 'b')],
   ['gave-up', 'too many failovers, the holder lost, and this node on standby', holder((w) => (over(w, 3), gone(w), standby(w, 'b')), 'b')],
+  ['alone', 'two nodes without a store, and the holder by the record was never heard', holder((w) => alone(w), 'b')],
   ['standing-by', 'too many failovers, but the holder lives', holder((w) => over(w, 3), 'b')],
   ['standing-by', 'the holder lives, and this node is on standby', holder((w) => standby(w, 'b'), 'b')],
   ['blocked', 'the holder lost, and this node on standby', holder((w) => (gone(w), standby(w, 'b')), 'b')],

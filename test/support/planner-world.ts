@@ -128,6 +128,8 @@ export class PlannerWorld {
   readonly orders: Record<string, GroupOrders> = {};
   /** What the holder's guard says of its failsafe, by group. */
   readonly failsafe: Record<string, FailsafeView | null> = {};
+  /** Two nodes without a store: the other node as each node's guard names it. */
+  readonly withoutStore: Record<string, NonNullable<LeaseView['withoutStore']>> = {};
   /** Failovers that no longer count: their windows have passed or they were cleared. */
   readonly forgotten: Record<string, number> = {};
   /** `start a g/r` → why it fails. */
@@ -228,6 +230,7 @@ export class PlannerWorld {
           inSync: [],
           remainingMs: phase === 'held' ? 1_000 : 0,
           failsafe: phase === 'held' ? (this.failsafe[id] ?? null) : null,
+          withoutStore: this.withoutStore[self] ?? null,
           recordAgeMs: state === 'unread' ? null : 10,
           because: `the guard is in ${phase}`,
         },

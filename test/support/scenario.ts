@@ -147,6 +147,12 @@ class Script {
               : { silentMs, by: ['b'], trouble: null, fence: [], moveTo: node };
         return;
       }
+      case 'no-store': {
+        const other = words[2] ?? '';
+        world.withoutStore[first] = { node: other, bootId: `${other}-boot`, epoch: 1, fence: second === 'fences' };
+        if (second === 'unheard') world.here(other).state = 'unseen';
+        return;
+      }
       case 'unproven': {
         world.record(second).unproven = { node: words[2] ?? '', bootId: 'a1', epoch: Number(words[4]), proof: null };
         return;

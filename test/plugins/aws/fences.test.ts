@@ -121,18 +121,28 @@ const stops = ({ world }: Run) => world.calls().filter(({ action }) => action ==
 test('ec2: one stop by force without a shutdown of the system, then looks two seconds apart', async (t) => {
   const run = await fenceB(t, {});
   t.true(run.confirmed, run.said);
-  t.deepEqual(run.actions.slice(0, 2), ['DescribeInstances', 'StopInstances']);
+  // The second look is at this very instance: who is being stopped stops nobody.
+  t.deepEqual(run.actions.slice(0, 3), ['DescribeInstances', 'DescribeInstances', 'StopInstances']);
   const [stop] = stops(run);
   t.like(stop!.parameters, { 'InstanceId.1': 'i-b', Force: 'true', SkipOsShutdown: 'true' });
   t.is(stops(run).length, 1);
-  const looks = run.world.calls().filter(({ action }) => action === 'DescribeInstances');
+  const looks = run.world.calls().filter(({ action, parameters }) => action === 'DescribeInstances' && parameters['InstanceId.1'] === 'i-b');
   for (const [index, { fromMs }] of looks.entries()) t.true(index === 0 || fromMs - looks[index - 1]!.fromMs >= 2_000);
+});
+
+test('ec2: an instance that is being stopped itself stops nobody', async (t) => {
+  const run = await fenceB(t, {
+    before: ({ emulator }) => emulator.change((vpc) => withInstance(vpc, { ...vpc.instances['i-a']!, state: 'stopping' })),
+  });
+  t.false(run.confirmed);
+  t.regex(run.said, /i-a, the instance this runs on, is stopping itself/);
+  t.is(stops(run).length, 0);
 });
 
 test('ec2: a type on Xen refuses to skip the shutdown: stopped by force alone, and the evidence says so', async (t) => {
   const run = await fenceB(t, { world: { vpc: fenceVpc('m4.large') } });
   t.true(run.confirmed, run.said);
-  t.deepEqual(run.actions.slice(0, 3), ['DescribeInstances', 'StopInstances OperationNotPermitted', 'StopInstances']);
+  t.deepEqual(run.actions.slice(2, 4), ['StopInstances OperationNotPermitted', 'StopInstances']);
   t.is(stops(run)[1]!.parameters['SkipOsShutdown'], undefined);
   t.regex(run.said, /StopInstances \(Force\), it was running/);
 });
