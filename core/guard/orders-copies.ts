@@ -1,21 +1,27 @@
 // Orders of a cluster without a store, told between its two guards over the heartbeat networks: each change at once, everything
 // again at a slow pace and as soon as the peer is heard. What cannot be said in one frame is said without its oldest
 // failovers. Invariant: nothing here waits for the peer; while it is silent each side has its own orders (SAFETY a.10).
+import { reasonOf } from '../errors/errors.js';
 import type { Heartbeats } from '../membership/contract.js';
+import type { NewEvent } from '../model/event.js';
+import type { ArbiterView } from '../model/lease.js';
+import { NO_STORE_WORDS } from '../model/no-store.js';
+import type { Arbiter } from '../ownership/arbiter.js';
 import { encodeGroupOrders, encodeNodeOrders, parseGroupOrders, parseNodeOrders } from '../ownership/orders.js';
+import { groupOrdersKey } from '../ownership/record.js';
 import type { Clock } from '../system/clock.js';
-import type { Copy, LocalRecords } from './local-records.js';
+import { type Copy, LocalRecords } from './local-records.js';
 
 export interface OrdersCopiesOptions {
-  readonly records: LocalRecords;
+  /** Nothing is told unless it is this node's own records. */
+  readonly arbiter: Arbiter;
   readonly heartbeats: Heartbeats;
   readonly clock: Clock;
-  /** `understudy/CLUSTER/`: what every key begins with. */
-  readonly prefix: string;
+  readonly cluster: string;
   readonly signal: AbortSignal;
   /** Orders of the peer were taken. */
   readonly taken: () => void;
-  readonly trouble: (error: unknown) => void;
+  readonly tell: (event: NewEvent) => void;
 }
 
 const AGAIN_MS = 5_000;
@@ -26,10 +32,14 @@ const TIMES_EVERY_MS = 30;
 const MAX_VALUE_CHARS = 560;
 
 export const shareOrders = (options: OrdersCopiesOptions): void => {
-  const { records, heartbeats, clock, signal } = options;
+  const { arbiter: records, heartbeats, clock, cluster, signal, taken, tell: say } = options;
+  if (!(records instanceof LocalRecords)) return;
+  // What every key of the cluster begins with is not told.
+  const prefix = groupOrdersKey(cluster, '').replace(/\/orders$/, '');
+  const failed = (error: unknown) => say({ kind: 'guard.file-failed', because: `orders of the other node were not kept: ${reasonOf(error)}` });
   const tell = (copy: Copy, left: number): void => {
     if (signal.aborted) return;
-    heartbeats.send('all', wordsOf(options, copy));
+    heartbeats.send('all', wordsOf(prefix, copy));
     if (left > 1) clock.after(TIMES_EVERY_MS, () => tell(copy, left - 1), { idle: true });
   };
   const tellAll = (times: number) => records.copies().forEach((copy) => tell(copy, times));
@@ -42,7 +52,7 @@ export const shareOrders = (options: OrdersCopiesOptions): void => {
     const { key, count, node, value } = message;
     const parsed = key.startsWith('nodes/') ? parseNodeOrders(value) : parseGroupOrders(value);
     if (parsed.kind === 'invalid') return;
-    records.take({ key: `${options.prefix}${key}`, count, node, value }).then((taken) => taken && options.taken(), options.trouble);
+    records.take({ key: `${prefix}${key}`, count, node, value }).then((news) => (news ? taken() : undefined), failed);
   });
   const again = (): void => {
     if (signal.aborted) return;
@@ -52,7 +62,11 @@ export const shareOrders = (options: OrdersCopiesOptions): void => {
   again();
 };
 
-const wordsOf = ({ prefix }: OrdersCopiesOptions, { key, count, node, value }: Copy) => {
+/** What people are shown of the store; where there is none, what that means. */
+export const storeView = (view: ArbiterView, arbiter: Arbiter): ArbiterView =>
+  arbiter instanceof LocalRecords ? { ...view, because: NO_STORE_WORDS.join(' '), store: 'none' } : view;
+
+const wordsOf = (prefix: string, { key, count, node, value }: Copy) => {
   const name = key.slice(prefix.length);
   return { kind: 'copy' as const, key: name, count, node, value: name.startsWith('nodes/') ? shortNode(value) : shortGroup(value) };
 };

@@ -19,7 +19,7 @@ export type RestoreAnswer =
 export interface RestoreOptions {
   readonly arbiter: Arbiter;
   readonly clock: Clock;
-  readonly cluster: string;
+  readonly config: { readonly cluster: string };
   readonly attemptMs: number;
   readonly heartbeats: Pick<Heartbeats, 'peers'>;
   readonly state: () => OwnershipState | undefined;
@@ -28,8 +28,8 @@ export interface RestoreOptions {
 
 /** Never rejects; ends within two attempts. */
 export const restoreRecord = async (options: RestoreOptions, group: GroupId, wish: RestoreWish): Promise<RestoreAnswer> => {
-  const { arbiter, clock, cluster, attemptMs, heartbeats, tell } = options;
-  const key = leaseKey(cluster, group);
+  const { arbiter, clock, config, attemptMs, heartbeats, tell } = options;
+  const key = leaseKey(config.cluster, group);
   const failed = ({ refused, because }: { readonly refused: boolean; readonly because: string }): RestoreAnswer => ({
     ok: false,
     code: refused ? 'ARBITER_REFUSED' : 'ARBITER_UNREACHABLE',

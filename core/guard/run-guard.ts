@@ -1,14 +1,12 @@
 // The guard of one node (SAFETY a.2): it owns the leases of all groups, hears the peers, keeps the watchdog and the lease
 // pages, and answers the controller. Everything it needs is handed in as plain objects; it loads no schema, no plugin, no
 // logger. Ending it stops nothing: the next guard takes up what this one held.
-import { NO_STORE_WORDS } from '../model/no-store.js';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { GroupId } from '../model/ids.js';
 import type { NewEvent } from '../model/event.js';
 import type { GuardView } from '../model/lease.js';
 import { mayPet, needsDog } from '../ownership/machine.js';
 import { beatOf, initialState } from '../ownership/state.js';
-import { groupOrdersKey } from '../ownership/record.js';
 import { nextOnGrid } from '../ownership/timing.js';
 import { Alarms } from '../system/alarms.js';
 import type { Timer } from '../system/clock.js';
@@ -23,11 +21,10 @@ import { GuardStore, guardFile } from './guard-store.js';
 import { hear } from './hear.js';
 import { HostGate } from './host-gate.js';
 import { LastWord } from './last-word.js';
-import { LocalRecords } from './local-records.js';
 import { LeaseClock } from './lease-clock.js';
 import { beginAnew, takeUp } from './leftovers.js';
 import { LeashWatch } from './leash-watch.js';
-import { shareOrders } from './orders-copies.js';
+import { shareOrders, storeView } from './orders-copies.js';
 import { changeOrders } from './orders-desk.js';
 import { Owner } from './owner.js';
 import { PageDesk } from './page-desk.js';
@@ -37,8 +34,7 @@ import { viewKey, viewOf } from './view.js';
 
 export type { GuardHandle, GuardOptions } from './guard-options.js';
 
-const TICK_MS = 100;
-const PAUSE_MS = 500;
+const [TICK_MS, PAUSE_MS] = [100, 500];
 const VIEW_EVERY_MS = 1_000;
 
 /** Starts the guard; resolves when it listens and has begun to observe. Rejects with NODE_UNKNOWN or REFUSED. */
@@ -145,11 +141,8 @@ class Guard implements GuardHandle {
         if (answer.ok) this.#owner.dispatch('all', { kind: 'hint' });
         return answer;
       },
-      restore: async (group, wish) => {
-        const { cluster } = config;
-        const desk = { arbiter, clock, cluster, heartbeats, attemptMs: timing.attemptMs, state: () => this.#owner.state(group), tell: (event: NewEvent) => this.#tell(event) };
-        return restoreRecord(desk, group, wish).finally(() => this.#owner.dispatch(group, { kind: 'hint' }));
-      },
+      restore: (group, wish) =>
+        restoreRecord({ ...options, attemptMs: timing.attemptMs, state: () => this.#owner.state(group), tell: (event) => this.#tell(event) }, group, wish),
       leave: (forMs) => this.#leave(this.#controller.leave(forMs, clock.nowMs())),
       trouble: this.#alarms.passing('socket', clock, (because) => this.#tell({ kind: 'guard.socket-trouble', because })),
     });
@@ -207,7 +200,7 @@ class Guard implements GuardHandle {
     await Promise.all(others.map(async (group) => this.#owner.dispatch(group, await beginAnew(left, group))));
     await listening;
     this.#ready = true;
-    this.#shareOrders();
+    shareOrders({ ...this.#o, cluster: config.cluster, signal: this.#end.signal, taken: () => this.#owner.dispatch('all', { kind: 'hint' }), tell: (event) => this.#tell(event) });
     follow({ arbiter: this.#o.arbiter, clock, cluster: config.cluster, desk: this.#desk, owner: this.#owner, signal: this.#end.signal });
     this.#end.signal.addEventListener('abort', () => this.#ticks?.cancel());
     this.#tickOnGrid();
@@ -221,7 +214,7 @@ class Guard implements GuardHandle {
       bootId,
       cfgHash: config.cfgHash,
       peers: heartbeats.peers(),
-      arbiter: this.#o.arbiter instanceof LocalRecords ? { ...this.#desk.view(), because: NO_STORE_WORDS.join(' '), store: 'none' } : this.#desk.view(),
+      arbiter: storeView(this.#desk.view(), this.#o.arbiter),
       states: this.#owner.states,
       nowMs,
       groupOrders: this.#store.groupOrders,
@@ -267,20 +260,6 @@ class Guard implements GuardHandle {
     this.#watchController();
     this.#dog.consider();
     if (nowMs - this.#shownMs >= VIEW_EVERY_MS) this.#show(true);
-  }
-
-  #shareOrders(): void {
-    const { arbiter, heartbeats, clock, config } = this.#o;
-    if (!(arbiter instanceof LocalRecords)) return;
-    shareOrders({
-      records: arbiter,
-      heartbeats,
-      clock,
-      prefix: groupOrdersKey(config.cluster, '').replace(/\/orders$/, ''),
-      signal: this.#end.signal,
-      taken: () => this.#owner.dispatch('all', { kind: 'hint' }),
-      trouble: (error) => this.#tell({ kind: 'guard.file-failed', because: `orders of the other node were not kept: ${reasonOf(error)}` }),
-    });
   }
 
   #settled(news: boolean): void {

@@ -25,7 +25,7 @@ export const restoration = (state: OwnershipState, found: Found, heard: readonly
   const holder = Object.entries(peers).find(([, { held }]) => held !== null);
   if (holder !== undefined) return refused(`${holder[0]} is heard and says that it holds epoch ${holder[1].held?.epoch ?? 0}`);
   const known = found.kind === 'record' ? found.record : null;
-  const seen = Math.max(maxEpochSeen, ...heard);
+  const seen = Math.max(maxEpochSeen, ...heard, ...Object.values(peers).map(({ announced }) => announced));
   // Without a store an epoch may have been asked for and never taken: then the own record is behind, and good.
   if (known !== null && (policy.pair != null || known.epoch >= seen))
     return refused(`the lease record of ${policy.group} is good: epoch ${known.epoch}, ${known.state} ${known.holder ?? 'by nobody'}`);

@@ -190,6 +190,11 @@ class Attempt {
     const againMs = over ? Number.POSITIVE_INFINITY : state === 'stopping' ? AGAIN_STOPPING_MS : AGAIN_RUNNING_MS;
     if (this.answered !== null && clock.nowMs() - this.answered.atMs < againMs) return;
     if (this.answered === null) await this.refuseWhenOver();
+    return this.stop(state, over);
+  }
+
+  private async stop(state: string, over: boolean): Promise<void> {
+    const { clock } = this.context;
     const how = `StopInstances (Force${this.skipOsShutdown ? ', SkipOsShutdown' : ''})`;
     try {
       const was = await this.instances.stop(this.id, { force: true, skipOsShutdown: this.skipOsShutdown }, this.limits());
@@ -199,7 +204,7 @@ class Attempt {
       if (refusesSkip(failure)) {
         this.skipOsShutdown = false;
         this.context.log.info('this instance type does not skip the shutdown of its system: it is stopped by force alone', { instance: this.id });
-        return this.stopAgain();
+        return this.stop(state, over);
       }
       // EC2 has nothing to stop: what it says of the instance from now on is its answer to us.
       if ((failure.code === NOT_STOPPABLE && over) || failure.code === 'InvalidInstanceID.NotFound') {

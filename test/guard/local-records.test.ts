@@ -5,18 +5,22 @@ import { join } from 'node:path';
 import test from 'ava';
 import { LocalRecords, recordsFile } from '../../core/guard/local-records.js';
 import { shareOrders } from '../../core/guard/orders-copies.js';
+import { restoreRecord } from '../../core/guard/restore-record.js';
 import type { Heartbeats, Message, Received } from '../../core/membership/contract.js';
 import { MAX_BODY_BYTES } from '../../core/membership/frame.js';
 import { decodeMessage, encodeMessage } from '../../core/membership/message.js';
 import { NO_GROUP_ORDERS, NO_NODE_ORDERS } from '../../core/model/lease.js';
 import { ArbiterError } from '../../core/ownership/arbiter.js';
 import { encodeGroupOrders, encodeNodeOrders, parseGroupOrders } from '../../core/ownership/orders.js';
-import { encodeRecord } from '../../core/ownership/record-codec.js';
+import { encodeRecord, parseRecord } from '../../core/ownership/record-codec.js';
 import { type LeaseRecord, groupOrdersKey, leaseKey, nodeOrdersKey } from '../../core/ownership/record.js';
+import { initialState } from '../../core/ownership/state.js';
+import { systemClock } from '../../core/system/clock.js';
 import type { Files } from '../../core/system/files.js';
 import { systemFiles } from '../../core/system/files-system.js';
 import type { Paths } from '../../core/system/paths.js';
 import { FakeClock } from '../support/fake-clock.js';
+import { LAN } from '../support/lease-world.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'understudy-records-'));
 test.after.always(() => rmSync(directory, { recursive: true, force: true }));
@@ -88,7 +92,7 @@ test('a file that cannot be read is no empty file: its leases cannot be used, it
 const pair = () => {
   const clock = new FakeClock();
   const end = new AbortController();
-  const wire = { cut: false, dropped: 0 };
+  const wire = { cut: false, dropped: 0, trouble: [] as string[] };
   const sides = ['a', 'b'].map((node) => ({
     node,
     records: new LocalRecords(systemFiles, place(), node),
@@ -106,8 +110,8 @@ const pair = () => {
     };
     const heartbeats = { send, onReceived: (listener: typeof side.receive) => (side.receive = listener), onChange: (listener: typeof side.change) => (side.change = listener) };
     shareOrders({
-      ...{ records: side.records, heartbeats: heartbeats as unknown as Heartbeats, clock, prefix: 'understudy/c/', signal: end.signal },
-      ...{ taken: () => (side.taken += 1), trouble: (error) => { throw error as Error; } },
+      ...{ arbiter: side.records, heartbeats: heartbeats as unknown as Heartbeats, clock, cluster: 'c', signal: end.signal },
+      ...{ taken: () => (side.taken += 1), tell: ({ because }) => wire.trouble.push(because ?? '') },
     });
   }
   return { a: sides[0]!, b: sides[1]!, clock, wire, end };
@@ -145,7 +149,7 @@ test('orders that are longer than a frame are told without what is oldest', asyn
   await a.records.cas(ORDERS, null, encodeGroupOrders({ ...NO_GROUP_ORDERS, frozen: true, failovers, why: 'w'.repeat(2_000) }));
   await settle();
   const parsed = await ordersOf(b.records);
-  t.is(wire.dropped, 0);
+  t.deepEqual([wire.dropped, wire.trouble], [0, []]);
   t.like(parsed, { kind: 'orders', orders: { frozen: true } });
   t.is(parsed.kind === 'orders' ? parsed.orders.failovers.at(-1)?.epoch : null, 15);
   end.abort();
@@ -159,4 +163,31 @@ test('what is no orders record is not taken from the peer', async (t) => {
   t.deepEqual(await b.records.read([LEASE, ORDERS]), [null, null]);
   t.false(await a.records.take({ key: LEASE, value: encodeGroupOrders(NO_GROUP_ORDERS), count: 9, node: 'b' }));
   end.abort();
+});
+
+test('an operator restores what cannot be read: behind what a peer says, once, and never over a good record', async (t) => {
+  const paths = place();
+  await new LocalRecords(systemFiles, paths, 'a').cas(LEASE, null, record());
+  writeFileSync(recordsFile(paths), 'garbage');
+  const arbiter = new LocalRecords(systemFiles, paths, 'a');
+  const told: string[] = [];
+  const state = initialState(
+    {
+      ...{ self: 'a', bootId: 'a1', instance: 'i', group: 'web', members: ['a', 'b'], timing: LAN, fencing: 'required', takeover: 'lease' },
+      ...{ confirm: 'renewal', watchdog: false, cfgHash: 'x', failsafe: { peerLost: 'stop', arbiterLossMoveMs: 1 } },
+      pair: { peer: 'b', low: 0, fenceDelayMs: 1_000 },
+    },
+    0,
+    3,
+  );
+  const heartbeats = {
+    peers: () => [{ ...{ node: 'b', state: 'member' as const, bootId: 'b1', links: [], silentMs: 0, cfgHash: 'x' }, groups: [{ group: 'web', epoch: 8, phase: 'observe' as const, stopped: false }] }],
+  };
+  const desk = { arbiter, clock: systemClock, config: { cluster: 'c' }, attemptMs: 2_000, heartbeats, state: () => state, tell: ({ kind }: { kind: string }) => void told.push(kind) };
+  const wish = { epoch: null, why: 'a drill' };
+  t.deepEqual(await restoreRecord(desk, 'web', wish), { ok: true, value: { restored: 8 } });
+  const [stored] = await new LocalRecords(systemFiles, paths, 'a').read([LEASE]);
+  t.like(parseRecord(stored?.value ?? ''), { kind: 'record', record: { epoch: 8, state: 'HELD-UNKNOWN', holder: null } });
+  t.like(await restoreRecord(desk, 'web', wish), { ok: false, code: 'REFUSED' });
+  t.deepEqual(told, ['lease.restored']);
 });

@@ -20,7 +20,7 @@ const stateWith = (more: Partial<OwnershipState> = {}): OwnershipState => ({
   ...more,
 });
 const member = (held: OwnershipState['peers'][string]['held']) => ({
-  b: { bootId: 'b1', cfgHash: 'x', stopped: null, held, unattendedSinceMs: null, waits: held === null, retired: [] },
+  b: { bootId: 'b1', cfgHash: 'x', stopped: null, held, unattendedSinceMs: null, waits: held === null, announced: 0, retired: [] },
 });
 const record = (more: Partial<LeaseRecord>): Found => ({
   kind: 'record',

@@ -52,7 +52,7 @@ interface Node {
   stored: { readonly record: LeaseRecord; readonly version: number } | null;
   maxEpoch: number;
   page: LeasePage | null;
-  phase: { readonly epoch: number; readonly phase: OwnershipState['phase'] } | null;
+  phase: { readonly epoch: number; readonly phase: OwnershipState['phase']; readonly members: readonly string[] } | null;
   active: boolean;
   heardMs: number;
   suspect: boolean;
@@ -182,7 +182,7 @@ export const runPairWorld = ({
       case 'reset-host':
         return powerCycle(node, between(500, 3_000));
       case 'persist-phase':
-        node.phase = { epoch: effect.epoch, phase: effect.phase };
+        node.phase = { epoch: effect.epoch, phase: effect.phase, members: effect.members ?? [] };
         return undefined;
       case 'beat':
         return beat(node);
