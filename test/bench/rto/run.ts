@@ -1,7 +1,8 @@
-// node dist/test/bench/rto/run.js [--timings lan,fast,standard,strict] [--takeovers lease,preempt] [--runs 10] [--settings FILE]
-// [--arbiter witness|etcd|dynamodb|s3] [--out FILE] [--id rto]: how long a takeover takes, beside the worst case that `understudy check` computes.
-// A lab of two hosts (root: netns); the active one loses power, or the group is moved. Measured by CLOCK_MONOTONIC, which the
-// hosts' journals and this process share; a power loss counts from before it was ordered. Exit 1 when a measured takeover exceeds the computed one, or two nodes overlapped.
+// node dist/test/bench/rto/run.js [--arbiter witness|etcd|dynamodb|s3] [--timings lan,fast,standard,strict]
+// [--takeovers lease,preempt] [--runs 10] [--out FILE] [--id rto]: how long a takeover takes, beside the worst case that
+// `understudy check` computes. A lab of two hosts (root: netns); the active one loses power, or the group is moved. Measured by
+// CLOCK_MONOTONIC, which the hosts' journals and this process share; a power loss counts from before it was ordered. Exit 1
+// when a measured takeover exceeds the computed one, or two nodes overlapped.
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
