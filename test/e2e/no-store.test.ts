@@ -42,6 +42,13 @@ const isOff = async (node: string): Promise<boolean> => {
 };
 /** Whoever was fenced is switched on by hand, as its operator would, and both hear each other again. */
 const recover = async (): Promise<Settled> => {
+  // A fence that has not seen its end yet would stop the node that is switched on again: an operator looks first.
+  await lab.until('no fence is under way', 60_000, async (last) => {
+    const views = await Promise.all(lab.nodes.map((node) => lab.view(node)));
+    const running = views.flatMap((view) => Object.entries(view?.fences?.nodes ?? {}).filter(([, { running }]) => running));
+    last(JSON.stringify(running));
+    return running.length === 0;
+  });
   await lab.fault('heal');
   for (const node of lab.nodes) if (await isOff(node)) await lab.fault('power-on', node);
   return lab.settled(60_000);
