@@ -7,6 +7,9 @@ const SLEPT_MS = 50;
 /** Looked for at most so often: a look costs 5 µs. */
 const LOOK_MS = 10;
 
+/** How long the host slept between two looks at CLOCK_BOOTTIME − CLOCK_MONOTONIC: all of it, or nothing for what may be rounding. */
+export const sleptBetween = (beforeMs: number, nowMs: number): number => (nowMs - beforeMs > SLEPT_MS ? nowMs - beforeMs : 0);
+
 export class LeaseClock {
   readonly #clock: Clock;
   readonly #bootOffset: () => number;
@@ -60,8 +63,8 @@ export class LeaseClock {
   #look(monoMs: number): void {
     this.#lookedMs = monoMs;
     const offsetMs = this.#bootOffset();
-    const gapMs = offsetMs - this.#baseMs;
-    if (gapMs <= SLEPT_MS) return;
+    const gapMs = sleptBetween(this.#baseMs, offsetMs);
+    if (gapMs === 0) return;
     this.#baseMs = offsetMs;
     this.#sleptMs += gapMs;
   }

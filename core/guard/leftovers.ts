@@ -4,7 +4,7 @@ import type { BootId, GroupId } from '../model/ids.js';
 import type { Timing } from '../model/timing.js';
 import { type Remains, adoptable, leftoverOf } from '../ownership/adoption.js';
 import type { HardStop } from './hard-stop.js';
-import type { LeaseClock } from './lease-clock.js';
+import { type LeaseClock, sleptBetween } from './lease-clock.js';
 import type { Happening } from './owner.js';
 import type { PageDesk } from './page-desk.js';
 
@@ -38,7 +38,7 @@ const started = ({ pages }: LeftoversOptions, group: GroupId, remains: Remains):
 
 const remainsOf = ({ pages, leaseClock, bootId, timing }: LeftoversOptions, group: GroupId): Omit<Remains, 'verifiedEmpty'> => {
   const page = pages.left(group);
-  const sleptMs = page === null ? 0 : Math.max(0, leaseClock.bootOffsetMs - page.bootOffsetMs - 50);
+  const sleptMs = page === null ? 0 : sleptBetween(page.bootOffsetMs, leaseClock.bootOffsetMs);
   return {
     page,
     bootId,

@@ -30,7 +30,7 @@ import { Owner } from './owner.js';
 import { PageDesk } from './page-desk.js';
 import { type PerformOptions, perform } from './perform.js';
 import { restoreRecord } from './restore-record.js';
-import { viewKey, viewOf } from './view.js';
+import { isSame, newsOf, viewOf } from './view.js';
 
 export type { GuardHandle, GuardOptions } from './guard-options.js';
 
@@ -65,7 +65,7 @@ class Guard implements GuardHandle {
   readonly #end = new AbortController();
   #ready = false;
   #ticks: Timer | null = null;
-  #shown = '';
+  #shown: readonly unknown[] = [];
   #shownMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: GuardOptions) {
@@ -310,9 +310,9 @@ class Guard implements GuardHandle {
   #show(always: boolean): void {
     if (this.#server.listeners === 0) return;
     const view = this.view();
-    const key = viewKey(view);
-    if (!always && key === this.#shown) return;
-    this.#shown = key;
+    const news = newsOf(view);
+    if (!always && isSame(news, this.#shown)) return;
+    this.#shown = news;
     this.#shownMs = this.#leaseClock.nowMs();
     this.#server.tell({ t: 'view', view });
   }

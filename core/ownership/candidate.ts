@@ -75,13 +75,13 @@ export const seek = (turn: Turn): void => {
 };
 
 /** When time alone will allow an acquisition; Infinity when only events can. */
-export const acquireAtMs = (turn: Turn): number => {
+export const acquireAtMs = (turn: Pick<Turn, 's'>): number => {
   const licence = licenceFor(turn.s);
   return licence.evidence === null || readsFirst(turn, licence) || obstacleFor(turn.s) !== null ? Number.POSITIVE_INFINITY : licence.atMs;
 };
 
 /** Who says STOPPED may just have written RELEASED: what is on its way to be read comes first. */
-const readsFirst = ({ s }: Turn, { evidence }: Licence): boolean => evidence === 'stopped' && (s.readWanted || s.reading !== null);
+const readsFirst = ({ s }: Pick<Turn, 's'>, { evidence }: Licence): boolean => evidence === 'stopped' && (s.readWanted || s.reading !== null);
 
 const write = (turn: Turn): boolean => {
   const { s } = turn;

@@ -31,7 +31,7 @@ export const nextWakeMs = (state: OwnershipState): number => {
   const { policy, reading, writing, tenure, fencing, unresolved } = state;
   const { timing } = policy;
   if (!state.started) return Number.POSITIVE_INFINITY;
-  const turn: Turn = { s: { ...state }, effects: [] };
+  const turn = { s: state };
   const attempts = [reading, writing].flatMap((sent) => (sent === null ? [] : [sent.sentMs + timing.attemptMs]));
   const nextRead = reading === null ? [nextOnGrid(state.lastReadMs, timing.pollMs)] : [];
   if (fencing !== null) return Math.min(fencing.resetMs, fencing.sayAgainMs, fencing.running ? Number.POSITIVE_INFINITY : fencing.retryMs);

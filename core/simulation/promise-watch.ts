@@ -30,12 +30,12 @@ interface Given {
   readonly epoch: Epoch;
   readonly holderBootId: string;
   readonly untilMs: number;
-  /** Whether the holder said STOPPED since. */
-  ended: boolean;
 }
 
 /** A host that slept is noticed at the next tick of its guard, and what it counted until then is a little younger. */
 const UNNOTICED_MS = 300;
+/** A sleep of up to 50 ms counts as none (SAFETY a.3), in steps of 10 ms: a part of what ε is for. */
+const SHORT_SLEEP_MS = 60;
 const MAX_OPEN = 500;
 
 export class PromiseWatch {
@@ -48,6 +48,8 @@ export class PromiseWatch {
   readonly #rounds = new Map<string, Round>();
   /** By boot of who gave it. */
   readonly #given = new Map<string, Given>();
+  /** The last epoch that a boot said to be stopped: also before the promise, which may answer a question that was long on its way. */
+  readonly #stopped = new Map<string, Epoch>();
 
   constructor(options: PromiseWatchOptions) {
     this.#o = options;
@@ -80,19 +82,19 @@ export class PromiseWatch {
     const holder = nodes.find(({ id }) => id === to);
     if (holder === undefined) return;
     const waitMs = Math.max(timing.takeoverWaitMs, record()?.epoch === epoch ? (record()?.ttlW ?? 0) : 0);
-    this.#given.set(node.bootId, { to: holder.id, epoch, holderBootId: holder.bootId, untilMs: bootClock(node, trueMs) + waitMs, ended: false });
+    this.#given.set(node.bootId, { to: holder.id, epoch, holderBootId: holder.bootId, untilMs: bootClock(node, trueMs) + waitMs });
   }
 
   /** A guard says of itself that nothing of this epoch is left. */
   stopped({ node }: SimProcess, epoch: Epoch): void {
-    for (const given of this.#given.values()) if (given.to === node.id && given.epoch <= epoch && given.holderBootId === node.bootId) given.ended = true;
+    this.#stopped.set(node.bootId, Math.max(epoch, this.#stopped.get(node.bootId) ?? 0));
   }
 
   /** A page that says HELD was written. */
   page(node: SimNode, page: LeasePage): void {
     const { world, timing } = this.#o;
     const counted = Math.max(this.#renewed.get(`${page.bootId} ${page.epoch}`) ?? Number.NEGATIVE_INFINITY, this.#lastFullRound(node, page.epoch));
-    if (page.deadlineBootMs <= counted + timing.selfFenceMs + 1) return;
+    if (page.deadlineBootMs <= counted + timing.selfFenceMs + SHORT_SLEEP_MS) return;
     const overMs = Math.round(page.deadlineBootMs - counted - timing.selfFenceMs);
     world.violate('I-8', `${node.id} takes epoch ${page.epoch} for ${overMs} ms longer than its last renewal or full round allows`);
   }
@@ -108,7 +110,8 @@ export class PromiseWatch {
     const released = there !== null && (there.epoch > given.epoch || there.state === 'RELEASED');
     const leftMs = Math.round(given.untilMs - bootClock(node, trueMs));
     if (leftMs <= UNNOTICED_MS) return world.mark('promise kept to its end');
-    if (gone || released || given.ended) return world.mark('promise discharged');
+    const ended = (this.#stopped.get(given.holderBootId) ?? 0) >= given.epoch;
+    if (gone || released || ended) return world.mark('promise discharged');
     return world.violate('I-8', `${node.id} acquires epoch ${epoch} ${leftMs} ms before the end of its promise to ${given.to} for epoch ${given.epoch}`);
   }
 

@@ -73,7 +73,7 @@ export const startGuard = (process: SimProcess, around: GuardSurroundings): void
       close: () => Promise.resolve(),
     },
     watchdog,
-    turned: (_group, before, event) => world.mark(`turn ${before} ${event}`),
+    turned: (_group, before, event) => world.mark(turnMark(before, event)),
     hardStop: node.os.hardStop(process),
     bootOffsetMs: () => node.bootOffsetMs(),
     endProcess: ({ pid }) => {
@@ -117,3 +117,13 @@ const watched = (process: SimProcess, heartbeats: Heartbeats, watcher: GuardWatc
   steadyBeforeSilenceMs: (peer) => heartbeats.steadyBeforeSilenceMs(peer),
   dropped: () => heartbeats.dropped(),
 });
+
+const turnMarks = new Map<string, Map<string, string>>();
+/** The same text each time: one that is put together anew is hashed anew, some thousand times a second. */
+const turnMark = (before: string, event: string): string => {
+  let marks = turnMarks.get(before);
+  if (marks === undefined) turnMarks.set(before, (marks = new Map()));
+  let mark = marks.get(event);
+  if (mark === undefined) marks.set(event, (mark = `turn ${before} ${event}`));
+  return mark;
+};
