@@ -10,7 +10,7 @@ import { DogKeeper } from '../../core/guard/dog-keeper.js';
 import { GuardStore } from '../../core/guard/guard-store.js';
 import { quickHardStop, scriptHardStop } from '../../core/guard/hard-stop.js';
 import { type Eyes, looksGone } from '../../core/guard/look-gone.js';
-import { LeaseClock } from '../../core/guard/lease-clock.js';
+import { LeaseClock, sleptBetween } from '../../core/guard/lease-clock.js';
 import { PageDesk } from '../../core/guard/page-desk.js';
 import { viewOf, type ViewParts } from '../../core/guard/view.js';
 import { socketWatchdog } from '../../core/guard/watchdog-socket.js';
@@ -409,4 +409,11 @@ test('lease page that cannot be written: readers still take it for held, until i
   t.is(desk.stillHeldMs('g'), 0);
   t.is(desk.left('g')?.state, 'STOPPING', 'what could not be written is written as soon as it can be');
   desk.close();
+});
+
+test('sleep: a lease that is taken up again is shorter by all of it, and rounding is no sleep', (t) => {
+  t.is(sleptBetween(1_000, 1_211), 211);
+  t.is(sleptBetween(1_000, 1_051), 51);
+  t.is(sleptBetween(1_000, 1_050), 0);
+  t.is(sleptBetween(1_000, 990), 0);
 });
