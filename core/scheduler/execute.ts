@@ -65,6 +65,7 @@ export class Executor {
     const left = new Set(plan.actions.map(({ id }) => id));
     for (const id of this.retry.keys()) if (!left.has(id)) this.retry.delete(id);
     this.cutShort(plan);
+    this.fences.withdraw();
     let begun = 0;
     for (const action of plan.actions) {
       const group = desired.groups.find(({ id }) => id === action.group);

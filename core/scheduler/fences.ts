@@ -26,6 +26,7 @@ export interface FenceOrder {
 interface Attempt {
   readonly bootId: BootId;
   readonly orders: FenceOrder[];
+  readonly abort: AbortController;
   readonly outcome: Promise<{ readonly evidence: string }>;
   /** What a device told meanwhile. */
   seen: string | null;
@@ -99,15 +100,26 @@ export class Fences {
       .filter((level) => level.length > 0);
     if (levels.length === 0) return refuse('no configured fence can power it off');
     const orders = [order];
-    const outcome = this.attempt(order, orders, levels);
-    this.running.set(node, { bootId, orders, outcome, seen: null });
+    const abort = new AbortController();
+    const outcome = this.attempt(order, orders, levels, abort.signal);
+    this.running.set(node, { bootId, orders, abort, outcome, seen: null });
     return outcome;
+  }
+
+  /** Ends attempts that nobody may want any more: a device still at work could power off the boot that came after. */
+  withdraw(): void {
+    for (const [node, { orders, abort }] of this.running) {
+      const forbidden = orders.map((order) => order.forbidden());
+      if (forbidden.every((why) => why !== null))
+        abort.abort(new UnderstudyError('REFUSED', `${node} is no longer to be fenced: ${forbidden[0]}`));
+    }
   }
 
   private async attempt(
     order: FenceOrder,
     orders: readonly FenceOrder[],
     levels: readonly (readonly FenceHandle[])[],
+    signal: AbortSignal,
   ): Promise<{ readonly evidence: string }> {
     const { node, bootId, epoch } = order;
     const beganMs = this.clock.nowMs();
@@ -116,7 +128,7 @@ export class Fences {
     const data = () => ({ node, bootId, attempt: number, elapsedMs: Math.round(this.clock.nowMs() - beganMs) });
     this.journal.write({ kind: 'fence.begin', ...about, because: `${node} (boot ${bootId}, epoch ${epoch}) is to be seen off`, data: data() });
     try {
-      const evidence = await this.throughLevels(levels, { ...order, attempt: number }, orders);
+      const evidence = await this.throughLevels(levels, { ...order, attempt: number }, orders, signal);
       this.memory.delete(node);
       this.confirmed.set(node, { bootId, evidence });
       this.journal.write({ kind: 'fence.confirmed', ...about, because: evidence, data: data() });
@@ -137,6 +149,7 @@ export class Fences {
     levels: readonly (readonly FenceHandle[])[],
     request: FenceOrder & { readonly attempt: number },
     orders: readonly FenceOrder[],
+    signal: AbortSignal,
   ): Promise<string> {
     const failures: string[] = [];
     for (const level of levels) {
@@ -144,7 +157,7 @@ export class Fences {
       for (const handle of level) {
         const forbidden = orders.map((order) => order.forbidden());
         if (forbidden.every((why) => why !== null)) throw new UnderstudyError('REFUSED', `no longer to be fenced: ${forbidden[0]}`);
-        const outcome = await this.call(handle, request);
+        const outcome = await this.call(handle, request, signal);
         if ('failed' in outcome) {
           failures.push(`${handle.name}: ${outcome.failed}`);
           break;
@@ -159,6 +172,7 @@ export class Fences {
   private async call(
     handle: FenceHandle,
     { node, bootId, epoch, attempt }: FenceOrder & { readonly attempt: number },
+    withdrawn: AbortSignal,
   ): Promise<{ readonly evidence: string } | { readonly failed: string }> {
     if (this.stuck.has(handle)) return { failed: 'its last call has not ended yet' };
     let opened: Awaited<ReturnType<FenceHandle['open']>>;
@@ -176,13 +190,14 @@ export class Fences {
       clock: this.clock,
       limitMs,
       graceMs: GRACE_MS,
+      signal: withdrawn,
       onSettledLate: () => this.stuck.delete(handle),
     });
     if (outcome.kind === 'threw') return { failed: reasonOf(outcome.error) };
     if (outcome.kind !== 'value') {
       // A confirmation that comes after its time is no confirmation: the next attempt asks again.
       if (!outcome.settled) this.stuck.add(handle);
-      return { failed: `no confirmation within ${limitMs} ms` };
+      return { failed: outcome.kind === 'aborted' ? reasonOf(outcome.error) : `no confirmation within ${limitMs} ms` };
     }
     const evidence: unknown = outcome.value?.evidence;
     return typeof evidence === 'string' && evidence !== '' ? { evidence } : { failed: 'it confirmed without saying what it saw' };

@@ -96,6 +96,23 @@ test('a device that does not answer: its own deadline, then the next level; it i
   t.is(slow.calls.length, 1);
 });
 
+test('an attempt that nobody may want any more is ended while its device is at work; the next boot is another matter', async (t) => {
+  let ended: unknown = null;
+  const device = fake('x', ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject((ended = signal.reason)))), { limitMs: 60_000 });
+  const { clock, fences, order } = bench([[device]]);
+  let back = false;
+  const attempt = t.throwsAsync(order({ forbidden: () => (back ? 'b is heard in another boot' : null) }), { message: /no longer to be fenced/ });
+  await pass(clock, 1_000);
+  fences.withdraw();
+  t.is(ended, null);
+  back = true;
+  fences.withdraw();
+  await attempt;
+  t.regex(String(ended), /heard in another boot/);
+  device.behaviour = off;
+  t.deepEqual(await order({ bootId: 'boot-b2', epoch: 5 }), { evidence: 'x: b is off' });
+});
+
 test('attempts are made 2 s, 4 s, 8 s … 5 min apart, and a request in between calls no device', async (t) => {
   const device = fake('x', fails);
   const { clock, fences, order } = bench([[device]]);
