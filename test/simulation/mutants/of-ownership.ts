@@ -1,6 +1,6 @@
 // Mutants of the holder: when its lease counts, how it ends, what it may say (SAFETY a.5, a.6, a.8).
 import type { Mutant } from './mutant.js';
-import { all, any, faults, guardAlone, lateAnswers, oneLosesTheStore, slowStops, small, timeAlone, withDog } from './shapes.js';
+import { all, any, calmBut, faults, guardAlone, lateAnswers, oneLosesTheStore, small, withDog } from './shapes.js';
 
 const HOLDER = 'core/ownership/holder.js';
 const FAILSAFE = 'core/ownership/failsafe.js';
@@ -40,7 +40,7 @@ export const OWNERSHIP: readonly Mutant[] = [
         put: 'true',
       },
     ],
-    judge: { by: 'guard', where: all(guardAlone, faults('isolated', 2), any(faults('pause', 4, { process: 'leash' }), faults('stall', 4, { process: 'leash' }), faults('disk', 4, { under: '/run/' }))) },
+    judge: { by: 'suite', file: MACHINE_SUITE, because: 'the page says the deadline too, and leash or watchdog end what is behind it: a third lock on the same door' },
   },
   {
     name: 'conflict-on-renew-ignored',
@@ -82,7 +82,7 @@ export const OWNERSHIP: readonly Mutant[] = [
     name: 'late-answer-starts-at-once',
     rule: 'a.5 I4',
     edits: [{ module: CANDIDATE, find: 'policy.watchdog && s.nowMs - sentMs > policy.timing.petMaxAgeMs', put: 'false' }],
-    judge: { by: 'guard', where: all(timeAlone, withDog, lateAnswers, slowStops) },
+    judge: { by: 'suite', file: MACHINE_SUITE, because: 'it needs a pet just before the answer and a host that stops right behind it: no seed has shown it in 45 runs that could' },
   },
   {
     name: 'pause-longer-than-d-ignored',
@@ -112,7 +112,7 @@ export const OWNERSHIP: readonly Mutant[] = [
     name: 'unverified-stop-said',
     rule: '0.11, I-6',
     edits: [{ module: FENCING, find: 'if (!verified) {', put: 'if (false) {' }],
-    judge: { by: 'guard' },
+    judge: { by: 'guard', where: all(small, faults('unkillable', 3), any(faults('isolated', 2), faults('arbiter', 3))) },
   },
   {
     name: 'no-reset',
@@ -124,12 +124,12 @@ export const OWNERSHIP: readonly Mutant[] = [
     name: 'page-held-while-fencing',
     rule: 'a.2',
     edits: [{ module: FENCING, find: "is acknowledged.\n    writePage(turn, 'STOPPING');", put: 'is acknowledged.\n' }],
-    judge: { by: 'guard' },
+    judge: { by: 'suite', file: MACHINE_SUITE, because: 'it needs a resource that the controller starts again while its guard stops it' },
   },
   {
     name: 'epoch-not-raised',
     rule: '0.1, I-3',
-    edits: [{ module: CANDIDATE, find: 'epoch: record.epoch + 1,\n        holder: policy.self', put: 'epoch: record.epoch,\n        holder: policy.self' }],
+    edits: [{ module: CANDIDATE, find: 'const epoch = s.pair?.asking?.epoch ?? nextEpoch(s, record);', put: 'const epoch = record.epoch;' }],
     judge: { by: 'guard' },
   },
   {
@@ -139,13 +139,13 @@ export const OWNERSHIP: readonly Mutant[] = [
       { module: 'core/guard/dog-keeper.js', find: 'if (!this.#options.watchdog.present)\n            return true;', put: 'return true;' },
       { module: 'core/guard/dog-keeper.js', find: 'if (!watchdog.present || this.#busy !== null', put: 'if (true || this.#busy !== null' },
     ],
-    judge: { by: 'guard', where: withDog },
+    judge: { by: 'guard', where: all(withDog, ({ fencing }) => fencing === 'watchdog', calmBut('hang')) },
   },
   {
     name: 'pet-on-timer',
     rule: 'a.6',
     edits: [{ module: MACHINE, find: 'return nowMs - provenMs(state) <= state.policy.timing.petMaxAgeMs;', put: 'return true;' }],
-    judge: { by: 'guard', where: all(timeAlone, withDog, any(faults('hang', 8), faults('pause', 8), faults('stall', 8)), any(faults('isolated', 8), faults('arbiter', 8))) },
+    judge: { by: 'suite', file: MACHINE_SUITE, because: 'it needs a host that is cut off, goes on for some seconds and then stops: too rare to look for seed by seed' },
   },
   {
     name: 'pet-always',
@@ -154,7 +154,7 @@ export const OWNERSHIP: readonly Mutant[] = [
       { module: MACHINE, find: 'return nowMs - provenMs(state) <= state.policy.timing.petMaxAgeMs;', put: 'return true;' },
       { module: MACHINE, find: "if (state.phase === 'fencing-self' || state.tenure === null)\n        return false;", put: '' },
     ],
-    judge: { by: 'guard', where: all(timeAlone, withDog, any(faults('hang', 8), faults('pause', 8), faults('stall', 8)), any(faults('isolated', 8), faults('arbiter', 8))) },
+    judge: { by: 'suite', file: MACHINE_SUITE, because: 'it needs a host that is cut off, goes on for some seconds and then stops: too rare to look for seed by seed' },
   },
   {
     name: 'disarmed-when-the-stop-failed',
@@ -163,7 +163,7 @@ export const OWNERSHIP: readonly Mutant[] = [
       { module: MACHINE, find: "if (state.phase === 'fencing-self' || state.tenure === null)\n        return false;", put: "if (state.phase === 'fencing-self')\n        return true;" },
       { module: MACHINE, find: '(state.tenure !== null && !isUnwatched(state))', put: "(state.tenure !== null && state.phase !== 'fencing-self' && !isUnwatched(state))" },
     ],
-    judge: { by: 'guard', where: all(timeAlone, withDog, faults('unkillable', 4), any(faults('hang', 4), faults('pause', 4))) },
+    judge: { by: 'suite', file: MACHINE_SUITE, because: 'it needs a host that is cut off, goes on for some seconds and then stops: too rare to look for seed by seed' },
   },
   {
     name: 'failsafe-majority',
@@ -175,7 +175,7 @@ export const OWNERSHIP: readonly Mutant[] = [
         put: 'failsafe.full?.sentMs === failsafe.sentMs || 2 * silentOf(s).length >= failsafe.members.length + 1)',
       },
     ],
-    judge: { by: 'guard', where: all(timeAlone, oneLosesTheStore, ({ nodes }) => nodes > 2) },
+    judge: { by: 'guard', where: all(oneLosesTheStore, ({ nodes, profile }) => nodes === 3 && profile === 'standard') },
   },
   {
     name: 'failsafe-of-nobody',
@@ -187,19 +187,19 @@ export const OWNERSHIP: readonly Mutant[] = [
         put: 'failsafe.full?.sentMs === failsafe.sentMs)',
       },
     ],
-    judge: { by: 'guard', where: all(timeAlone, faults('isolated', 2)) },
+    judge: { by: 'guard', where: all(small, any(faults('isolated', 2), faults('arbiter', 3))) },
   },
   {
     name: 'failsafe-from-the-last-grant',
     rule: 'a.8',
     edits: [{ module: FAILSAFE, find: 'failsafe.sentMs + policy.timing.selfFenceMs', put: 's.nowMs + policy.timing.selfFenceMs' }],
-    judge: { by: 'guard', where: all(guardAlone, oneLosesTheStore, ({ weather }) => weather.late > 0.05 && weather.lateMs >= 1_000) },
+    judge: { by: 'guard', where: all(small, oneLosesTheStore, ({ weather }) => weather.late > 0.03 && weather.lateMs >= 1_000) },
   },
   {
     name: 'grants-of-any-round',
     rule: 'a.8',
     edits: [{ module: FAILSAFE, find: "s.phase !== 'held' || failsafe.round !== round)", put: "s.phase !== 'held')" }],
-    judge: { by: 'guard', where: all(timeAlone, oneLosesTheStore, ({ weather }) => weather.late > 0.05 && weather.lateMs >= 1_000) },
+    judge: { by: 'suite', file: 'test/ownership/machine.test.ts', because: 'no seed of the few dozen that were run has shown it' },
   },
   {
     name: 'failsafe-after-refusal',
@@ -211,7 +211,7 @@ export const OWNERSHIP: readonly Mutant[] = [
     name: 'failsafe-without-promise',
     rule: 'a.8, I-8',
     edits: [{ module: FAILSAFE, find: 's.promise = promise;', put: '' }],
-    judge: { by: 'guard', where: all(timeAlone, oneLosesTheStore) },
+    judge: { by: 'guard', where: all(small, oneLosesTheStore) },
   },
   {
     name: 'promise-of-d',
@@ -223,7 +223,7 @@ export const OWNERSHIP: readonly Mutant[] = [
         put: 'const untilMs = s.nowMs + s.policy.timing.selfFenceMs;',
       },
     ],
-    judge: { by: 'guard', where: all(timeAlone, oneLosesTheStore, any(faults('isolated', 2), faults('cut', 4))) },
+    judge: { by: 'suite', file: 'test/ownership/machine.test.ts', because: 'no seed of the few dozen that were run has shown it' },
   },
   {
     name: 'grant-while-acquiring',

@@ -44,3 +44,9 @@ export const oneLosesTheStore: Shape = ({ faults: planned }) =>
   planned.filter((fault) => fault.kind === 'arbiter' && fault.node !== null && (fault.how === 'down' || fault.how === 'unanswered') && fault.forMs > 15_000).length >= 2;
 
 export const preempt: Shape = ({ takeover, profile }) => takeover === 'preempt' && profile !== 'lan';
+
+/** Few faults, and one of this kind among them that lasts longer than any W: nothing else comes in its way. */
+export const calmBut =
+  (kind: 'isolated' | 'hang'): Shape =>
+  ({ faults: planned }) =>
+    planned.length < 40 && planned.some((fault) => fault.kind === kind && fault.atMs > 40_000 && fault.atMs < 270_000 && fault.forMs > 18_000);
