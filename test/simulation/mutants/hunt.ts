@@ -24,16 +24,16 @@ export interface Hunt {
 /** One seed takes seconds; a mutant that lets the world run in circles must not hold the gate. */
 const SEED_LIMIT_MS = 240_000;
 
-/** Runs these seeds in their order until the first that catches it, or until `untilMs` (performance.now). */
-export const huntBySeeds = async ({ name }: Mutant, seeds: readonly number[], untilMs = Number.POSITIVE_INFINITY): Promise<Hunt> => {
+/** Runs these seeds in their order until the first that catches it, until `untilMs` (performance.now), or `mostRuns` of them. */
+export const huntBySeeds = async ({ name }: Mutant, seeds: readonly number[], untilMs = Number.POSITIVE_INFINITY, mostRuns = Number.POSITIVE_INFINITY): Promise<Hunt> => {
   const unclean: number[] = [];
   let ran = 0;
   for (let left = seeds; left.length > 0; ) {
-    const found = await firstViolation({ mutant: name, applied: true, seeds: left }, untilMs);
+    const found = await firstViolation({ mutant: name, applied: true, seeds: left }, untilMs, mostRuns - ran);
     ran += found.ran;
     if (found.result?.violation == null) break;
     const { seed, violation } = found.result;
-    const clean = await firstViolation({ mutant: name, applied: false, seeds: [seed] }, Number.POSITIVE_INFINITY);
+    const clean = await firstViolation({ mutant: name, applied: false, seeds: [seed] }, Number.POSITIVE_INFINITY, 1);
     if (clean.result === null)
       return { caught: { by: violation.invariant, seed, atMs: violation.atMs, sentence: violation.sentence.split('\n', 1)[0]! }, ran, unclean };
     unclean.push(seed);
@@ -42,7 +42,7 @@ export const huntBySeeds = async ({ name }: Mutant, seeds: readonly number[], un
   return { caught: null, ran, unclean };
 };
 
-const firstViolation = (share: MutantShare, untilMs: number): Promise<{ readonly result: MutantResult | null; readonly ran: number }> =>
+const firstViolation = (share: MutantShare, untilMs: number, mostRuns: number): Promise<{ readonly result: MutantResult | null; readonly ran: number }> =>
   new Promise((resolve, reject) => {
     const worker = new Worker(new URL('./mutant-worker.js', import.meta.url), { workerData: share });
     let ran = 0;
@@ -62,7 +62,7 @@ const firstViolation = (share: MutantShare, untilMs: number): Promise<{ readonly
       if (ended) return;
       if (!told.skipped) ran += 1;
       if (told.violation !== null) result = told;
-      if (performance.now() > untilMs && !ended) {
+      if ((performance.now() > untilMs || ran >= mostRuns) && !ended) {
         ended = true;
         void worker.terminate();
       }
