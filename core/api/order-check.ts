@@ -65,7 +65,11 @@ export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, move
     case 'switchover':
       return { ...one, ...checkMove(group, order.to, last, { by, why, moveId }, (set) => groupOrder(group, set)) };
     case 'start':
-      return { ...one, requests: [groupOrder(group, { want: 'online' })], fenced: order.force === true ? checkForced(group, order, last) : [] };
+      return {
+        ...one,
+        requests: [groupOrder(group, { want: 'online' })],
+        fenced: order.force === true ? checkForced(group, order, last) : [],
+      };
     case 'stop':
       return { ...one, requests: [groupOrder(group, { want: 'offline' })] };
     case 'arbiter-restore':
@@ -87,7 +91,8 @@ const maintenanceOf = ({ verb, unwatched = false }: OrderRequest): { maintenance
 
 /** What can make two nodes active is never said in passing: the name is typed once more, and somebody gives a reason. */
 const assertMeant = ({ verb, node, confirm, why, by }: OrderRequest): void => {
-  const missing = confirm !== node ? 'the same name in "confirm"' : why === undefined ? 'a reason in "why"' : by === undefined ? 'a name in "by"' : null;
+  const missing =
+    confirm !== node ? 'the same name in "confirm"' : why === undefined ? 'a reason in "why"' : by === undefined ? 'a name in "by"' : null;
   if (missing !== null)
     throw new UnderstudyError('USAGE', `${verb === 'fence' ? 'fence' : 'fence confirm'} needs ${missing}`, {
       hint:
@@ -136,9 +141,7 @@ const checkConfirmed = (
     const waited = fencing.find((earlier) => earlier.node === node && earlier.proof === null);
     const other = withoutStore?.node === node ? withoutStore : undefined;
     const named = holder === node && holderBootId != null ? { bootId: holderBootId, epoch } : (waited ?? other);
-    return named === undefined
-      ? []
-      : [{ group, fenced: { group: group.id, node, bootId: named.bootId, forEpoch: named.epoch } }];
+    return named === undefined ? [] : [{ group, fenced: { group: group.id, node, bootId: named.bootId, forEpoch: named.epoch } }];
   });
   const already = held.length > 0 ? null : `${node} holds no group as far as the lease records say, and none waits for its end`;
   return { node, groups: held.map(({ group }) => group), requests: [], fenced: held.map(({ fenced }) => fenced), already };
@@ -154,7 +157,8 @@ const assertRestoreMeant = ({ confirm, why, by }: OrderRequest, { id }: DesiredG
 
 /** An operator vouches that the other of two nodes without a store is off: its proven end, said by a person. */
 const checkForced = (group: DesiredGroup, { confirm, why, by }: OrderRequest, { observed }: LastCycle): CheckedOrder['fenced'] => {
-  const refuse = (because: string, hint: string) => new UnderstudyError('REFUSED', `${group.id} is not forced online: ${because}`, { hint });
+  const refuse = (because: string, hint: string) =>
+    new UnderstudyError('REFUSED', `${group.id} is not forced online: ${because}`, { hint });
   if (confirm !== group.id || why === undefined || by === undefined)
     throw new UnderstudyError('USAGE', 'start --force-no-arbiter needs the name of the group once more, and a reason', {
       hint: 'Run: understudy start GROUP --force-no-arbiter GROUP --why "how the other node was seen to be off"',
@@ -163,7 +167,10 @@ const checkForced = (group: DesiredGroup, { confirm, why, by }: OrderRequest, { 
   if (withoutStore === null) throw refuse('this cluster has a store', 'The lease record decides: see understudy status.');
   const { node, bootId, epoch } = withoutStore;
   if (observed.nodes[node]?.state === 'member')
-    throw refuse(`${node} is heard, and its consent is enough`, `See understudy status. To move the group: understudy switchover ${group.id}`);
+    throw refuse(
+      `${node} is heard, and its consent is enough`,
+      `See understudy status. To move the group: understudy switchover ${group.id}`,
+    );
   return [{ group: group.id, node, bootId, forEpoch: epoch }];
 };
 

@@ -48,7 +48,9 @@ export class Orders {
       this.audit('audit.done', order, answer.message, answer.incident === undefined ? {} : { incident: answer.incident });
       return answer;
     } catch (error) {
-      this.audit('audit.refused', order, reasonOf(error), { data: { code: error instanceof UnderstudyError ? error.code : 'COMMAND_FAILED' } });
+      this.audit('audit.refused', order, reasonOf(error), {
+        data: { code: error instanceof UnderstudyError ? error.code : 'COMMAND_FAILED' },
+      });
       throw error;
     }
   }
@@ -62,9 +64,19 @@ export class Orders {
    * What became of every order that was asked for, refused ones too. `by` is what the asker says of itself; what is certain
    * is `socketUid`: nobody but root and that user can open the socket.
    */
-  private audit(kind: 'audit.done' | 'audit.refused', order: Partial<OrderRequest>, because: string, more: Pick<NewEvent, 'incident' | 'data'>): void {
+  private audit(
+    kind: 'audit.done' | 'audit.refused',
+    order: Partial<OrderRequest>,
+    because: string,
+    more: Pick<NewEvent, 'incident' | 'data'>,
+  ): void {
     const { wait: _wait, timeoutMs: _timeout, confirm: _confirm, ...asked } = order;
-    this.journal.write({ kind, because, ...more, data: { ...asked, from: 'api.sock', socketUid: process.geteuid?.() ?? null, ...more.data } });
+    this.journal.write({
+      kind,
+      because,
+      ...more,
+      data: { ...asked, from: 'api.sock', socketUid: process.geteuid?.() ?? null, ...more.data },
+    });
   }
 
   private async carryOut(order: OrderRequest): Promise<OrderAnswer> {
@@ -107,7 +119,9 @@ export class Orders {
   private async restore({ groups: [group] }: CheckedOrder, { epoch }: OrderRequest, why: string): Promise<OrderAnswer> {
     if (group === undefined) throw new UnderstudyError('USAGE', 'arbiter restore needs a group');
     const restored = await this.guard.restore(group.id, epoch ?? null, why);
-    return { message: `restored at epoch ${restored}, held by nobody that is known: every node waits W once, and then one of them takes it` };
+    return {
+      message: `restored at epoch ${restored}, held by nobody that is known: every node waits W once, and then one of them takes it`,
+    };
   }
 
   private last(): LastCycle {

@@ -60,13 +60,16 @@ export class PlanViews {
       const kind = operation === 'stop' ? 'start' : operation;
       parts.push({
         node: target,
-        actions: dryRun(this.config.desiredOn(target), arriving(
+        actions: dryRun(
+          this.config.desiredOn(target),
+          arriving(
             observed,
             group,
             target,
             { kind, from, hooksDone: [], aborted: null },
             kind === 'failover' && this.config.desiredOn(target).fencing === 'required',
-          )),
+          ),
+        ),
         end: null,
       });
     }

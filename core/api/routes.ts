@@ -84,7 +84,9 @@ export class Routes {
       case 'POST orders':
         return { value: await this.orders.give(this.order(body)) };
       default:
-        throw new UnderstudyError('NOT_FOUND', `the API has no ${method} /v1/${(room ?? '').slice(0, 40)}`, { hint: 'See docs/reference/api.md.' });
+        throw new UnderstudyError('NOT_FOUND', `the API has no ${method} /v1/${(room ?? '').slice(0, 40)}`, {
+          hint: 'See docs/reference/api.md.',
+        });
     }
   }
 

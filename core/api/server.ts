@@ -81,7 +81,8 @@ const respond = async (
   } catch (error) {
     if (response.headersSent) return void response.destroy();
     const view = errorView(error);
-    if (!(error instanceof UnderstudyError)) log.error('an API request failed', { method: request.method, url: request.url?.slice(0, 200), error });
+    if (!(error instanceof UnderstudyError))
+      log.error('an API request failed', { method: request.method, url: request.url?.slice(0, 200), error });
     send(response, STATUS[view.code] ?? 500, view);
   }
 };

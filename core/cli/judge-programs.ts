@@ -49,14 +49,19 @@ const programsOf = async ({ config, registry, desiredOf }: LoadedConfig, node: N
         : [],
     ),
     ...group.resources.flatMap((resource) =>
-      (registry.agent(resource.type)?.programs?.(resource.options) ?? []).map((program) => ({ what: resourceName(group.id, resource.id), program })),
+      (registry.agent(resource.type)?.programs?.(resource.options) ?? []).map((program) => ({
+        what: resourceName(group.id, resource.id),
+        program,
+      })),
     ),
   ]);
   const ofFences = await Promise.all(
     config.fencing.levels.flat().map(async (device) => {
       const fence = await registry.fence(device.use);
       const options = fence?.options.safeParse(device.options);
-      return options?.success === true ? (fence?.programs?.(options.data) ?? []).map((program) => ({ what: `fence ${device.use}`, program })) : [];
+      return options?.success === true
+        ? (fence?.programs?.(options.data) ?? []).map((program) => ({ what: `fence ${device.use}`, program }))
+        : [];
     }),
   );
   return [...ofGroups, ...ofFences.flat()];

@@ -21,7 +21,11 @@ export const orderOptions = (command: Command, { whyRequired = false } = {}): Co
 /** Who ordered, for the record: the login name, with the user behind sudo. */
 const orderedBy = (): string => process.env['SUDO_USER'] ?? process.env['USER'] ?? `uid ${process.getuid?.() ?? 'unknown'}`;
 
-export const giveOrder = async (verb: string, target: { group?: string; node?: string; to?: string; confirm?: string; epoch?: number; force?: boolean; unwatched?: boolean }, flags: OrderFlags): Promise<void> => {
+export const giveOrder = async (
+  verb: string,
+  target: { group?: string; node?: string; to?: string; confirm?: string; epoch?: number; force?: boolean; unwatched?: boolean },
+  flags: OrderFlags,
+): Promise<void> => {
   const timeoutMs = parseDurationMs(flags.timeout);
   if (timeoutMs === null)
     throw new UnderstudyError('USAGE', `--timeout ${flags.timeout} is not a duration`, {

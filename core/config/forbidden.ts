@@ -27,7 +27,8 @@ export const findTraps = (value: unknown, findings: Findings, path: ConfigPath =
 /** Names by which cloud SDKs know long-lived credentials, with or without a vendor's prefix and separators. */
 const STATIC_KEY = /(accesskeyid|secretaccesskey|sessiontoken|secretkey|accountkey|clientsecret)$/;
 
-const isInPlace = (value: unknown): boolean => typeof value === 'number' || (typeof value === 'string' && value !== '' && !value.startsWith('file:'));
+const isInPlace = (value: unknown): boolean =>
+  typeof value === 'number' || (typeof value === 'string' && value !== '' && !value.startsWith('file:'));
 
 /** A file that lies on every node and in every backup must not hold what opens the cloud account. */
 export const findStaticKeys = (root: unknown, findings: Findings): void => {

@@ -25,8 +25,14 @@ export const checkNoStore = ({ nodes, heartbeatNetworks, fencing, groups }: NoSt
     });
   for (const { id, takeover } of groups ?? [])
     if (takeover === 'preempt')
-      findings.problem(['groups', id, 'takeover'], 'takeover: preempt needs a store: without one nothing decides between two nodes', { hint: store });
-  findings.warning(at, 'no store: a takeover needs a working fence or a person, and two nodes that start without hearing each other both wait', {
-    hint: 'an object in S3 costs cents and removes this: see docs/how-to/two-nodes-without-a-store.md',
-  });
+      findings.problem(['groups', id, 'takeover'], 'takeover: preempt needs a store: without one nothing decides between two nodes', {
+        hint: store,
+      });
+  findings.warning(
+    at,
+    'no store: a takeover needs a working fence or a person, and two nodes that start without hearing each other both wait',
+    {
+      hint: 'an object in S3 costs cents and removes this: see docs/how-to/two-nodes-without-a-store.md',
+    },
+  );
 };

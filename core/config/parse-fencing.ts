@@ -43,11 +43,9 @@ export const parseFencing = (raw: unknown, around: FencingSurroundings): Cluster
   if (levels !== undefined) lonely(short, findings, 'stands beside levels', 'put it into a device of a level');
   const devices = levels === undefined ? shortForm(short, around) : levels.map((level) => level.map(deviceOf));
   if (policy === 'required' && devices.length === 0)
-    findings.warning(
-      at,
-      'no fence is named: the group moves by itself only when its holder itself says that it has stopped',
-      { hint: 'name one: fencing: { policy: required, use: … }' },
-    );
+    findings.warning(at, 'no fence is named: the group moves by itself only when its holder itself says that it has stopped', {
+      hint: 'name one: fencing: { policy: required, use: … }',
+    });
   if (policy === 'none' && devices.length > 0)
     findings.warning(['fencing'], 'the fences named here are never used: the policy is none', { hint: 'say policy: required' });
   checkCoverage(devices, around);

@@ -58,7 +58,8 @@ export const parseArbiter = (
   if (parsed === undefined) return undefined;
   const { use, ...options } = parsed;
   if (use === NO_STORE) {
-    for (const key of Object.keys(options)) findings.problem(['arbiter', key], `"${key}" belongs to a store, and there is none`, { at: 'key' });
+    for (const key of Object.keys(options))
+      findings.problem(['arbiter', key], `"${key}" belongs to a store, and there is none`, { at: 'key' });
     return { use, options: {} };
   }
   const definition = catalogue === undefined || !Object.hasOwn(catalogue.arbiters, use) ? undefined : catalogue.arbiters[use];

@@ -9,7 +9,8 @@ export const protectionOf = ({ arbiter, groups, fencing, watchdog }: ClusterConf
   const named = devices.length === 0 ? null : devices.join(', else ');
   if (withoutStore({ arbiter }))
     return groups.map(
-      ({ id }) => `${id}: there is no store: it starts only with the other node's consent, or when the other is seen off by ${named ?? 'a person: understudy fence confirm'}`,
+      ({ id }) =>
+        `${id}: there is no store: it starts only with the other node's consent, or when the other is seen off by ${named ?? 'a person: understudy fence confirm'}`,
     );
   return groups.map(({ id }) => {
     switch (fencing.policy) {

@@ -53,7 +53,9 @@ const fileSchema = ({ agents, arbiters, settings }: Catalogue): z.ZodType => {
     cluster: clusterSchema,
     key: keySchema,
     nodes: z.record(name, nodeSchema).describe('The nodes by name.'),
-    arbiter: oneOf(known.length === 0 ? [] : [...known, z.strictObject({ use: z.literal(NO_STORE) })], arbiterSchema).describe('The store that decides who holds a group.'),
+    arbiter: oneOf(known.length === 0 ? [] : [...known, z.strictObject({ use: z.literal(NO_STORE) })], arbiterSchema).describe(
+      'The store that decides who holds a group.',
+    ),
     fencing: z
       .union([fencingSchema.shape.policy.unwrap(), fencingSchema])
       .optional()

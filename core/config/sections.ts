@@ -74,7 +74,7 @@ export const fencingSchema = z.looseObject({
     '`required`: nothing starts before the old holder is confirmed off. `watchdog`: the takeover wait is the proof, and every node has a watchdog. `none`: no proof at all.',
     ['required', 'watchdog', 'none'],
   ).optional(),
-  use: text("Short for one level of one device: the fence that powers a node off. Its other keys stand beside it.").optional(),
+  use: text('Short for one level of one device: the fence that powers a node off. Its other keys stand beside it.').optional(),
   ...fenceDeviceKeys,
   levels: z
     .array(z.array(fenceDeviceSchema).min(1).readonly())
@@ -121,10 +121,7 @@ export const failsafeSchema = z.strictObject({
     '`stop`: while the arbiter is silent, a member that does not answer ends the group within D. `fence-then-continue`: its confirmed fence counts as its promise until it is heard again.',
     ['stop', 'fence-then-continue'],
   ).default('stop'),
-  arbiterLossMove: durationMs(
-    'So long alone without the arbiter, while a ready node sees it: the group moves there.',
-    60_000,
-  ),
+  arbiterLossMove: durationMs('So long alone without the arbiter, while a ready node sees it: the group moves there.', 60_000),
 });
 
 const port = (describe: string, fallback: number) => integer(describe, { min: 1, max: 65_535 }).default(fallback);
@@ -152,7 +149,10 @@ export const pluginsSchema = list(
     text('Path or package.'),
     z.strictObject({
       use: text('Path or package.'),
-      integrity: text('What the file that is loaded must have.').regex(/^sha256-[A-Za-z0-9+/]{43}=$/, 'write what `understudy plugins hash FILE` prints'),
+      integrity: text('What the file that is loaded must have.').regex(
+        /^sha256-[A-Za-z0-9+/]{43}=$/,
+        'write what `understudy plugins hash FILE` prints',
+      ),
     }),
   ]),
 );

@@ -101,7 +101,10 @@ export const proveTiming = (
     renewal: [
       silence,
       base,
-      { ms: t.renewMs + t.arbiterRttMs, what: 'one renewal that does not come (R + arbiter round trip), if the read still showed a new one' },
+      {
+        ms: t.renewMs + t.arbiterRttMs,
+        what: 'one renewal that does not come (R + arbiter round trip), if the read still showed a new one',
+      },
       attempt,
     ],
   };

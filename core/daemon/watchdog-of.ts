@@ -37,7 +37,11 @@ export const tellWatchdogReset = (door: WatchdogDoor | null, runDirectory: strin
   const told = join(runDirectory, `watchdog-reset.${bootId}`);
   if (existsSync(told) || !resetLast(door)) return;
   writeFileSync(told, '', { mode: 0o600 });
-  journal.write({ kind: 'watchdog.reset-before', because: `the watchdog ${door.path} had reset this host: this boot follows it`, data: { path: door.path } });
+  journal.write({
+    kind: 'watchdog.reset-before',
+    because: `the watchdog ${door.path} had reset this host: this boot follows it`,
+    data: { path: door.path },
+  });
 };
 
 const resetLast = (door: WatchdogDoor): boolean => {

@@ -19,7 +19,10 @@ export const ERRORS = {
   COMMAND_FAILED: { exit: 1, hint: 'See the output above.' },
   TIMED_OUT: { exit: 1, hint: 'See understudy status and understudy events.' },
   AGENT_FAILED: { exit: 1, hint: 'See understudy explain for the whole story.' },
-  FENCE_FAILED: { exit: 1, hint: 'See understudy fence status. Whoever has looked may say so: understudy fence confirm NODE --i-have-verified-it-is-off.' },
+  FENCE_FAILED: {
+    exit: 1,
+    hint: 'See understudy fence status. Whoever has looked may say so: understudy fence confirm NODE --i-have-verified-it-is-off.',
+  },
   JOURNAL_UNWRITABLE: { exit: 1, hint: 'Check space and rights of the state directory.' },
   LAB_FAILED: { exit: 1, hint: 'Run understudy lab down, then try again; see docs/how-to/use-the-lab.md.' },
   PROTOCOL: { exit: 1, hint: 'The other side speaks another version or is not understudy.' },

@@ -33,7 +33,10 @@ export interface ArbiterDeskOptions {
   readonly nodeOrders: (node: NodeId, orders: NodeOrders) => void;
 }
 
-type Waiting = { readonly group: GroupId; readonly answer: (read: ReadOfGroup | { readonly failed: string; readonly refused: boolean }) => void };
+type Waiting = {
+  readonly group: GroupId;
+  readonly answer: (read: ReadOfGroup | { readonly failed: string; readonly refused: boolean }) => void;
+};
 
 export class ArbiterDesk {
   readonly #options: ArbiterDeskOptions;

@@ -124,7 +124,9 @@ export class ControlServer {
         return true;
       case 'restore':
         if (!this.#options.groups.includes(message.group)) return false;
-        void this.#options.restore(message.group, message).then((answer) => connection.send({ t: 'reply', id: message.id, ...answer } satisfies FromGuard));
+        void this.#options
+          .restore(message.group, message)
+          .then((answer) => connection.send({ t: 'reply', id: message.id, ...answer } satisfies FromGuard));
         return true;
       case 'leave':
         this.#options.leave(message.forMs);

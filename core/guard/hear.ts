@@ -21,7 +21,8 @@ export const hear = (options: HearOptions): void => {
   options.heartbeats.onReceived((received) => onReceived(options, said, received));
   options.heartbeats.onChange((change) => {
     // After a silence or a boot everything a peer says is news.
-    if (change.kind !== 'link' && change.kind !== 'jeopardy') for (const key of said.keys()) if (key.startsWith(`${change.peer} `)) said.delete(key);
+    if (change.kind !== 'link' && change.kind !== 'jeopardy')
+      for (const key of said.keys()) if (key.startsWith(`${change.peer} `)) said.delete(key);
     onChange(options, change);
   });
 };

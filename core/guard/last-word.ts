@@ -3,6 +3,7 @@
 // everything is verified gone and another node is active. One that is alive answers within a turn of its loop; whatever it
 // does in later turns finds the page. Invariant: after `settle` no controller of this boot can begin anything of the epoch.
 import { join } from 'node:path';
+import { reasonOf } from '../errors/errors.js';
 import type { NewEvent } from '../model/event.js';
 import type { Epoch, GroupId } from '../model/ids.js';
 import { type Files, readJson } from '../system/files.js';
@@ -32,13 +33,18 @@ export class LastWord {
     this.#controller = file.kind === 'read' ? identityOf(file.value) : null;
   }
 
-  /** Kept for the next guard too: the controller may be stopped while that one begins. Throws when it cannot be written. */
-  hello(controller: ControllerIdentity): void {
+  /** Kept for the next guard too: the controller may be stopped while that one begins. Why it cannot be kept, else null. */
+  hello(controller: ControllerIdentity): string | null {
     const known = this.#controller;
     this.#controller = controller;
-    if (known?.pid === controller.pid && known.startTime === controller.startTime) return;
+    if (known?.pid === controller.pid && known.startTime === controller.startTime) return null;
     const { files, paths } = this.#options;
-    files.replaceSync(controllerFile(paths), `${JSON.stringify(controller)}\n`, { fsync: false });
+    try {
+      files.replaceSync(controllerFile(paths), `${JSON.stringify(controller)}\n`, { fsync: false });
+      return null;
+    } catch (error) {
+      return `the next guard will not know the controller: ${reasonOf(error)}`;
+    }
   }
 
   /** Whether the controller answers. For a release: who wants to give a group back is there to say so. */

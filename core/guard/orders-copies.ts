@@ -36,7 +36,8 @@ export const shareOrders = (options: OrdersCopiesOptions): void => {
   if (!(records instanceof LocalRecords)) return;
   // What every key of the cluster begins with is not told.
   const prefix = groupOrdersKey(cluster, '').replace(/\/orders$/, '');
-  const failed = (error: unknown) => say({ kind: 'guard.file-failed', because: `orders of the other node were not kept: ${reasonOf(error)}` });
+  const failed = (error: unknown) =>
+    say({ kind: 'guard.file-failed', because: `orders of the other node were not kept: ${reasonOf(error)}` });
   const tell = (copy: Copy, left: number): void => {
     if (signal.aborted) return;
     heartbeats.send('all', wordsOf(prefix, copy));

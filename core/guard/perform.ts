@@ -44,7 +44,8 @@ export const perform = (options: PerformOptions, group: GroupId, effect: Ownersh
   switch (effect.kind) {
     case 'read':
       return desk.read(group, (read) => {
-        if ('failed' in read) return dispatch(group, { kind: 'read-failed', readId: effect.readId, because: read.failed, refused: read.refused });
+        if ('failed' in read)
+          return dispatch(group, { kind: 'read-failed', readId: effect.readId, because: read.failed, refused: read.refused });
         if (!('invalid' in read.orders)) options.keepOrders(group, read.orders.group);
         return dispatch(group, { kind: 'read-done', readId: effect.readId, ...read });
       });
@@ -138,7 +139,11 @@ const grant = (
   try {
     pages.writePromise(group, promise);
   } catch (error) {
-    return tell({ kind: 'guard.file-failed', group, because: `a promise to ${to} was not given: it cannot be written: ${reasonOf(error)}` });
+    return tell({
+      kind: 'guard.file-failed',
+      group,
+      because: `a promise to ${to} was not given: it cannot be written: ${reasonOf(error)}`,
+    });
   }
   heartbeats.send(to, { kind: 'grant', group, epoch, round, sees });
 };
@@ -167,7 +172,10 @@ const stopAndVerify = async (
   if (!stopped.verified) return stopped;
   const stillMs = pages.stillHeldMs(group);
   if (stillMs > 0)
-    return { verified: false, because: `the lease page cannot be written and says HELD for ${Math.ceil(stillMs)} ms more: what is stopped may be started again` };
+    return {
+      verified: false,
+      because: `the lease page cannot be written and says HELD for ${Math.ceil(stillMs)} ms more: what is stopped may be started again`,
+    };
   // Last: what it began before its last word is there to be seen now.
   await lastWord.settle(group, epoch);
   return hardStop.verify(group, limitMs);

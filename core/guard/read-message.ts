@@ -21,13 +21,10 @@ const orNull =
   (value) =>
     value === null || check(value);
 
-const isMove: Check = (value) => isObject(value) && isName(value['id']) && isName(value['to']) && isText(value['by']) && isText(value['why']);
+const isMove: Check = (value) =>
+  isObject(value) && isName(value['id']) && isName(value['to']) && isText(value['by']) && isText(value['why']);
 const isFailover: Check = (value) =>
-  isObject(value) &&
-  isCount(value['epoch']) &&
-  orNull(isName)(value['from']) &&
-  isName(value['to']) &&
-  isText(value['because']);
+  isObject(value) && isCount(value['epoch']) && orNull(isName)(value['from']) && isName(value['to']) && isText(value['because']);
 
 type GroupSet = Extract<OrdersRequest, { key: 'group' }>['set'];
 const GROUP_SET: Readonly<Record<keyof Required<GroupSet>, Check>> = {

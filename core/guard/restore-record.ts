@@ -35,7 +35,11 @@ export const restoreRecord = async (options: RestoreOptions, group: GroupId, wis
     code: refused ? 'ARBITER_REFUSED' : 'ARBITER_UNREACHABLE',
     message: `the lease record of ${group} was not restored: ${because}`,
   });
-  const refused = (because: string): RestoreAnswer => ({ ok: false, code: 'REFUSED', message: `the lease record of ${group} was not restored: ${because}` });
+  const refused = (because: string): RestoreAnswer => ({
+    ok: false,
+    code: 'REFUSED',
+    message: `the lease record of ${group} was not restored: ${because}`,
+  });
   const read = await inTime(clock, attemptMs, (signal) => arbiter.read([key], signal));
   if (read.kind === 'none') return failed(read);
   const state = options.state();

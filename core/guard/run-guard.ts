@@ -1,7 +1,7 @@
 // The guard of one node (SAFETY a.2): it owns the leases of all groups, hears the peers, keeps the watchdog and the lease
 // pages, and answers the controller. Everything it needs is handed in as plain objects; it loads no schema, no plugin, no
 // logger. Ending it stops nothing: the next guard takes up what this one held.
-import { reasonOf, UnderstudyError } from '../errors/errors.js';
+import { UnderstudyError } from '../errors/errors.js';
 import type { GroupId } from '../model/ids.js';
 import type { NewEvent } from '../model/event.js';
 import type { GuardView } from '../model/lease.js';
@@ -13,7 +13,7 @@ import type { Timer } from '../system/clock.js';
 import { guardSocket, leashBeat } from '../system/paths.js';
 import { ArbiterDesk } from './arbiter-desk.js';
 import { ControlServer } from './control-server.js';
-import { type ControllerIdentity, ControllerWatch } from './controller-watch.js';
+import { ControllerWatch } from './controller-watch.js';
 import { DogKeeper } from './dog-keeper.js';
 import { follow } from './follow.js';
 import { type GuardHandle, type GuardOptions, policyOf } from './guard-options.js';
@@ -69,7 +69,7 @@ class Guard implements GuardHandle {
   #shownMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: GuardOptions) {
-    const { config, node, bootId, paths, arbiter, clock, random, watchdog, files, bootOffsetMs, heartbeats } = options;
+    const { config, node, bootId, paths, arbiter, clock, random, watchdog, files, bootOffsetMs } = options;
     const { timing } = config;
     this.#o = options;
     this.#groups = config.groups.map(({ id }) => id);
@@ -128,7 +128,10 @@ class Guard implements GuardHandle {
       path: guardSocket(paths),
       groups: this.#groups,
       view: () => this.view(),
-      hello: (controller) => this.#hello(controller),
+      hello: (controller) => {
+        this.#controller.hello(controller, clock.nowMs());
+        this.#alarms.set('controller', this.#lastWord.hello(controller));
+      },
       gone: () => this.#controller.gone(),
       wills: (wills) => {
         this.#controller.progress(clock.nowMs());
@@ -142,26 +145,27 @@ class Guard implements GuardHandle {
         return answer;
       },
       restore: (group, wish) =>
-        restoreRecord({ ...options, attemptMs: timing.attemptMs, state: () => this.#owner.state(group), tell: (event) => this.#tell(event) }, group, wish),
+        restoreRecord(
+          { ...options, attemptMs: timing.attemptMs, state: () => this.#owner.state(group), tell: (event) => this.#tell(event) },
+          group,
+          wish,
+        ),
       leave: (forMs) => this.#leave(this.#controller.leave(forMs, clock.nowMs())),
       trouble: this.#alarms.passing('socket', clock, (because) => this.#tell({ kind: 'guard.socket-trouble', because })),
     });
     const port: PerformOptions = {
-      clock,
+      ...options,
       desk: this.#desk,
       dog: this.#dog,
       pages: this.#pages,
       store: this.#store,
-      hardStop: options.hardStop,
       lastWord: this.#lastWord,
-      heartbeats,
       stopBudgetMs: timing.stopBudgetMs,
       dispatch: (group, happening) => this.#owner.dispatch(group, happening),
       keepOrders: (group, orders) => void this.#store.keepGroupOrders(group, orders),
       tell: (event) => this.#tell(event),
       checkGate: () => this.#gate.look(),
       unfit: (because) => this.#gate.unfit(because),
-      resetHost: options.resetHost,
     };
     const instance = random.hex(6);
     this.#owner = new Owner({
@@ -200,7 +204,13 @@ class Guard implements GuardHandle {
     await Promise.all(others.map(async (group) => this.#owner.dispatch(group, await beginAnew(left, group))));
     await listening;
     this.#ready = true;
-    shareOrders({ ...this.#o, cluster: config.cluster, signal: this.#end.signal, taken: () => this.#owner.dispatch('all', { kind: 'hint' }), tell: (event) => this.#tell(event) });
+    shareOrders({
+      ...this.#o,
+      cluster: config.cluster,
+      signal: this.#end.signal,
+      taken: () => this.#owner.dispatch('all', { kind: 'hint' }),
+      tell: (event) => this.#tell(event),
+    });
     follow({ arbiter: this.#o.arbiter, clock, cluster: config.cluster, desk: this.#desk, owner: this.#owner, signal: this.#end.signal });
     this.#end.signal.addEventListener('abort', () => this.#ticks?.cancel());
     this.#tickOnGrid();
@@ -272,16 +282,6 @@ class Guard implements GuardHandle {
 
   #leave(forMs: number): void {
     this.#owner.dispatch('all', { kind: 'leave', untilMs: this.#leaseClock.nowMs() + forMs });
-  }
-
-  #hello(controller: ControllerIdentity): void {
-    this.#controller.hello(controller, this.#o.clock.nowMs());
-    try {
-      this.#lastWord.hello(controller);
-      this.#alarms.set('controller', null);
-    } catch (error) {
-      this.#alarms.set('controller', `the next guard will not know the controller: ${reasonOf(error)}`);
-    }
   }
 
   #watchController(): void {

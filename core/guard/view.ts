@@ -48,7 +48,12 @@ export const viewOf = ({
   watchdog,
   leashAgeMs,
   dropped,
-  alarms: [...alarms, ...arbiterAlarms(arbiter), ...peers.flatMap(peerAlarms), ...states.flatMap((state) => [...state.alarms, ...failsafeAlarms(state), ...watchdogAlarms(state)])],
+  alarms: [
+    ...alarms,
+    ...arbiterAlarms(arbiter),
+    ...peers.flatMap(peerAlarms),
+    ...states.flatMap((state) => [...state.alarms, ...failsafeAlarms(state), ...watchdogAlarms(state)]),
+  ],
 });
 
 const arbiterAlarms = ({ state, because }: ArbiterView): readonly string[] =>
@@ -103,7 +108,8 @@ export const newsOf = ({ peers, arbiter, leases, groupOrders, nodeOrders, watchd
 /** The same plain data. Compared as it is: to write it as text for a comparison cost most of what a guard does in a quiet hour. */
 export const isSame = (one: unknown, other: unknown): boolean => {
   if (one === other) return true;
-  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null || Array.isArray(one) !== Array.isArray(other)) return false;
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null || Array.isArray(one) !== Array.isArray(other))
+    return false;
   const left = one as Readonly<Record<string, unknown>>;
   const right = other as Readonly<Record<string, unknown>>;
   const keys = Object.keys(left);

@@ -92,7 +92,9 @@ const readWords = (kind: unknown, [group, epoch, round, more, because, ...rest]:
   if (!isName(group) || !isCount(epoch) || rest.length > 0) return null;
   if (kind === 'n' || kind === 'p') return round === undefined ? { kind: kind === 'n' ? 'nudge' : 'please-stop', group, epoch } : null;
   if (kind === 'o')
-    return isName(round) && typeof more === 'string' && because === undefined ? { kind: 'copy', key: group, count: epoch, node: round, value: more } : null;
+    return isName(round) && typeof more === 'string' && because === undefined
+      ? { kind: 'copy', key: group, count: epoch, node: round, value: more }
+      : null;
   if (!isCount(round)) return null;
   if (kind === 'r') return isCount(more) && isName(because) ? { kind: 'refuse', group, epoch, round, knows: more, because } : null;
   if (because !== undefined) return null;

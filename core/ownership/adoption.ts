@@ -9,7 +9,14 @@ import { marginMs } from './timing.js';
 export type Leftover =
   /** Nothing of the group runs here. `stoppedEpoch`: an epoch of this boot that is known to be dead and stopped, else 0. */
   | { readonly kind: 'nothing'; readonly stoppedEpoch: Epoch }
-  | { readonly kind: 'adopt'; readonly phase: 'held' | 'fencing'; readonly epoch: Epoch; readonly deadlineMs: number; readonly nonce: string; readonly members: readonly NodeId[] }
+  | {
+      readonly kind: 'adopt';
+      readonly phase: 'held' | 'fencing';
+      readonly epoch: Epoch;
+      readonly deadlineMs: number;
+      readonly nonce: string;
+      readonly members: readonly NodeId[];
+    }
   /** `deadlineMs`: the page's, null where there is none. */
   | { readonly kind: 'fence'; readonly epoch: Epoch; readonly deadlineMs: number | null; readonly because: string };
 

@@ -46,7 +46,11 @@ export const hasNews = (turn: Turn, record: LeaseRecord): boolean => {
 export const waited = (turn: Turn, record: LeaseRecord, before: LeaseRecord | null, sentMs: number): boolean => {
   const { s } = turn;
   for (const gone of (before?.fencing ?? []).filter(({ node }) => !record.fencing.some((left) => left.node === node)))
-    journal(turn, 'lease.proof', proofOf(s, gone)?.because ?? record.reason, { node: gone.node, bootId: gone.bootId, forEpoch: gone.epoch });
+    journal(turn, 'lease.proof', proofOf(s, gone)?.because ?? record.reason, {
+      node: gone.node,
+      bootId: gone.bootId,
+      forEpoch: gone.epoch,
+    });
   if (record.state !== 'HELD') {
     if (before !== null && before.fencing.length !== record.fencing.length) s.because = owing(record.fencing);
     writePage(turn, 'STOPPING');

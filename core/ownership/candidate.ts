@@ -81,7 +81,8 @@ export const acquireAtMs = (turn: Pick<Turn, 's'>): number => {
 };
 
 /** Who says STOPPED may just have written RELEASED: what is on its way to be read comes first. */
-const readsFirst = ({ s }: Pick<Turn, 's'>, { evidence }: Licence): boolean => evidence === 'stopped' && (s.readWanted || s.reading !== null);
+const readsFirst = ({ s }: Pick<Turn, 's'>, { evidence }: Licence): boolean =>
+  evidence === 'stopped' && (s.readWanted || s.reading !== null);
 
 const write = (turn: Turn): boolean => {
   const { s } = turn;
@@ -145,7 +146,10 @@ const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: str
   const { holder, bootId } = record;
   const onlyW = licence.evidence === 'waited' || licence.evidence === 'preempt';
   if (onlyW && fencing.length === 0 && record.state === 'HELD' && holder !== null && holder !== policy.self && policy.fencing !== 'none')
-    s.writing = { ...attempt, unproven: { holder: { node: holder, bootId, epoch: record.epoch }, preempted: licence.evidence === 'preempt' } };
+    s.writing = {
+      ...attempt,
+      unproven: { holder: { node: holder, bootId, epoch: record.epoch }, preempted: licence.evidence === 'preempt' },
+    };
   enter(turn, 'acquiring', licence.because);
   journal(
     turn,
@@ -264,7 +268,11 @@ const alarms = (turn: Turn): void => {
     known.kind === 'absent' && s.maxEpochSeen > 0,
   );
   alarm(turn, `${policy.group}: the lease record cannot be used`, known.kind === 'invalid');
-  alarm(turn, `${policy.group}: the lease record went back to an older epoch`, s.pair === null && record !== null && record.epoch < s.maxEpochSeen);
+  alarm(
+    turn,
+    `${policy.group}: the lease record went back to an older epoch`,
+    s.pair === null && record !== null && record.epoch < s.maxEpochSeen,
+  );
   alarm(
     turn,
     `${policy.group}: this node's configuration differs from the lease record's: no automatic takeover`,

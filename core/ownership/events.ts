@@ -39,7 +39,13 @@ type Happening =
   /** The peer was heard as boot `from` and is now proven alive as `to`. */
   | { readonly kind: 'boot-changed'; readonly peer: NodeId; readonly from: BootId; readonly to: BootId }
   /** All heartbeat networks to the peer are silent. `steadyMs`: heard without a gap so long before. */
-  | { readonly kind: 'peer-suspect'; readonly peer: NodeId; readonly steadyMs: number; readonly lastHeardMs: number; readonly jeopardy?: boolean }
+  | {
+      readonly kind: 'peer-suspect';
+      readonly peer: NodeId;
+      readonly steadyMs: number;
+      readonly lastHeardMs: number;
+      readonly jeopardy?: boolean;
+    }
   /** The store hints at a change, or a peer nudges: read now. */
   | { readonly kind: 'hint' }
   | { readonly kind: 'please-stop'; readonly from: NodeId; readonly epoch: Epoch }

@@ -25,7 +25,8 @@ export const failsafeSentence = (state: OwnershipState, nowMs: number): string =
   const view = failsafeViewOf(state, nowMs);
   if (view === null) return state.because;
   const since = `FAILSAFE: arbiter silent since ${Math.round(view.silentMs / 1000)} s`;
-  const by = view.by === null ? 'not extended yet' : `extended by promise of ${view.by.join(', ') || 'nobody: no other member could take it'}`;
+  const by =
+    view.by === null ? 'not extended yet' : `extended by promise of ${view.by.join(', ') || 'nobody: no other member could take it'}`;
   return `${since}, ${by}${view.trouble === null ? '' : `; ${view.trouble}`}`;
 };
 

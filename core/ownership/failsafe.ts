@@ -55,7 +55,13 @@ export const askAll = (turn: Turn): void => {
     full: failsafe?.full ?? null,
     trouble: s.failsafe?.trouble ?? null,
   };
-  turn.effects.push({ kind: 'ask', to: members, epoch: tenure.epoch, round, waitMs: Math.max(record?.ttlW ?? 0, policy.timing.takeoverWaitMs) });
+  turn.effects.push({
+    kind: 'ask',
+    to: members,
+    epoch: tenure.epoch,
+    round,
+    waitMs: Math.max(record?.ttlW ?? 0, policy.timing.takeoverWaitMs),
+  });
   count(turn);
 };
 
@@ -107,7 +113,8 @@ export const asked = (turn: Turn, { from, bootId, epoch, round, waitMs }: Of<'as
   const seenMs = s.confirmedMs === null ? Number.POSITIVE_INFINITY : s.nowMs - s.confirmedMs;
   const { pollMs, attemptMs } = s.policy.timing;
   turn.effects.push({ kind: 'grant', promise, round, sees: s.known.kind === 'record' && seenMs <= 2 * pollMs + attemptMs });
-  if (fresh) journal(turn, 'failsafe.promised', `${from} has lost the arbiter: no takeover of epoch ${epoch} while it asks`, undefined, epoch);
+  if (fresh)
+    journal(turn, 'failsafe.promised', `${from} has lost the arbiter: no takeover of epoch ${epoch} while it asks`, undefined, epoch);
 };
 
 /** Whether this node has given its word and it still stands. */
@@ -151,7 +158,12 @@ const count = (turn: Turn): void => {
   s.failsafe = { ...failsafe, full: { sentMs: failsafe.sentMs, by: failsafe.granted }, trouble: null };
   s.tenure = { ...tenure, deadlineMs: Math.max(tenure.deadlineMs, failsafe.sentMs + policy.timing.selfFenceMs) };
   writePage(turn, 'HELD');
-  if (first || failsafe.trouble !== null) journal(turn, 'failsafe.extended', `the lease goes on by the promise of ${failsafe.granted.join(', ') || 'nobody: no other member could take it'}`);
+  if (first || failsafe.trouble !== null)
+    journal(
+      turn,
+      'failsafe.extended',
+      `the lease goes on by the promise of ${failsafe.granted.join(', ') || 'nobody: no other member could take it'}`,
+    );
 };
 
 const sayWhoIsSilent = (turn: Turn): void => {

@@ -19,7 +19,13 @@ export const fenceSelf = (turn: Turn, because: string): void => {
   enter(turn, 'fencing-self', because);
   // First of all, the page: from now on nothing starts and nothing is acknowledged.
   writePage(turn, 'STOPPING');
-  s.fencing = { sinceMs: s.nowMs, running: false, retryMs: s.nowMs, sayAgainMs: Number.POSITIVE_INFINITY, resetMs: s.nowMs + s.policy.timing.stopBudgetMs };
+  s.fencing = {
+    sinceMs: s.nowMs,
+    running: false,
+    retryMs: s.nowMs,
+    sayAgainMs: Number.POSITIVE_INFINITY,
+    resetMs: s.nowMs + s.policy.timing.stopBudgetMs,
+  };
   stop(turn);
   keepPhase(turn, s.tenure.epoch, 'fencing-self');
   journal(turn, 'lease.fencing-self', because);

@@ -79,7 +79,10 @@ export const renewed = (turn: Turn, record: LeaseRecord, version: string): void 
     refused: null,
     membersSent: [],
   };
-  keepMembers(turn, record.members.map(({ id }) => id));
+  keepMembers(
+    turn,
+    record.members.map(({ id }) => id),
+  );
   s.confirmedMs = s.nowMs;
   endFailsafe(turn, 'the arbiter answers again');
   if (s.phase !== 'fencing') writePage(turn, s.phase === 'held' ? 'HELD' : 'STOPPING');

@@ -30,7 +30,12 @@ export const leaseViewOf = (state: OwnershipState, nowMs: number): LeaseView => 
     successor: record?.state === 'RELEASED' ? record.successor : null,
     failsafe: failsafeViewOf(state, nowMs),
     withoutStore: withoutStoreOf(state, record),
-    because: state.failsafe !== null ? failsafeSentence(state, nowMs) : phase === 'observe' && known.kind === 'record' ? `${state.because}; ${waitingFor(state)}` : state.because,
+    because:
+      state.failsafe !== null
+        ? failsafeSentence(state, nowMs)
+        : phase === 'observe' && known.kind === 'record'
+          ? `${state.because}; ${waitingFor(state)}`
+          : state.because,
   };
 };
 

@@ -46,7 +46,11 @@ export const nextWakeMs = (state: OwnershipState): number => {
   const confirm = unresolved === null || reading !== null ? [] : [state.lastReadMs + retryMs(timing)];
   const askMs = questionDueMs(state);
   const acquire =
-    askMs !== null ? [askMs] : unresolved === null ? [Math.max(acquireAtMs(turn), state.writeNotBeforeMs, state.pair?.askNotBeforeMs ?? 0)] : [];
+    askMs !== null
+      ? [askMs]
+      : unresolved === null
+        ? [Math.max(acquireAtMs(turn), state.writeNotBeforeMs, state.pair?.askNotBeforeMs ?? 0)]
+        : [];
   return Math.min(...attempts, ...nextRead, ...confirm, ...acquire);
 };
 
@@ -58,7 +62,8 @@ export const mayPet = (state: OwnershipState, nowMs: number): boolean => {
 };
 
 /** Whether an operator works on the group and does without the watchdog; the record then says that none is armed. */
-export const isUnwatched = ({ orders }: Pick<OwnershipState, 'orders'>): boolean => orders.group.maintenance && orders.group.unwatched === true;
+export const isUnwatched = ({ orders }: Pick<OwnershipState, 'orders'>): boolean =>
+  orders.group.maintenance && orders.group.unwatched === true;
 
 /** Whether the watchdog must be armed for this group. */
 export const needsDog = (state: OwnershipState): boolean =>

@@ -45,7 +45,7 @@ export const initialPair = (nowMs: number, { suspectAfterMs }: Timing): PairStat
 });
 
 /** The next epoch of this node behind all it has heard of. */
-export const epochAfter = (seen: Epoch, low: 0 | 1): Epoch => (seen + 1) % 2 === low ? seen + 1 : seen + 2;
+export const epochAfter = (seen: Epoch, low: 0 | 1): Epoch => ((seen + 1) % 2 === low ? seen + 1 : seen + 2);
 
 /** The epoch that follows the record: one more in a store that both see, own low bit where there is none. */
 export const nextEpoch = ({ policy, maxEpochSeen }: OwnershipState, record: LeaseRecord): Epoch =>
@@ -167,7 +167,9 @@ export const consentAsked = (turn: Turn, { from, bootId, epoch, round }: Of<'ask
   }
   raiseMaxEpoch(turn, epoch);
   const why = `${from} asked for epoch ${epoch} and has this node's consent`;
-  sendCas(turn, 'consent', known.kind === 'record' ? known.version : null, why, (nonce) => heldByPeer(s, { epoch, bootId, nonce, reason: why }));
+  sendCas(turn, 'consent', known.kind === 'record' ? known.version : null, why, (nonce) =>
+    heldByPeer(s, { epoch, bootId, nonce, reason: why }),
+  );
   if (s.writing !== null) s.writing = { ...s.writing, consent: { to: from, round } };
 };
 
@@ -176,7 +178,13 @@ export const consented = (turn: Turn, to: NodeId, epoch: Epoch, round: number): 
   const { s } = turn;
   if (s.pair === null) return;
   s.pair = { ...s.pair, given: { epoch, round } };
-  journal(turn, 'lease.consent', `${to} may take epoch ${epoch}: this node holds nothing and takes nothing without its consent`, undefined, epoch);
+  journal(
+    turn,
+    'lease.consent',
+    `${to} may take epoch ${epoch}: this node holds nothing and takes nothing without its consent`,
+    undefined,
+    epoch,
+  );
   sayConsent(turn, to, epoch, round);
 };
 
@@ -189,7 +197,8 @@ const against = (s: OwnershipState, epoch: Epoch): string | null => {
   if (tenure !== null) return `it has epoch ${tenure.epoch} itself`;
   if (writing !== null || unresolved !== null) return 'it is writing its own record';
   if (pair !== null && pair.asking !== null) return 'it asks for the lease itself';
-  if (known.kind !== 'record' && known.kind !== 'absent') return known.kind === 'invalid' ? known.because : 'it has not read its own record yet';
+  if (known.kind !== 'record' && known.kind !== 'absent')
+    return known.kind === 'invalid' ? known.because : 'it has not read its own record yet';
   return epoch <= maxEpochSeen ? `it knows of epoch ${maxEpochSeen}` : null;
 };
 
@@ -206,7 +215,8 @@ export const followPeer = (turn: Turn): boolean => {
   const record = known.kind === 'record' ? known.record : null;
   const version = known.kind === 'record' ? known.version : null;
   const { held, stopped } = facts;
-  const noted = record?.state === 'HELD' && record.holder === policy.pair.peer && record.epoch === held?.epoch && record.bootId === held.bootId;
+  const noted =
+    record?.state === 'HELD' && record.holder === policy.pair.peer && record.epoch === held?.epoch && record.bootId === held.bootId;
   if (held !== null && !noted && held.epoch >= (record?.epoch ?? 0)) {
     const reason = `${policy.pair.peer} says that it holds epoch ${held.epoch}`;
     raiseMaxEpoch(turn, held.epoch);
@@ -218,7 +228,13 @@ export const followPeer = (turn: Turn): boolean => {
   const reason = `${policy.pair.peer} says that epoch ${record.epoch} is stopped there`;
   sendCas(turn, 'clear', version, reason, (nonce) => ({
     ...record,
-    ...{ state: 'RELEASED', holder: null, prevHolder: record.holder, nonce, seq: record.seq + 1, successor: null, reason },
+    state: 'RELEASED',
+    holder: null,
+    prevHolder: record.holder,
+    nonce,
+    seq: record.seq + 1,
+    successor: null,
+    reason,
   }));
   return true;
 };
@@ -242,7 +258,15 @@ export const withdraw = (turn: Turn): boolean => {
   const epoch = record.fencing[0]?.epoch ?? 0;
   sendCas(turn, 'create', version, because, (nonce) => ({
     ...record,
-    ...{ epoch, state: 'HELD-UNKNOWN', holder: null, bootId: '', fencing: [], nonce, seq: record.seq + 1, watchdog: false, reason: because },
+    epoch,
+    state: 'HELD-UNKNOWN',
+    holder: null,
+    bootId: '',
+    fencing: [],
+    nonce,
+    seq: record.seq + 1,
+    watchdog: false,
+    reason: because,
   }));
   return true;
 };
@@ -265,8 +289,21 @@ const heldByPeer = (
   const before = known.kind === 'record' ? known.record : null;
   const members = bothBoots(policy.members, { [policy.self]: policy.bootId, [peer]: bootId });
   return {
-    ...{ v: 1, epoch, holder: peer, bootId, nonce, seq: (before?.seq ?? 0) + 1, state: 'HELD', fencing: [], members, inSync: members },
-    ...{ ttlW: policy.timing.takeoverWaitMs, d: policy.timing.selfFenceMs, successor: null, watchdog: false, reason },
+    v: 1,
+    epoch,
+    holder: peer,
+    bootId,
+    nonce,
+    seq: (before?.seq ?? 0) + 1,
+    state: 'HELD',
+    fencing: [],
+    members,
+    inSync: members,
+    ttlW: policy.timing.takeoverWaitMs,
+    d: policy.timing.selfFenceMs,
+    successor: null,
+    watchdog: false,
+    reason,
     prevHolder: before?.holder ?? before?.prevHolder ?? null,
     cfgHash: peers[peer]?.cfgHash ?? before?.cfgHash ?? policy.cfgHash,
   };

@@ -43,6 +43,10 @@ export const askToStop = (turn: Turn): void => {
   turn.effects.push({ kind: 'please-stop', to: holder, epoch });
   if (first) {
     const why = ordered ? `the group is ordered to ${policy.self}` : `for ${Math.round((s.nowMs - facts.unattendedSinceMs) / 1000)} s`;
-    journal(turn, 'lease.please-stop', `${holder} holds epoch ${epoch} and its controller says nothing, ${why}: its guard is asked to stop`);
+    journal(
+      turn,
+      'lease.please-stop',
+      `${holder} holds epoch ${epoch} and its controller says nothing, ${why}: its guard is asked to stop`,
+    );
   }
 };

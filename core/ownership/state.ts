@@ -2,14 +2,7 @@
 // machine.ts and its parts. All times are the guard's lease clock (CLOCK_BOOTTIME), milliseconds.
 import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
 import type { FencingPolicy } from '../model/desired.js';
-import {
-  type GroupOrders,
-  type LeasePhase,
-  NO_GROUP_ORDERS,
-  NO_NODE_ORDERS,
-  type NodeOrders,
-  type Will,
-} from '../model/lease.js';
+import { type GroupOrders, type LeasePhase, NO_GROUP_ORDERS, NO_NODE_ORDERS, type NodeOrders, type Will } from '../model/lease.js';
 import type { Timing } from '../model/timing.js';
 import type { BeatGroup } from '../membership/contract.js';
 import { type PairPolicy, type PairState, initialPair } from './pair.js';
@@ -202,7 +195,13 @@ export interface OwnershipState {
   } | null;
   readonly releaseNotBeforeMs: number;
   /** Set in `fencing-self`. */
-  readonly fencing: { readonly sinceMs: number; readonly running: boolean; readonly retryMs: number; readonly sayAgainMs: number; readonly resetMs: number } | null;
+  readonly fencing: {
+    readonly sinceMs: number;
+    readonly running: boolean;
+    readonly retryMs: number;
+    readonly sayAgainMs: number;
+    readonly resetMs: number;
+  } | null;
   readonly will: { readonly will: Will; readonly atMs: number } | null;
   /** Reasons of this host not to acquire: no leash, a watchdog that cannot be armed. */
   /** The controller has left on purpose until then. */

@@ -52,11 +52,13 @@ export const obstacleFor = (state: OwnershipState): string | null => {
   if (orders.group.maintenance || orders.node.maintenance) return 'in maintenance';
   if (orders.node.standby) return `this node is in standby by ${orders.node.by}`;
   if (!record.members.some(({ id }) => id === policy.self)) return 'this node is no member in the lease record';
-  if (policy.pair == null && record.epoch < state.maxEpochSeen) return `the record went back to epoch ${record.epoch} behind ${state.maxEpochSeen}`;
+  if (policy.pair == null && record.epoch < state.maxEpochSeen)
+    return `the record went back to epoch ${record.epoch} behind ${state.maxEpochSeen}`;
   // A read on its way will show it; or the store went back, and then whoever spoke of it may be active with it. Without a store an
   // epoch may be claimed and given up: there the peer's consent, or its proven end, says all.
   const ahead = Object.entries(state.peers).find(([, { announced }]) => announced > record.epoch);
-  if (ahead !== undefined && policy.pair == null) return `${ahead[0]} knows of epoch ${ahead[1].announced}, the record is at ${record.epoch}`;
+  if (ahead !== undefined && policy.pair == null)
+    return `${ahead[0]} knows of epoch ${ahead[1].announced}, the record is at ${record.epoch}`;
   if (!sameConfig(state, record))
     return `this node's configuration is not the one of the lease record, written by ${record.holder ?? record.prevHolder ?? 'nobody'}`;
   return null;

@@ -9,7 +9,18 @@ import { evict, leave, lookAround, run } from './expand.js';
 import { factsOf, type Facts } from './facts.js';
 import type { Ruled, Verdict } from './course.js';
 import { decide } from './rules.js';
-import { afterStarts, beforeItFences, beforeStarts, beforeStops, droppedMove, fenceAction, forPromises, inBackground, notes, waitingMove } from './transition.js';
+import {
+  afterStarts,
+  beforeItFences,
+  beforeStarts,
+  beforeStops,
+  droppedMove,
+  fenceAction,
+  forPromises,
+  inBackground,
+  notes,
+  waitingMove,
+} from './transition.js';
 import { willOf } from './wills.js';
 
 /**

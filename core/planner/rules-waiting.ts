@@ -25,7 +25,13 @@ export const WAITING_FOR_PROOF: readonly Rule[] = [
     // Before the fence: a frozen group is not taken over, and nobody is powered off for it.
     id: 'waiting-frozen',
     when: ({ waiting, orders }) => waiting && orders.frozen,
-    verdict: (f) => verdict('blocked', waitWith('hold'), `${say.waiting(f)}; ${f.group.id} is frozen: nobody is fenced`, `understudy unfreeze ${f.group.id}`),
+    verdict: (f) =>
+      verdict(
+        'blocked',
+        waitWith('hold'),
+        `${say.waiting(f)}; ${f.group.id} is frozen: nobody is fenced`,
+        `understudy unfreeze ${f.group.id}`,
+      ),
   },
   {
     // Last of these. Whoever takes over has the epoch first and then the fence, so that two nodes never fence each other.
@@ -35,7 +41,12 @@ export const WAITING_FOR_PROOF: readonly Rule[] = [
       const nodes = f.owed.map(({ node }) => node);
       const able = nodes.filter((node) => canFence(f, node));
       const bad = nodes.some((node) => !able.includes(node) || (f.observed.fences?.[node]?.failures ?? 0) > 0);
-      return verdict(bad ? 'blocked' : 'starting', { kind: 'fence', nodes: able }, say.waiting(f), bad ? confirmedOff(nodes[0] ?? '') : null);
+      return verdict(
+        bad ? 'blocked' : 'starting',
+        { kind: 'fence', nodes: able },
+        say.waiting(f),
+        bad ? confirmedOff(nodes[0] ?? '') : null,
+      );
     },
   },
 ];

@@ -171,7 +171,11 @@ const WITH_THE_LEASE: readonly Rule[] = [
     when: (f) => arbiterLossMove(f) !== null,
     verdict: (f) => {
       const to = arbiterLossMove(f);
-      return verdict('stopping', leaveFor('planned', to), `${f.self} is without the arbiter for too long and ${to} sees it: ${f.group.id} moves to ${to}`);
+      return verdict(
+        'stopping',
+        leaveFor('planned', to),
+        `${f.self} is without the arbiter for too long and ${to} sees it: ${f.group.id} moves to ${to}`,
+      );
     },
   },
   {

@@ -31,7 +31,8 @@ export const standingBy = (facts: Facts): string => {
   const { holder, lease, self } = facts;
   const blockers = blockersOf(facts);
   const owed = lease.record === 'fencing' ? (lease.fencing ?? []).map(({ node }) => node) : [];
-  if (owed.length > 0) return `${holder?.id} has epoch ${lease.epoch} and starts nothing before ${listOf(owed)} ${isOrAre(owed)} proven down`;
+  if (owed.length > 0)
+    return `${holder?.id} has epoch ${lease.epoch} and starts nothing before ${listOf(owed)} ${isOrAre(owed)} proven down`;
   const heard = holder?.state === 'unseen' ? ' by the record and has not been heard yet' : '';
   return `${holder?.id} holds epoch ${lease.epoch}${heard}; ${self} ${blockers.length === 0 ? 'is ready' : `could not take over: ${listOf(blockers)}`}`;
 };

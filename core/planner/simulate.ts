@@ -51,7 +51,11 @@ const groupAfter = (
   }
   if (action.kind === 'fence')
     return failed === null
-      ? { ...before, lease: leaseAfter(before.lease, action.node ?? ''), transition: { ...transition, fenced: `${action.node} was fenced` } }
+      ? {
+          ...before,
+          lease: leaseAfter(before.lease, action.node ?? ''),
+          transition: { ...transition, fenced: `${action.node} was fenced` },
+        }
       : before;
   if (action.kind === 'orders') {
     if (action.orders === null || failed !== null) return before;

@@ -49,7 +49,12 @@ export const beforeItFences = (facts: Facts, { rule }: Ruled): Action | null => 
   if (other?.fence !== true || !canFence(facts, other.node)) return null;
   const aside = observed.nodes[other.node]?.orders;
   if (aside?.standby === true || aside?.maintenance === true || orders.frozen || orders.maintenance) return null;
-  return fenceAction(facts, rule, other.node, `${other.node} is silent on all networks and may be about to fence ${facts.self}: it is fenced first`);
+  return fenceAction(
+    facts,
+    rule,
+    other.node,
+    `${other.node} is silent on all networks and may be about to fence ${facts.self}: it is fenced first`,
+  );
 };
 
 /** Proof that an earlier holder is down. */

@@ -61,7 +61,18 @@ export const agentProblems = (
 const OPTIONAL_METHODS = ['plan', 'watch', 'reassert'];
 
 const PLUGIN_KEYS = ['name', 'api', 'version', 'agents', 'hooks', 'arbiters', 'fences', 'commands', 'labServices', 'settings', 'provide'];
-const AGENT_KEYS = ['summary', 'options', 'operations', 'promotable', 'fencedByEpoch', 'defaults', 'permissions', 'programs', 'hardStop', 'agent'];
+const AGENT_KEYS = [
+  'summary',
+  'options',
+  'operations',
+  'promotable',
+  'fencedByEpoch',
+  'defaults',
+  'permissions',
+  'programs',
+  'hardStop',
+  'agent',
+];
 const HOOK_KEYS = ['order', 'limitMs', 'onFailure', 'on', 'run'];
 const DEFAULT_KEYS = ['everyMs', 'monitorTimeoutMs', 'startTimeoutMs', 'stopTimeoutMs'];
 

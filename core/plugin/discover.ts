@@ -49,7 +49,9 @@ export const discoverPlugins = async ({
 const builtInPlugins = async (): Promise<readonly Candidate[]> => {
   const names = (await entriesOf(BUILT_IN)).sort();
   const found = await Promise.all(names.map(async (name) => ({ name, file: await entryOf(join(BUILT_IN, name)) })));
-  return found.flatMap(({ name, file }) => (file === null ? [] : [{ name, origin: 'built-in', file, builtIn: true, integrity: null, problem: null }]));
+  return found.flatMap(({ name, file }) =>
+    file === null ? [] : [{ name, origin: 'built-in', file, builtIn: true, integrity: null, problem: null }],
+  );
 };
 
 const configuredPlugin = async (reference: PluginReference, baseDirectory: string): Promise<Candidate> => {
@@ -82,7 +84,9 @@ const pluginsIn = async (directory: string): Promise<readonly Candidate[]> => {
   const names = (await entriesOf(directory)).filter((name) => !name.startsWith('.') && !name.endsWith('.d.ts')).sort();
   const found = await Promise.all(names.map(async (name) => ({ name, file: await entryOf(join(directory, name)) })));
   return found.flatMap(({ name, file }) =>
-    file === null ? [] : [{ name: nameOf(name), origin: `directory: ${join(directory, name)}`, file, builtIn: false, integrity: null, problem: null }],
+    file === null
+      ? []
+      : [{ name: nameOf(name), origin: `directory: ${join(directory, name)}`, file, builtIn: false, integrity: null, problem: null }],
   );
 };
 

@@ -73,7 +73,9 @@ const loadOne = async (candidate: Candidate, clock: Clock, trustRootOnly: boolea
     if (distrust !== null) return refused([`${candidate.file} is not loaded as root: ${distrust}. ${TRUST_HINT}`]);
     const found = candidate.integrity === null ? null : integrityOf(candidate.file);
     if (found !== candidate.integrity)
-      return refused([`${candidate.file} is not the file that the config pins: it has ${found}, and integrity says ${candidate.integrity}`]);
+      return refused([
+        `${candidate.file} is not the file that the config pins: it has ${found}, and integrity says ${candidate.integrity}`,
+      ]);
     const module = (await within(clock, IMPORT_LIMIT_MS, 'loading', import(pathToFileURL(candidate.file).href))) as {
       readonly default?: unknown;
     };

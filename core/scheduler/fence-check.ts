@@ -72,11 +72,15 @@ export class FenceCheck {
     if (trouble !== before)
       this.journal.write({
         kind: trouble === null ? 'fence.usable' : 'fence.unusable',
-        because: trouble === null ? `fence device ${handle.name} can be used again` : `fence device ${handle.name} cannot be used: ${trouble}`,
+        because:
+          trouble === null ? `fence device ${handle.name} can be used again` : `fence device ${handle.name} cannot be used: ${trouble}`,
         data: { device: handle.name },
       });
     const waitMs = trouble === null ? EVERY_MS : TROUBLED_MS;
-    this.timers.set(handle, this.clock.after(waitMs, () => void this.look(handle), { idle: true }));
+    this.timers.set(
+      handle,
+      this.clock.after(waitMs, () => void this.look(handle), { idle: true }),
+    );
   }
 
   private async ask(handle: FenceHandle): Promise<string | null> {
@@ -84,7 +88,11 @@ export class FenceCheck {
       const { device } = await handle.open();
       if (device.check === undefined) return null;
       const outcome = await bounded((signal) => device.check?.(signal) ?? null, { clock: this.clock, limitMs: LIMIT_MS });
-      return outcome.kind === 'value' ? outcome.value : outcome.kind === 'threw' ? reasonOf(outcome.error) : `no answer within ${LIMIT_MS} ms`;
+      return outcome.kind === 'value'
+        ? outcome.value
+        : outcome.kind === 'threw'
+          ? reasonOf(outcome.error)
+          : `no answer within ${LIMIT_MS} ms`;
     } catch (error) {
       return reasonOf(error);
     }

@@ -126,7 +126,12 @@ export class Fences {
     const number = (this.memory.get(node)?.failures ?? 0) + 1;
     const about = { ...(order.group === null ? {} : { group: order.group }), epoch };
     const data = () => ({ node, bootId, attempt: number, elapsedMs: Math.round(this.clock.nowMs() - beganMs) });
-    this.journal.write({ kind: 'fence.begin', ...about, because: `${node} (boot ${bootId}, epoch ${epoch}) is to be seen off`, data: data() });
+    this.journal.write({
+      kind: 'fence.begin',
+      ...about,
+      because: `${node} (boot ${bootId}, epoch ${epoch}) is to be seen off`,
+      data: data(),
+    });
     try {
       const evidence = await this.throughLevels(levels, { ...order, attempt: number }, orders, signal);
       this.memory.delete(node);

@@ -177,7 +177,8 @@ export class Perform {
     const { node } = action;
     const lease = this.facts.lease(group.id);
     const earlier = node === null ? null : earlierHolder(lease, node);
-    if (node === null || earlier === null) return { outcome: 'stale', reason: `${group.id} does not wait for ${node ?? 'anybody'} any more` };
+    if (node === null || earlier === null)
+      return { outcome: 'stale', reason: `${group.id} does not wait for ${node ?? 'anybody'} any more` };
     const { bootId, epoch } = earlier;
     const { evidence } = await this.fences.fence({
       node,
@@ -224,7 +225,10 @@ const ordersSet = (change: OrdersChange, self: NodeId, move: GroupOrders['move']
 };
 
 /** Whom this epoch may fence by that name, and has no proof of. */
-const earlierHolder = ({ phase, epoch, fencing = [], unproven = null, failsafe = null, withoutStore = null }: LeaseView, node: NodeId): EarlierHolderView | null => {
+const earlierHolder = (
+  { phase, epoch, fencing = [], unproven = null, failsafe = null, withoutStore = null }: LeaseView,
+  node: NodeId,
+): EarlierHolderView | null => {
   // In failsafe the proof is for this epoch: that the member takes no other while it lasts.
   const members = [...(failsafe?.fence ?? []), ...(withoutStore?.fence === true ? [withoutStore] : [])];
   const silent = phase === 'held' ? members.map(({ node: member, bootId }) => ({ node: member, bootId, epoch, proof: null })) : [];

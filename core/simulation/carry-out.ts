@@ -94,7 +94,8 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
   isolated: ({ world, network, arbiter, nodes }, { node, store, forMs }) => {
     for (const { id } of nodes)
       for (const index of id === node ? [] : [0, 1])
-        for (const way of [network.way(index, node, id), network.way(index, id, node)]) way.cutUntilMs = Math.max(way.cutUntilMs, world.nowMs + forMs);
+        for (const way of [network.way(index, node, id), network.way(index, id, node)])
+          way.cutUntilMs = Math.max(way.cutUntilMs, world.nowMs + forMs);
     arbiter.trouble(store, node, forMs);
   },
   lossy: ({ world, network }, { from, to, loss, forMs }) => {
@@ -249,5 +250,8 @@ const insist = (cluster: ClusterWorld, request: GroupChange, tries: number): voi
 /** One fault in words. */
 export const faultWords = ({ atMs: _at, kind: _kind, ...rest }: Fault): string =>
   Object.entries(rest)
-    .map(([name, value]) => `${name} ${Array.isArray(value) ? value.join('+') : typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
+    .map(
+      ([name, value]) =>
+        `${name} ${Array.isArray(value) ? value.join('+') : typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+    )
     .join(', ');

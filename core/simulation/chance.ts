@@ -32,7 +32,10 @@ export class Chance implements Random {
 
   hex(bytes: number): string {
     let text = '';
-    while (text.length < 2 * bytes) text += Math.floor(this.next() * 0x1_0000_0000).toString(16).padStart(8, '0');
+    while (text.length < 2 * bytes)
+      text += Math.floor(this.next() * 0x1_0000_0000)
+        .toString(16)
+        .padStart(8, '0');
     return text.slice(0, 2 * bytes);
   }
 

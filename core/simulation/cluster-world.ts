@@ -1,8 +1,6 @@
 // One plan as a world: hosts with their supervisors and processes, the store, the network, the oracle. What happens in it
 // is the plan's and carry-out.ts's; what must not happen is the oracle's.
 import type { ClusterConfig } from '../config/cluster-config.js';
-import { parseConfigOrThrow } from '../config/parse.js';
-import { clockOnlyWait, manyPausesWait, sleepingGuardWait } from '../config/timing-proof.js';
 import type { GuardClient } from '../guard/client.js';
 import type { GuardHandle } from '../guard/run-guard.js';
 import type { DesiredState } from '../model/desired.js';
@@ -12,8 +10,9 @@ import type { FenceDevice } from '../plugin/contract.js';
 import { type Fence, noFence } from '../scheduler/ports.js';
 import type { ClusterKeys } from '../system/key-file.js';
 import { leasePage } from '../system/paths.js';
-import { type Plan, nodeIds } from './fault-plan.js';
+import type { Plan } from './fault-plan.js';
 import { Network } from './network.js';
+import { GROUP, configOf } from './plan-config.js';
 import { Oracle } from './oracle.js';
 import { type SimResource, SimResources } from './sim-agent.js';
 import { SimArbiter } from './sim-arbiter.js';
@@ -27,8 +26,6 @@ import type { SimProcess } from './sim-process.js';
 import { startStandIn } from './stand-in.js';
 import { World } from './world.js';
 
-export const GROUP = 'g';
-const CLUSTER = 'simulated';
 const KEYS: ClusterKeys = (() => {
   const key = { id: 1, bytes: new Uint8Array(32).fill(7) };
   return { current: key, all: [key] };
@@ -169,7 +166,8 @@ export class ClusterWorld {
     node.units.push(
       {
         name: 'leash',
-        start: (process) => startLeash(process, { groups: this.config.groups.map(({ id }) => id), timing: this.config.timing, resetMs: bootMs }),
+        start: (process) =>
+          startLeash(process, { groups: this.config.groups.map(({ id }) => id), timing: this.config.timing, resetMs: bootMs }),
         restartMs: () => chance.between(100, 300),
       },
       {
@@ -183,8 +181,15 @@ export class ClusterWorld {
             watchdog: this.config.watchdog.driver !== 'none',
             resetMs: bootMs,
             watcher: {
-              beats: (by, groups) => this.oracles.forEach((oracle) => oracle.beats(by, groups.filter(({ group }) => group === oracle.group))),
-              says: (by, to, message) => this.oracles.find(({ group }) => 'group' in message && group === message.group)?.says(by, to, message),
+              beats: (by, groups) =>
+                this.oracles.forEach((oracle) =>
+                  oracle.beats(
+                    by,
+                    groups.filter(({ group }) => group === oracle.group),
+                  ),
+                ),
+              says: (by, to, message) =>
+                this.oracles.find(({ group }) => 'group' in message && group === message.group)?.says(by, to, message),
               journal: (by, event) => {
                 const oracle = this.oracles.find(({ group }) => group === event.group);
                 if (oracle === undefined) this.world.mark(`guard ${event.kind}`);
@@ -271,7 +276,9 @@ export class ClusterWorld {
             const same = node.bootId === target.bootId;
             this.world.mark(same ? 'fenced' : 'fence: it has booted since');
             if (same) node.powerOff(`fenced by ${process.node.id}`);
-            process.enqueue('socket', 1, () => resolve({ evidence: same ? `${node.id} was seen off` : `${node.id} runs ${node.bootId} now` }));
+            process.enqueue('socket', 1, () =>
+              resolve({ evidence: same ? `${node.id} was seen off` : `${node.id} runs ${node.bootId} now` }),
+            );
           });
         }),
       close: async () => undefined,
@@ -280,33 +287,3 @@ export class ClusterWorld {
     return { levels: [[power]] };
   }
 }
-
-export const configOf = (plan: Plan, resources: Readonly<Record<string, unknown>> = { app: { use: 'simulated' } }): ClusterConfig => {
-  const ids = nodeIds(plan.nodes);
-  const address = (node: number, network: number) => `10.${network}.0.${node + 1}`;
-  const networks = Array.from({ length: plan.heartbeatNetworks }, (_, network) => network);
-  const text = JSON.stringify({
-    cluster: CLUSTER,
-    key: 'file:/etc/understudy/cluster.key',
-    nodes: Object.fromEntries(ids.map((id, node) => [id, { networks: { heartbeat: networks.map((network) => address(node, network)) } }])),
-    arbiter: { use: 'simulated' },
-    ...(plan.watchdog ? { watchdog: 'socket:/run/dog' } : {}),
-    fencing: plan.fencing === 'none' ? { policy: 'none', unsafe: true } : plan.fencing,
-    timing: { profile: plan.profile, strict: plan.strict },
-    groups: {
-      [GROUP]: {
-        prefer: ids,
-        takeover: plan.takeover,
-        ...(plan.takeover === 'preempt' ? { confirm: plan.confirm } : {}),
-        resources,
-      },
-    },
-  });
-  const { config } = parseConfigOrThrow(text, '/simulated/understudy.config.yaml');
-  const { timing } = config;
-  if (!plan.tightW) return config;
-  const takeoverWaitMs = Math.ceil(
-    Math.max(clockOnlyWait(timing), plan.watchdog ? sleepingGuardWait(timing) : 0, plan.strict ? manyPausesWait(timing) : 0),
-  );
-  return { ...config, timing: { ...timing, takeoverWaitMs } };
-};

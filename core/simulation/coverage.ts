@@ -99,7 +99,10 @@ export const coverageOf = (marks: ReadonlyMap<string, number>): Coverage => {
   }));
   return {
     pairs: named.filter(({ hit }) => hit).length,
-    missed: [...named.filter(({ hit, always }) => always && !hit).map(({ name }) => name), ...BRANCHES.filter((branch) => !marks.has(branch))],
+    missed: [
+      ...named.filter(({ hit, always }) => always && !hit).map(({ name }) => name),
+      ...BRANCHES.filter((branch) => !marks.has(branch)),
+    ],
     seldom: named.filter(({ hit, always, never }) => !hit && !always && !never).map(({ name }) => name),
     impossible: named.filter(({ hit, never }) => hit && never).map(({ name }) => name),
   };

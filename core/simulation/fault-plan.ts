@@ -26,7 +26,13 @@ export type Fault = { readonly atMs: number } & (
   | { readonly kind: 'hang'; readonly node: NodeId; readonly forMs: number }
   | { readonly kind: 'suspend'; readonly node: NodeId; readonly forMs: number }
   | { readonly kind: 'clock-rate'; readonly node: NodeId; readonly rate: number; readonly forMs: number }
-  | { readonly kind: 'disk'; readonly node: NodeId; readonly code: 'EIO' | 'ENOSPC' | 'EROFS'; readonly under: '/run/' | '/state/'; readonly forMs: number }
+  | {
+      readonly kind: 'disk';
+      readonly node: NodeId;
+      readonly code: 'EIO' | 'ENOSPC' | 'EROFS';
+      readonly under: '/run/' | '/state/';
+      readonly forMs: number;
+    }
   | { readonly kind: 'unkillable'; readonly node: NodeId; readonly forMs: number }
   /** Its controller gives the lease back without having stopped anything; only where stand-ins run. */
   | { readonly kind: 'hasty'; readonly node: NodeId; readonly forMs: number }
@@ -46,7 +52,14 @@ export type Fault = { readonly atMs: number } & (
   | { readonly kind: 'offline'; readonly forMs: number }
   | { readonly kind: 'maintenance'; readonly forMs: number }
   /** Of a script or a plugin; only where real controllers run. */
-  | { readonly kind: 'misbehave'; readonly node: NodeId; readonly group: GroupId; readonly resource: ResourceId; readonly how: Misbehaviour; readonly forMs: number }
+  | {
+      readonly kind: 'misbehave';
+      readonly node: NodeId;
+      readonly group: GroupId;
+      readonly resource: ResourceId;
+      readonly how: Misbehaviour;
+      readonly forMs: number;
+    }
   /** Somebody types a command on a node; only where real controllers run. */
   | { readonly kind: 'operator'; readonly node: NodeId; readonly order: OrderRequest }
 );
@@ -162,7 +175,11 @@ const drawFaults = (chance: Chance, ids: readonly NodeId[], healMs: number): rea
   if (chosen.length === 0) return [];
   const everyMs = chance.heavyTail(1_500, 60_000);
   const faults: Fault[] = [];
-  for (let atMs = chance.between(2_000, 30_000); atMs < healMs && faults.length < MAX_FAULTS; atMs += -Math.log(1 - chance.next()) * everyMs)
+  for (
+    let atMs = chance.between(2_000, 30_000);
+    atMs < healMs && faults.length < MAX_FAULTS;
+    atMs += -Math.log(1 - chance.next()) * everyMs
+  )
     faults.push({ atMs: Math.round(atMs), ...DRAW[chance.pick(chosen)](chance, ids) } as Fault);
   return faults;
 };
@@ -181,17 +198,42 @@ const pair = (chance: Chance, ids: readonly NodeId[]) => {
 const duration = (chance: Chance, lowMs: number, highMs: number) => Math.round(chance.heavyTail(lowMs, highMs));
 
 const DRAW: Readonly<Record<Exclude<FaultKind, 'misbehave' | 'operator'>, Draw>> = {
-  cut: (chance, ids) => ({ kind: 'cut', ...pair(chance, ids), networks: chance.happens(0.6) ? [0, 1] : [chance.index(2)], forMs: duration(chance, 100, 90_000) }),
-  isolated: (chance, ids) => ({ kind: 'isolated', node: chance.pick(ids), store: chance.pick(['down', 'unanswered'] as const), forMs: duration(chance, 500, 90_000) }),
+  cut: (chance, ids) => ({
+    kind: 'cut',
+    ...pair(chance, ids),
+    networks: chance.happens(0.6) ? [0, 1] : [chance.index(2)],
+    forMs: duration(chance, 100, 90_000),
+  }),
+  isolated: (chance, ids) => ({
+    kind: 'isolated',
+    node: chance.pick(ids),
+    store: chance.pick(['down', 'unanswered'] as const),
+    forMs: duration(chance, 500, 90_000),
+  }),
   lossy: (chance, ids) => ({ kind: 'lossy', ...pair(chance, ids), loss: chance.between(0.2, 1), forMs: duration(chance, 1_000, 60_000) }),
-  mtu: (chance, ids) => ({ kind: 'mtu', ...pair(chance, ids), bytes: chance.pick([150, 200, 250, 600]), forMs: duration(chance, 1_000, 60_000) }),
+  mtu: (chance, ids) => ({
+    kind: 'mtu',
+    ...pair(chance, ids),
+    bytes: chance.pick([150, 200, 250, 600]),
+    forMs: duration(chance, 1_000, 60_000),
+  }),
   kill: (chance, ids) => ({ kind: 'kill', node: chance.pick(ids), process: chance.pick(PROCESSES) }),
-  pause: (chance, ids) => ({ kind: 'pause', node: chance.pick(ids), process: chance.pick([...PROCESSES, 'all' as const]), forMs: duration(chance, 10, 60_000) }),
+  pause: (chance, ids) => ({
+    kind: 'pause',
+    node: chance.pick(ids),
+    process: chance.pick([...PROCESSES, 'all' as const]),
+    forMs: duration(chance, 10, 60_000),
+  }),
   stall: (chance, ids) => ({ kind: 'stall', node: chance.pick(ids), process: chance.pick(PROCESSES), forMs: duration(chance, 10, 60_000) }),
   power: (chance, ids) => ({ kind: 'power', node: chance.pick(ids), forMs: duration(chance, 500, 60_000) }),
   hang: (chance, ids) => ({ kind: 'hang', node: chance.pick(ids), forMs: duration(chance, 2_000, 60_000) }),
   suspend: (chance, ids) => ({ kind: 'suspend', node: chance.pick(ids), forMs: duration(chance, 100, 90_000) }),
-  'clock-rate': (chance, ids) => ({ kind: 'clock-rate', node: chance.pick(ids), rate: chance.pick([0.8, 0.9, 1.1, 1.3]), forMs: duration(chance, 5_000, 120_000) }),
+  'clock-rate': (chance, ids) => ({
+    kind: 'clock-rate',
+    node: chance.pick(ids),
+    rate: chance.pick([0.8, 0.9, 1.1, 1.3]),
+    forMs: duration(chance, 5_000, 120_000),
+  }),
   disk: (chance, ids) => ({
     kind: 'disk',
     node: chance.pick(ids),

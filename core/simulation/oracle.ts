@@ -6,13 +6,13 @@ import type { BeatGroup, Message } from '../membership/contract.js';
 import type { NewEvent } from '../model/event.js';
 import type { GroupId, NodeId } from '../model/ids.js';
 import { decodePage } from '../ownership/page-codec.js';
-import { parseRecord } from '../ownership/record-codec.js';
 import { type LeaseRecord, leaseKey } from '../ownership/record.js';
 import type { Versioned } from '../ownership/arbiter.js';
 import { leasePage } from '../system/paths.js';
 import type { Timing } from '../model/timing.js';
-import { WILL_MAX_AGE_MS } from '../ownership/timing.js';
+import { judgeAcquisition } from './acquisition-rule.js';
 import { PromiseWatch } from './promise-watch.js';
+import { recordOf } from './record-of.js';
 import type { StoreListener } from './sim-arbiter.js';
 import { evidenceOf } from './coverage.js';
 import type { SimNode } from './sim-node.js';
@@ -33,8 +33,6 @@ export interface OracleOptions {
 
 /** After a host went on from a sleep its guard needs so long to look (SAFETY a.3, residual risk). */
 const DELTA_MS = 250;
-/** From a controller's word to its guard's ear, at the rates of their clock. */
-const WILL_SLACK_MS = 500;
 
 export class Oracle implements OsListener, StoreListener, GuardWatcher {
   readonly #o: OracleOptions;
@@ -113,7 +111,10 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     if ((winner?.node !== node.id || winner.bootId !== node.bootId) && !this.#rolledBack)
       world.violate('I-2', `${node.id} begins ${fact.kind} of epoch ${fact.epoch}, which it did not win in this boot`);
     if (fact.epoch < this.#begun.epoch && !this.#tampered)
-      world.violate('I-2', `${node.id} begins ${fact.kind} of epoch ${fact.epoch} after ${this.#begun.node} began epoch ${this.#begun.epoch}`);
+      world.violate(
+        'I-2',
+        `${node.id} begins ${fact.kind} of epoch ${fact.epoch} after ${this.#begun.node} began epoch ${this.#begun.epoch}`,
+      );
     if (fact.epoch > this.#begun.epoch) this.#begun = { epoch: fact.epoch, node: node.id };
     const bytes = node.disk.peekBytes(leasePage(node.paths, fact.group));
     const page = bytes === null ? null : decodePage(bytes);
@@ -128,9 +129,15 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     if (fact.checkedMs < world.nowMs) return;
     // Even with a watchdog: whoever looks finds the page of this very epoch.
     if (page?.state !== 'HELD' || page.epoch !== fact.epoch)
-      world.violate('I-4', `${node.id} begins ${fact.kind} of epoch ${fact.epoch}, and its lease page says ${page?.state ?? 'nothing'}, epoch ${page?.epoch ?? 0}`);
+      world.violate(
+        'I-4',
+        `${node.id} begins ${fact.kind} of epoch ${fact.epoch}, and its lease page says ${page?.state ?? 'nothing'}, epoch ${page?.epoch ?? 0}`,
+      );
     if ((page?.state !== 'HELD' || page.epoch !== fact.epoch || remainingMs < -timing.pollMs) && !node.dog.armed)
-      world.violate('I-4', `${node.id} begins ${fact.kind} of epoch ${fact.epoch} with ${Math.round(remainingMs)} ms of lease and no watchdog`);
+      world.violate(
+        'I-4',
+        `${node.id} begins ${fact.kind} of epoch ${fact.epoch} with ${Math.round(remainingMs)} ms of lease and no watchdog`,
+      );
   }
 
   ended(): void {
@@ -155,9 +162,9 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     if (this.#beyondDrift) return world.mark('two active beyond the drift: not promised');
     if (this.#rolledBack) return world.mark('two active after the store went back: not promised');
     const all = [node, ...others];
-    const old = all.reduce((lowest, next) => (epochOn(next, group) < epochOn(lowest, group) ? next : lowest));
+    const old = all.reduce((lowest, next) => (next.os.epoch(group) < lowest.os.epoch(group) ? next : lowest));
     if (!this.#promised(old)) return world.mark('two active without a watchdog, nobody scheduled: not promised');
-    world.violate('I-1', `${group} is active on ${all.map((one) => `${one.id} (epoch ${epochOn(one, group)})`).join(' and ')}`);
+    world.violate('I-1', `${group} is active on ${all.map((one) => `${one.id} (epoch ${one.os.epoch(group)})`).join(' and ')}`);
   }
 
   /** SAFETY a.1: without a watchdog nothing is promised when nobody was there to stop the old holder's group in time. */
@@ -196,7 +203,8 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     if (by === null || record === null) return this.tampered();
     world.mark(`write ${record.state}`);
     const previous = before === null ? null : recordOf(before.value);
-    if (record.epoch < this.#epoch && !this.#tampered) world.violate('I-3', `the epoch of the record fell from ${this.#epoch} to ${record.epoch}`);
+    if (record.epoch < this.#epoch && !this.#tampered)
+      world.violate('I-3', `the epoch of the record fell from ${this.#epoch} to ${record.epoch}`);
     this.#epoch = Math.max(this.#epoch, record.epoch);
     const { node } = by;
     this.#promises.written(by, record);
@@ -210,10 +218,16 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
         world.violate('I-7', `${record.holder} acquires epoch ${record.epoch} and is not in sync by the record`);
       if (record.holder !== node.id) world.violate('I-7', `${node.id} acquires epoch ${record.epoch} in the name of ${record.holder}`);
     }
-    if (record.state === 'RELEASED' && previous?.holder === node.id && previous.bootId === record.bootId && node.bootId === previous.bootId) {
+    if (
+      record.state === 'RELEASED' &&
+      previous?.holder === node.id &&
+      previous.bootId === record.bootId &&
+      node.bootId === previous.bootId
+    ) {
       const left = node.os.facts(group).filter(({ epoch }) => epoch <= record.epoch);
       this.#over.add(`${node.bootId} ${record.epoch}`);
-      if (left.length > 0) world.violate('I-6', `${node.id} releases epoch ${record.epoch} while ${left.map(({ kind }) => kind).join(', ')} is there`);
+      if (left.length > 0)
+        world.violate('I-6', `${node.id} releases epoch ${record.epoch} while ${left.map(({ kind }) => kind).join(', ')} is there`);
     }
   }
 
@@ -240,7 +254,8 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
       this.#over.add(`${process.node.bootId} ${epoch}`);
       this.#promises.stopped(process, epoch);
       const left = process.node.os.facts(group).filter((fact) => fact.epoch <= epoch);
-      if (left.length > 0) world.violate('I-6', `${process.node.id} says STOPPED(${epoch}) while ${left.map(({ kind }) => kind).join(', ')} is there`);
+      if (left.length > 0)
+        world.violate('I-6', `${process.node.id} says STOPPED(${epoch}) while ${left.map(({ kind }) => kind).join(', ')} is there`);
     }
   }
 
@@ -265,7 +280,9 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     const { world } = this.#o;
     if (this.#tampered) return;
     const victim = this.#winners.get(target.epoch);
-    const newer = [...this.#winners].some(([epoch, winner]) => epoch > target.epoch && winner.node === node.id && winner.bootId === node.bootId);
+    const newer = [...this.#winners].some(
+      ([epoch, winner]) => epoch > target.epoch && winner.node === node.id && winner.bootId === node.bootId,
+    );
     const words = `${node.id} fences ${target.node} (${target.bootId}) for epoch ${target.epoch}`;
     if (target.node === node.id) world.violate('I-9', words);
     else if (!newer) world.violate('I-9', `${words} and never won a newer one in this boot`);
@@ -277,7 +294,6 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     const { world } = this.#o;
     world.mark(`guard ${event.kind}`);
     if (event.kind === 'lease.acquiring') this.#acquires(process.node, event);
-    if (event.kind === 'lease.acquiring') world.mark(`evidence ${evidenceOf(event.because ?? '')}`);
     if (event.kind === 'lease.proof') world.mark('proof of an earlier holder');
     if (event.kind === 'lease.fencing' && (event.data?.['waitsFor'] as readonly unknown[] | undefined)?.length === 0)
       world.mark('late acquisition waits for a renewal');
@@ -287,39 +303,16 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     const path = leasePage(process.node.paths, this.#o.group);
     const bytes = process.node.disk.peekBytes(path);
     const page = bytes === null ? null : decodePage(bytes);
-    if (page?.state === 'HELD' && page.epoch === event.epoch && process.node.disk.fails(path)) world.mark('fencing that could not be written');
+    if (page?.state === 'HELD' && page.epoch === event.epoch && process.node.disk.fails(path))
+      world.mark('fencing that could not be written');
     else this.#dead.set(`${process.node.bootId} ${event.epoch}`, world.nowMs);
   }
 
-  /** I-7: who asks for the lease has a controller that was heard just now, and preempts nobody that it has not heard hold steadily. */
-  #acquires(node: SimNode, { epoch = 0, data }: NewEvent): void {
-    const { world, timing } = this.#o;
-    const sinceMs = world.nowMs - WILL_MAX_AGE_MS - WILL_SLACK_MS;
-    const off = (name: string) => node.longestOffMs(name, sinceMs);
-    if (off('controller') >= world.nowMs - sinceMs && off('guard') < WILL_SLACK_MS / 10)
-      world.violate('I-7', `${node.id} asks for epoch ${epoch} for a controller that did not run for ${WILL_MAX_AGE_MS + WILL_SLACK_MS} ms`);
-    const before = this.#winners.get(epoch - 1);
-    if (data?.['evidence'] !== 'preempt' || before === undefined || this.#tampered) return;
-    const heldMs = world.nowMs - before.atMs;
-    if (heldMs < 0.97 * timing.steadyMs)
-      world.violate('I-7', `${node.id} preempts epoch ${epoch - 1} ${Math.round(heldMs)} ms after ${before.node} won it: it cannot have been heard steadily for ${timing.steadyMs} ms`);
+  #acquires(node: SimNode, { epoch = 0, because = '', data }: NewEvent): void {
+    const before = this.#tampered ? undefined : this.#winners.get(epoch - 1);
+    this.#o.world.mark(`evidence ${evidenceOf(because)}`);
+    judgeAcquisition({ ...this.#o, node, epoch, preempts: data?.['evidence'] === 'preempt' ? (before ?? null) : null });
   }
 
-  running(): void {
-    this.#o.world.mark('guard started');
-  }
+  running = (): void => this.#o.world.mark('guard started');
 }
-
-const epochOn = (node: SimNode, group: GroupId): number => Math.max(0, ...node.os.facts(group).map(({ epoch }) => epoch));
-
-let parsedText = '';
-let parsed: LeaseRecord | null = null;
-/** The same text comes several times in a row: sent, written, answered. */
-const recordOf = (text: string): LeaseRecord | null => {
-  if (text !== parsedText) {
-    const result = parseRecord(text);
-    parsedText = text;
-    parsed = result.kind === 'record' ? result.record : null;
-  }
-  return parsed;
-};

@@ -93,7 +93,10 @@ export class PromiseWatch {
   /** A page that says HELD was written. */
   page(node: SimNode, page: LeasePage): void {
     const { world, timing } = this.#o;
-    const counted = Math.max(this.#renewed.get(`${page.bootId} ${page.epoch}`) ?? Number.NEGATIVE_INFINITY, this.#lastFullRound(node, page.epoch));
+    const counted = Math.max(
+      this.#renewed.get(`${page.bootId} ${page.epoch}`) ?? Number.NEGATIVE_INFINITY,
+      this.#lastFullRound(node, page.epoch),
+    );
     if (page.deadlineBootMs <= counted + timing.selfFenceMs + SHORT_SLEEP_MS) return;
     const overMs = Math.round(page.deadlineBootMs - counted - timing.selfFenceMs);
     world.violate('I-8', `${node.id} takes epoch ${page.epoch} for ${overMs} ms longer than its last renewal or full round allows`);
@@ -112,7 +115,10 @@ export class PromiseWatch {
     if (leftMs <= UNNOTICED_MS) return world.mark('promise kept to its end');
     const ended = (this.#stopped.get(given.holderBootId) ?? 0) >= given.epoch;
     if (gone || released || ended) return world.mark('promise discharged');
-    return world.violate('I-8', `${node.id} acquires epoch ${epoch} ${leftMs} ms before the end of its promise to ${given.to} for epoch ${given.epoch}`);
+    return world.violate(
+      'I-8',
+      `${node.id} acquires epoch ${epoch} ${leftMs} ms before the end of its promise to ${given.to} for epoch ${given.epoch}`,
+    );
   }
 
   /** All of them, never a majority: every member of the record but the holder. */

@@ -61,7 +61,10 @@ const checkGroup = (cluster: ClusterWorld, oracle: Oracle, when: string): void =
     world.violate('liveness', `${when}, ${Math.round((world.nowMs - cluster.plan.healMs) / 1_000)} s after everything healed: ${what}`);
   if (only === undefined) return complain(`nobody runs ${group}; ${leasesOf(cluster, group)}`);
   if (active.length > 1) return complain(`${active.map(({ id }) => id).join(' and ')} run ${group}`);
-  const phase = cluster.guards.get(only.id)?.view().leases.find((lease) => lease.group === group)?.phase;
+  const phase = cluster.guards
+    .get(only.id)
+    ?.view()
+    .leases.find((lease) => lease.group === group)?.phase;
   if (!cluster.serving(group).includes(only.id)) complain(`${only.id} runs only a part of ${group}; ${leasesOf(cluster, group)}`);
   if (phase !== 'held') complain(`${only.id} runs ${group} and its guard is in ${phase}`);
 };
@@ -69,7 +72,12 @@ const checkGroup = (cluster: ClusterWorld, oracle: Oracle, when: string): void =
 const leasesOf = (cluster: ClusterWorld, group: GroupId): string =>
   cluster.nodes
     .map((node) => {
-      const lease = node.processes.has('guard') ? cluster.guards.get(node.id)?.view().leases.find((one) => one.group === group) : undefined;
+      const lease = node.processes.has('guard')
+        ? cluster.guards
+            .get(node.id)
+            ?.view()
+            .leases.find((one) => one.group === group)
+        : undefined;
       const verdict = cluster.wholes.get(node.id)?.last?.plan.verdicts.find((one) => one.group === group);
       const planned = verdict === undefined ? '' : ` (${verdict.state}: ${verdict.because})`;
       return `${node.id}: ${lease === undefined ? (node.powered ? 'no guard' : 'off') : `${lease.phase}, ${lease.because}`}${planned}`;

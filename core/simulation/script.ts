@@ -62,7 +62,13 @@ const parseCommand = (text: string, word: string, operands: readonly string[], c
   };
   const nodes = config.nodes.map(({ id }) => id);
   const node = (name: string | undefined) => known(text, 'node', name, nodes);
-  const group = (name: string | undefined) => known(text, 'group', name, config.groups.map(({ id }) => id));
+  const group = (name: string | undefined) =>
+    known(
+      text,
+      'group',
+      name,
+      config.groups.map(({ id }) => id),
+    );
   switch (word) {
     case 'power-off':
     case 'power-on':

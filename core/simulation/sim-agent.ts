@@ -208,7 +208,13 @@ export class SimAgent implements Agent {
   }
 
   /** The start script: a process of the host. Its exit is told only to a controller that still lives. */
-  #child(group: GroupId, resource: ResourceId, epoch: Epoch, takesMs: number, how: NonNullable<Misbehaviour['start']> | 'well'): Promise<void> {
+  #child(
+    group: GroupId,
+    resource: ResourceId,
+    epoch: Epoch,
+    takesMs: number,
+    how: NonNullable<Misbehaviour['start']> | 'well',
+  ): Promise<void> {
     const key = childrenKey(resource, 'start');
     const { node } = this.#process;
     const { world, boot } = node;

@@ -131,7 +131,8 @@ export class SimArbiter {
 
   #cas(key: string, expected: string | null, value: string, by: SimProcess): CasResult {
     const current = this.get(key);
-    if ((current?.version ?? null) !== expected || this.#chance.happens(this.weather.falseConflict)) return { outcome: 'conflict', current };
+    if ((current?.version ?? null) !== expected || this.#chance.happens(this.weather.falseConflict))
+      return { outcome: 'conflict', current };
     return { outcome: 'done', version: this.#put(key, value, by).version };
   }
 

@@ -138,7 +138,8 @@ const registerDoors = (container: DependencyContainer, process: SimProcess, fenc
       await clock.sleep(Math.min(HOOK_MS, timeoutMs), signal);
       return { ...DONE, elapsedMs: clock.nowMs() - beganMs };
     },
-    start: (file) => Promise.reject(new UnderstudyError('COMMAND_FAILED', `${file} is not there: nothing goes on running in a simulated host`)),
+    start: (file) =>
+      Promise.reject(new UnderstudyError('COMMAND_FAILED', `${file} is not there: nothing goes on running in a simulated host`)),
   });
   provide<Cgroups>(Cgroups, {
     base: '/sim',

@@ -83,7 +83,11 @@ export const startGuard = (process: SimProcess, around: GuardSurroundings): void
     },
     resetHost: (because) => {
       world.mark('reset by the guard');
-      if (process.alive) world.at(process.trueMs, () => node.bootId === options.bootId && node.reset(`the guard resets the host: ${because}`, around.resetMs()));
+      if (process.alive)
+        world.at(
+          process.trueMs,
+          () => node.bootId === options.bootId && node.reset(`the guard resets the host: ${because}`, around.resetMs()),
+        );
     },
   };
   runGuard(options).then(

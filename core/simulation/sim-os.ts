@@ -84,6 +84,11 @@ export class SimOs {
     this.#unkillableUntilMs = Number.NEGATIVE_INFINITY;
   }
 
+  /** The highest epoch in whose name something of the group is there; 0 when nothing is. */
+  epoch(group: GroupId): number {
+    return Math.max(0, ...this.facts(group).map(({ epoch }) => epoch));
+  }
+
   /** Every process of the group that is no start script. */
   endProcesses(group: GroupId, by: string): void {
     for (const { kind, key } of this.facts(group)) if (kind === 'process' && !key.includes(':')) this.end(group, kind, by, key);
@@ -141,7 +146,8 @@ export class SimOs {
     const list = hardStopList(this.#node.paths, group);
     const page = this.#node.disk.peek(`${this.#node.paths.run}/lease/${group}`);
     // A missing list for a page in state HELD is not verified: nobody knows what to look for.
-    if (!this.#node.disk.forProcess(process).exists(list) && page?.includes(' HELD ')) return { verified: false, because: 'there is no list' };
+    if (!this.#node.disk.forProcess(process).exists(list) && page?.includes(' HELD '))
+      return { verified: false, because: 'there is no list' };
     return { verified: true, because: 'everything on the hard-stop list is verified gone' };
   }
 }

@@ -33,7 +33,15 @@ const main = async (): Promise<number> => {
       gate: { type: 'boolean', default: false },
     },
   });
-  const numbers = [values.seeds, values.from, values.jobs, values.minutes, values['keep-going'], values.seed ?? '0', values['whole-every']].map(Number);
+  const numbers = [
+    values.seeds,
+    values.from,
+    values.jobs,
+    values.minutes,
+    values['keep-going'],
+    values.seed ?? '0',
+    values['whole-every'],
+  ].map(Number);
   if (numbers.some((number) => !Number.isSafeInteger(number) || number < 0)) {
     process.stderr.write(`${USAGE}\n`);
     return 2;

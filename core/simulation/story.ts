@@ -21,7 +21,9 @@ export const storyOf = (plan: Plan, outcome: Outcome, lines = STORY_LINES): stri
     ...(plan.faults.length === 0 ? ['no faults but the weather'] : [`${plan.faults.length} faults:`, ...faults]),
     'what happened last:',
     ...outcome.story.slice(-lines).map((line) => `  ${lineOf(line)}`),
-    ...(violation === undefined ? ['nothing was violated'] : [`${violation.invariant} violated at ${(violation.atMs / 1_000).toFixed(3)} s: ${violation.sentence}`]),
+    ...(violation === undefined
+      ? ['nothing was violated']
+      : [`${violation.invariant} violated at ${(violation.atMs / 1_000).toFixed(3)} s: ${violation.sentence}`]),
   ].join('\n');
 };
 
@@ -29,7 +31,11 @@ export const pinnedOf = (plan: Plan, outcome: Outcome): Pinned => {
   const [violation] = outcome.violations;
   if (violation === undefined) throw new RangeError('a run without a violation is no scenario');
   const { invariant, sentence, atMs } = violation;
-  return { title: `${invariant}: ${sentence.split('\n', 1)[0] ?? ''}`, found: { invariant, sentence: sentence.split('\n', 1)[0] ?? '', atMs }, plan };
+  return {
+    title: `${invariant}: ${sentence.split('\n', 1)[0] ?? ''}`,
+    found: { invariant, sentence: sentence.split('\n', 1)[0] ?? '', atMs },
+    plan,
+  };
 };
 
 const clusterWords = (plan: Plan): string =>

@@ -3,5 +3,6 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { runSeed, type SwarmShare } from './swarm.js';
 
 const share = workerData as SwarmShare;
-for (let seed = share.from; seed < share.to; seed += share.step) parentPort?.postMessage(await runSeed(seed, share.minutes, share.wholeEvery));
+for (let seed = share.from; seed < share.to; seed += share.step)
+  parentPort?.postMessage(await runSeed(seed, share.minutes, share.wholeEvery));
 parentPort?.postMessage('done');

@@ -42,7 +42,10 @@ export class Trace {
 
   text(last = Number.POSITIVE_INFINITY): string {
     const lines = this.lines();
-    return lines.slice(Math.max(0, lines.length - last)).map(lineOf).join('\n');
+    return lines
+      .slice(Math.max(0, lines.length - last))
+      .map(lineOf)
+      .join('\n');
   }
 
   #mix(word: number): void {

@@ -6,7 +6,8 @@ import { toDesired } from '../config/to-desired.js';
 import type { DesiredState } from '../model/desired.js';
 import type { NodeId } from '../model/ids.js';
 import { Chance } from './chance.js';
-import { configOf, type Whole } from './cluster-world.js';
+import type { Whole } from './cluster-world.js';
+import { configOf } from './plan-config.js';
 import { drawPlan, type DrawOptions, type Fault, type Plan } from './fault-plan.js';
 import { type Misbehaviour, simDefinition, type SimResource } from './sim-agent.js';
 
@@ -29,7 +30,10 @@ export const wholeOf = (plan: Plan): Whole => {
   const chance = new Chance(plan.seed).stream('whole');
   const kinds = new Map<string, SimResource>([
     ['sim-address', { shows: 'address', startMs: chance.between(1, 50), stopMs: chance.between(1, 50), monitorMs: 3 }],
-    ['sim-app', { shows: 'process', startMs: chance.heavyTail(50, 4_000), stopMs: chance.heavyTail(20, 2_500), monitorMs: chance.heavyTail(2, 300) }],
+    [
+      'sim-app',
+      { shows: 'process', startMs: chance.heavyTail(50, 4_000), stopMs: chance.heavyTail(20, 2_500), monitorMs: chance.heavyTail(2, 300) },
+    ],
   ]);
   return wholeWith(configOf(plan, resourcesOf(chance)), kinds);
 };
@@ -102,17 +106,30 @@ const misdeeds = (plan: Plan, { nodes, groups }: DesiredState, chance: Chance): 
   const operated = chance.happens(0.4);
   const everyMs = chance.heavyTail(3_000, 60_000);
   const faults: Fault[] = [];
-  for (let atMs = chance.between(5_000, 40_000); atMs < plan.healMs && faults.length < MAX_MISDEEDS; atMs += -Math.log(1 - chance.next()) * everyMs) {
+  for (
+    let atMs = chance.between(5_000, 40_000);
+    atMs < plan.healMs && faults.length < MAX_MISDEEDS;
+    atMs += -Math.log(1 - chance.next()) * everyMs
+  ) {
     const node = chance.pick(nodes);
     const group = chance.pick(groups);
     const at = Math.round(atMs);
     if (operated && chance.happens(0.4)) {
       faults.push({ atMs: at, kind: 'operator', node, order: orderOf(chance, group.id, nodes) });
       // Two at once, on two nodes, who know nothing of each other.
-      if (chance.happens(0.3)) faults.push({ atMs: at, kind: 'operator', node: chance.pick(nodes), order: orderOf(chance, group.id, nodes) });
+      if (chance.happens(0.3))
+        faults.push({ atMs: at, kind: 'operator', node: chance.pick(nodes), order: orderOf(chance, group.id, nodes) });
     } else if (bad.length > 0) {
       const resource = chance.pick(group.resources).id;
-      faults.push({ atMs: at, kind: 'misbehave', node, group: group.id, resource, how: chance.pick(bad), forMs: Math.round(chance.heavyTail(500, 60_000)) });
+      faults.push({
+        atMs: at,
+        kind: 'misbehave',
+        node,
+        group: group.id,
+        resource,
+        how: chance.pick(bad),
+        forMs: Math.round(chance.heavyTail(500, 60_000)),
+      });
     }
   }
   return faults;
@@ -120,7 +137,19 @@ const misdeeds = (plan: Plan, { nodes, groups }: DesiredState, chance: Chance): 
 
 const orderOf = (chance: Chance, group: string, nodes: readonly NodeId[]): OrderRequest => {
   const by = { by: 'operator', why: 'the plan' };
-  const verb = chance.pick(['switchover', 'switchover', 'standby', 'unstandby', 'freeze', 'unfreeze', 'maintenance-on', 'maintenance-off', 'stop', 'start', 'clear'] as const);
+  const verb = chance.pick([
+    'switchover',
+    'switchover',
+    'standby',
+    'unstandby',
+    'freeze',
+    'unfreeze',
+    'maintenance-on',
+    'maintenance-off',
+    'stop',
+    'start',
+    'clear',
+  ] as const);
   if (verb === 'standby' || verb === 'unstandby') return { verb, node: chance.pick(nodes), ...by };
   return verb === 'switchover' ? { verb, group, to: chance.pick(nodes), ...by } : { verb, group, ...by };
 };

@@ -126,7 +126,12 @@ const BECOME_USER =
 
 /** The file that will be run. null when it is nowhere: then the start itself fails, and says so. */
 const onPath = (file: string, path: string): string | null =>
-  file.includes('/') ? file : (path.split(':').map((directory) => join(directory, file)).find((place) => existsSync(place)) ?? null);
+  file.includes('/')
+    ? file
+    : (path
+        .split(':')
+        .map((directory) => join(directory, file))
+        .find((place) => existsSync(place)) ?? null);
 
 const isSelf = (user: string): boolean => {
   const self = process.geteuid?.();

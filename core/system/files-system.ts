@@ -1,6 +1,19 @@
 // The files of this host behind the door of files.ts. Whole files are replaced by atomic-file.ts; the small ones that are
 // kept open are here. Invariant: nothing is written through a link, or into a file that another user could have put there.
-import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readFileSync, readSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { writeAtomic, writeAtomicSync } from './atomic-file.js';
 import type { Files, FixedReader, FixedWriter } from './files.js';

@@ -80,7 +80,8 @@ export type RotationStep = (typeof ROTATION_STEPS)[number];
 export const rotatedKeys = (text: string, file: string, step: RotationStep, random: Random): string => {
   const { current, all } = parseKeys(text, file);
   const [, second] = all;
-  const refuse = (why: string) => new UnderstudyError('REFUSED', `cannot ${step} a key in ${file}: ${why}`, { hint: 'See docs/how-to/rotate-the-key.md.' });
+  const refuse = (why: string) =>
+    new UnderstudyError('REFUSED', `cannot ${step} a key in ${file}: ${why}`, { hint: 'See docs/how-to/rotate-the-key.md.' });
   if (step === 'add') {
     if (second !== undefined) throw refuse('it holds two keys already: a rotation is under way');
     return `${KEY_HEAD}${lineOf(current)}${lineOf(freshKey(random, current.id))}`;

@@ -80,7 +80,8 @@ export const openPageReader = (path: string, clocks: PageClocks, files: Files): 
 
   const slowCheck = (found: LeasePage): string | null => {
     if (clocks.bootOffsetMs() > found.bootOffsetMs + SLEPT_MS) return 'the host slept since the page was written';
-    for (const kind of ['dead', 'stopped']) if (files.exists(`${path}.${kind}.${found.epoch}`)) return `the leash ended epoch ${found.epoch}`;
+    for (const kind of ['dead', 'stopped'])
+      if (files.exists(`${path}.${kind}.${found.epoch}`)) return `the leash ended epoch ${found.epoch}`;
     return null;
   };
 

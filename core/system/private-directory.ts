@@ -11,9 +11,10 @@ export const privateDirectory = (path: string): void => {
   const self = process.geteuid?.();
   if (self === undefined) return;
   const refuse = (why: string) =>
-    new UnderstudyError('REFUSED', `cannot begin in ${path}: ${why}`, { hint: `Look who made it, then: chown ${self} ${path}; chmod go-w ${path}` });
-  for (const { uid } of [lstatSync(path), statSync(path)])
-    if (uid !== 0 && uid !== self) throw refuse(`it belongs to user ${uid}`);
+    new UnderstudyError('REFUSED', `cannot begin in ${path}: ${why}`, {
+      hint: `Look who made it, then: chown ${self} ${path}; chmod go-w ${path}`,
+    });
+  for (const { uid } of [lstatSync(path), statSync(path)]) if (uid !== 0 && uid !== self) throw refuse(`it belongs to user ${uid}`);
   const { mode } = statSync(path);
   if ((mode & OTHERS_WRITE) !== 0) throw refuse(`others can write in it (mode ${(mode & 0o7777).toString(8)})`);
 };

@@ -198,8 +198,7 @@ export const koffiIoctl = async (): Promise<Ioctl | null> => {
   const call = koffi.load('libc.so.6').func('int ioctl(int fd, unsigned long request, _Inout_ int *value)');
   return (fd, request, value) => {
     const cell = [value];
-    if ((call(fd, request, cell) as number) < 0)
-      throw new Error(`ioctl 0x${request.toString(16)}: errno ${koffi.errno()}`);
+    if ((call(fd, request, cell) as number) < 0) throw new Error(`ioctl 0x${request.toString(16)}: errno ${koffi.errno()}`);
     return cell[0]!;
   };
 };

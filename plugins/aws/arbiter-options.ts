@@ -42,7 +42,9 @@ export const s3Arbiter = defineArbiter({
   summary: 'Leases in an S3 bucket: conditional writes of small objects. For `standard` and slower timings.',
   options: options({
     bucket: text('Name of the bucket').regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'write a bucket name'),
-    prefix: text('Before every object, e.g. ha/').regex(/^[A-Za-z0-9!_.*'()/-]{0,200}$/, 'write plain characters, e.g. ha/').optional(),
+    prefix: text('Before every object, e.g. ha/')
+      .regex(/^[A-Za-z0-9!_.*'()/-]{0,200}$/, 'write plain characters, e.g. ha/')
+      .optional(),
     pathStyle: z.boolean().optional().describe('ENDPOINT/BUCKET rather than BUCKET.ENDPOINT; default: true with an endpoint of your own'),
     encryption: choice('Server-side encryption to ask for; default: the bucket’s own', ['AES256', 'aws:kms']).optional(),
     kmsKeyId: text('The key for aws:kms; default: the bucket’s own').optional(),

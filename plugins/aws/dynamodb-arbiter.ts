@@ -110,7 +110,8 @@ export class DynamoDbArbiter implements Arbiter {
     for (let tries = 1; ; tries += 1) {
       try {
         const { Responses = [] } = await this.client.send(command, { abortSignal });
-        if (Responses.length !== keys.length) throw new ArbiterError('unknown', `${Responses.length} of ${keys.length} items were answered`);
+        if (Responses.length !== keys.length)
+          throw new ArbiterError('unknown', `${Responses.length} of ${keys.length} items were answered`);
         return Responses.map(({ Item }) => Item as Item | undefined);
       } catch (thrown) {
         // A renewal came between: nothing is wrong, and reading again is always allowed.
@@ -127,19 +128,17 @@ export class DynamoDbArbiter implements Arbiter {
   }
 
   #inspect(): void {
-    this.client
-      .send(new this.sdk.DescribeTimeToLiveCommand({ TableName: this.table }), { abortSignal: AbortSignal.timeout(10_000) })
-      .then(
-        ({ TimeToLiveDescription: { TimeToLiveStatus = 'DISABLED', AttributeName } = {} }) => {
-          const on = TimeToLiveStatus === 'ENABLED' || TimeToLiveStatus === 'ENABLING';
-          this.#objection = on
-            ? `the table ${this.table} deletes items by their attribute ${AttributeName}: a lease must never vanish; switch TTL off (aws dynamodb update-time-to-live)`
-            : null;
-          if (on) this.log.error('the DynamoDB table is refused', { why: this.#objection });
-        },
-        // Without the right to ask, or while the control plane is silent, the table is used: reads and writes go on.
-        (thrown: unknown) => this.log.debug('cannot tell whether the table has a TTL', { table: this.table, reason: reasonOf(thrown) }),
-      );
+    this.client.send(new this.sdk.DescribeTimeToLiveCommand({ TableName: this.table }), { abortSignal: AbortSignal.timeout(10_000) }).then(
+      ({ TimeToLiveDescription: { TimeToLiveStatus = 'DISABLED', AttributeName } = {} }) => {
+        const on = TimeToLiveStatus === 'ENABLED' || TimeToLiveStatus === 'ENABLING';
+        this.#objection = on
+          ? `the table ${this.table} deletes items by their attribute ${AttributeName}: a lease must never vanish; switch TTL off (aws dynamodb update-time-to-live)`
+          : null;
+        if (on) this.log.error('the DynamoDB table is refused', { why: this.#objection });
+      },
+      // Without the right to ask, or while the control plane is silent, the table is used: reads and writes go on.
+      (thrown: unknown) => this.log.debug('cannot tell whether the table has a TTL', { table: this.table, reason: reasonOf(thrown) }),
+    );
   }
 }
 

@@ -203,7 +203,9 @@ class Attempt {
       const failure = failureOf('StopInstances', thrown);
       if (refusesSkip(failure)) {
         this.skipOsShutdown = false;
-        this.context.log.info('this instance type does not skip the shutdown of its system: it is stopped by force alone', { instance: this.id });
+        this.context.log.info('this instance type does not skip the shutdown of its system: it is stopped by force alone', {
+          instance: this.id,
+        });
         return this.stop(state, over);
       }
       // EC2 has nothing to stop: what it says of the instance from now on is its answer to us.
@@ -211,7 +213,8 @@ class Attempt {
         this.answered = { atMs: clock.nowMs(), words: `${how}, refused with ${failure.code},` };
         return;
       }
-      if (failure.code === NOT_STOPPABLE) throw new Ec2Failure('transient', 'StopInstances', failure.code, `it is ${state}`, false, { cause: failure });
+      if (failure.code === NOT_STOPPABLE)
+        throw new Ec2Failure('transient', 'StopInstances', failure.code, `it is ${state}`, false, { cause: failure });
       throw failure;
     } finally {
       // Whatever was seen before this stop proves nothing about after it.
@@ -234,9 +237,11 @@ const serviceAddressOf = (node: string, { nodes }: FenceContext): string | null 
 const refuseStranger = ({ id, state, addresses }: InstanceView, node: string, { checkAddress }: Options, context: FenceContext): void => {
   const expected = serviceAddressOf(node, context);
   if (!checkAddress || expected === null || state === 'terminated' || state === 'shutting-down' || addresses.includes(expected)) return;
-  throw refused(node, `${id} has ${addresses.join(', ') || 'no address'} and not ${expected}: another instance has taken the place of ${node}`);
+  throw refused(
+    node,
+    `${id} has ${addresses.join(', ') || 'no address'} and not ${expected}: another instance has taken the place of ${node}`,
+  );
 };
 
 /** Only the option is refused, in whatever code EC2 puts it. Seen: OperationNotPermitted, `SkipOsShutdown is not supported on Xen instance types.` */
-const refusesSkip = (thrown: unknown): boolean =>
-  thrown instanceof Ec2Failure && thrown.final && /SkipOsShutdown/i.test(thrown.message);
+const refusesSkip = (thrown: unknown): boolean => thrown instanceof Ec2Failure && thrown.final && /SkipOsShutdown/i.test(thrown.message);

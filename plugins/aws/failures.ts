@@ -20,7 +20,10 @@ export class Ec2Failure extends Error {
     readonly mayHaveHappened: boolean,
     options?: { readonly cause?: unknown },
   ) {
-    super(`${action}: ${SKEWED.test(code) ? WRONG_CLOCK : WORDS[kind]} (${code}${message === '' || message === code ? '' : `: ${message}`})`, options);
+    super(
+      `${action}: ${SKEWED.test(code) ? WRONG_CLOCK : WORDS[kind]} (${code}${message === '' || message === code ? '' : `: ${message}`})`,
+      options,
+    );
   }
 
   /** Asking again cannot help before somebody changes something. */

@@ -41,7 +41,10 @@ export const readCredentials = (text: string, role: string): RoleCredentials => 
   const [accessKeyId, secretAccessKey, sessionToken] = [part('AccessKeyId'), part('SecretAccessKey'), part('Token')];
   const expiration = new Date(part('Expiration') ?? Number.NaN);
   if (accessKeyId === null || secretAccessKey === null || sessionToken === null || Number.isNaN(expiration.getTime()))
-    throw new UnderstudyError('AGENT_FAILED', `IMDS gave no credentials for the role ${role}: ${part('Code')?.slice(0, 100) ?? 'no reason given'}`);
+    throw new UnderstudyError(
+      'AGENT_FAILED',
+      `IMDS gave no credentials for the role ${role}: ${part('Code')?.slice(0, 100) ?? 'no reason given'}`,
+    );
   return { accessKeyId, secretAccessKey, sessionToken, expiration };
 };
 

@@ -172,7 +172,10 @@ export class OverlayIpAgent implements Agent<OverlayIpOptions> {
       limits: () => leasedLimits(context, this.clock, signal),
     };
     const one = async (route: Route): Promise<Moved> => {
-      const moved = await moveRoute({ ec2: this.ec2, clock: this.clock, random: this.random, throttled: this.throttled }, { ...route, ...move });
+      const moved = await moveRoute(
+        { ec2: this.ec2, clock: this.clock, random: this.random, throttled: this.throttled },
+        { ...route, ...move },
+      );
       if (moved.state === 'verified' && !options.requireAllTables)
         timers.push(this.clock.after(STRAGGLERS_MS, () => enough.abort(new Error('the others are late'))));
       return moved;

@@ -119,7 +119,8 @@ export class S3Arbiter implements Arbiter {
 const hintOf =
   (bucket: string) =>
   ({ code, kind }: Ec2Failure): string | null => {
-    if (code === 'NoSuchBucket') return `make it: aws s3api create-bucket --bucket ${bucket}, then switch versioning on (docs/how-to/use-s3.md)`;
+    if (code === 'NoSuchBucket')
+      return `make it: aws s3api create-bucket --bucket ${bucket}, then switch versioning on (docs/how-to/use-s3.md)`;
     if (code === 'NotImplemented') return 'this endpoint knows no conditional writes and cannot keep leases';
     // Without the right to list, S3 says 403 of an object that does not exist.
     return kind === 'denied' ? 'give this node’s role what `understudy permissions` prints, s3:ListBucket too' : null;

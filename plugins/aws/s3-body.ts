@@ -22,7 +22,10 @@ export const versionedOf = (key: string, body: S3Body | null): Versioned | null 
   if (body === null) return null;
   const { understudy, number, value } = parse(body.text);
   if (understudy !== 1 || !Number.isSafeInteger(number) || typeof value !== 'string')
-    throw new ArbiterError('refused', `the object of ${key} was not written by understudy: it is not {"understudy":1,"number":…,"value":…}`);
+    throw new ArbiterError(
+      'refused',
+      `the object of ${key} was not written by understudy: it is not {"understudy":1,"number":…,"value":…}`,
+    );
   return { key, value, version: `${String(number)}:${body.etag}` };
 };
 

@@ -27,7 +27,11 @@ export class S3Objects {
   /** `known` itself when the object is still the same; null when there is none. */
   async get(key: string, known: S3Body | null, abortSignal: AbortSignal): Promise<S3Body | null> {
     try {
-      const { Body, ETag, ContentLength = 0 } = await this.client.send(
+      const {
+        Body,
+        ETag,
+        ContentLength = 0,
+      } = await this.client.send(
         new this.sdk.GetObjectCommand({ ...this.#at(key), ...(known === null ? {} : { IfNoneMatch: known.etag }) }),
         { abortSignal },
       );

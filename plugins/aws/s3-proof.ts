@@ -10,7 +10,8 @@ const NO_ETAG = '"00000000000000000000000000000000"';
 
 /** Throws ArbiterError `refused` when a write that must fail did not; whatever else went wrong rises as it is. */
 export const proveConditions = async (objects: S3Objects, key: string, signal: AbortSignal): Promise<void> => {
-  const write = (on: string | null) => objects.put(key, on, bodyOf(0, randomBytes(8).toString('hex'), 'a probe of conditional writes'), signal);
+  const write = (on: string | null) =>
+    objects.put(key, on, bodyOf(0, randomBytes(8).toString('hex'), 'a probe of conditional writes'), signal);
   // The first may create it; the second must not.
   await write(null);
   if ((await write(null)) !== null) throw ignored('If-None-Match');

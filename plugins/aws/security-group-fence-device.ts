@@ -77,7 +77,9 @@ export class SecurityGroupFenceDevice implements FenceDevice {
       }
     } catch (thrown) {
       if (!signal.aborted) throw thrown;
-      throw new UnderstudyError('TIMED_OUT', `${node} is not confirmed isolated: its interfaces were last seen: ${seen}`, { cause: thrown });
+      throw new UnderstudyError('TIMED_OUT', `${node} is not confirmed isolated: its interfaces were last seen: ${seen}`, {
+        cause: thrown,
+      });
     }
   }
 
@@ -121,7 +123,8 @@ export class SecurityGroupFenceDevice implements FenceDevice {
   private async refuseSelf(node: string, found: readonly GroupedInterface[], signal: AbortSignal): Promise<void> {
     const own = await this.imds.instance(signal);
     const instances = [...new Set(found.flatMap(({ instance }) => instance ?? []))];
-    if (instances.includes(own)) throw refused(node, `${words(found)} belong to the instance this runs on: the ids under interfaces: are mixed up`);
+    if (instances.includes(own))
+      throw refused(node, `${words(found)} belong to the instance this runs on: the ids under interfaces: are mixed up`);
     for (const instance of instances) {
       const all = await this.instances.interfacesOf(instance, { signal, timeoutMs: CALL_MS });
       const missed = all.filter(({ id }) => !found.some((eni) => eni.id === id)).map(({ id }) => id);
@@ -138,7 +141,8 @@ export class SecurityGroupFenceDevice implements FenceDevice {
   }
 }
 
-const words = (found: readonly GroupedInterface[]): string => found.map(({ id, groups }) => `${id} ${groups.join('+') || 'no group'}`).join(', ');
+const words = (found: readonly GroupedInterface[]): string =>
+  found.map(({ id, groups }) => `${id} ${groups.join('+') || 'no group'}`).join(', ');
 
 const refused = (node: string, why: string, cause?: unknown): UnderstudyError =>
   new UnderstudyError('REFUSED', `fence security-group does not isolate ${node}: ${why}`, cause === undefined ? {} : { cause });

@@ -4,10 +4,16 @@ import { defineFence, durationMs, list, options, table, text, z } from 'understu
 import { inReach } from './ec2-fence.js';
 
 export const SECURITY_GROUP_FENCE_OPTIONS = options({
-  group: text('The isolation group: a security group of the nodes’ VPC without any rule').regex(/^sg-/, 'a security group id begins with sg-'),
+  group: text('The isolation group: a security group of the nodes’ VPC without any rule').regex(
+    /^sg-/,
+    'a security group id begins with sg-',
+  ),
   interfaces: table(
     'Every ENI of each node',
-    list('ENI ids', text('ENI id').regex(/^eni-/, 'an ENI id begins with eni-')).refine((ids) => ids.length > 0, 'name every ENI of the node'),
+    list('ENI ids', text('ENI id').regex(/^eni-/, 'an ENI id begins with eni-')).refine(
+      (ids) => ids.length > 0,
+      'name every ENI of the node',
+    ),
   ),
   settle: durationMs('So long after the groups are seen everywhere it waits before it confirms', 30_000, { minMs: 10_000 }),
   acceptOpenConnections: z

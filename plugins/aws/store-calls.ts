@@ -67,7 +67,9 @@ export class StoreCalls {
     // Throttled means not done, but a store that is too busy is to its caller a silent one: it asks again, or asks its peers.
     if (failure.kind === 'transient' || failure.kind === 'throttled') return this.#unknown(action, failure.message, thrown);
     const hint = this.hints(failure) ?? HINTS[failure.kind];
-    return new ArbiterError('refused', `${this.store} refuses ${failure.message}${hint === undefined ? '' : `; ${hint}`}`, { cause: thrown });
+    return new ArbiterError('refused', `${this.store} refuses ${failure.message}${hint === undefined ? '' : `; ${hint}`}`, {
+      cause: thrown,
+    });
   }
 }
 

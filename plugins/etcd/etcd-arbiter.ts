@@ -31,9 +31,11 @@ export const open = async (options: EtcdOptions, { log }: ArbiterContext): Promi
     if (endpoint === null) throw new UnderstudyError('CONFIG_INVALID', `arbiter etcd: ${text} is not a numeric address and a port`);
     return endpoint;
   });
-  const login = user === undefined || password === undefined ? null : { name: user, password: new Secret(password, 'the password of etcd') };
+  const login =
+    user === undefined || password === undefined ? null : { name: user, password: new Secret(password, 'the password of etcd') };
   login?.password.reveal(); // One that cannot be read is an error of the start, not of the first login.
-  const pair = tls?.cert === undefined || tls.key === undefined ? [] : [readPrivateFile(tls.key, 'the private key'), readCertificate(tls.cert)];
+  const pair =
+    tls?.cert === undefined || tls.key === undefined ? [] : [readPrivateFile(tls.key, 'the private key'), readCertificate(tls.cert)];
   const ca = tls === undefined ? null : readCertificate(tls.ca);
   return new EtcdClient({
     endpoints,

@@ -107,7 +107,10 @@ export class LocalCluster {
     const failed = new Promise<never>((_resolve, reject) => {
       child.once('error', (cause) =>
         reject(
-          new UnderstudyError('LAB_FAILED', `could not start ${program}: ${cause.message}`, { cause, hint: 'On Debian: apt install etcd-server' }),
+          new UnderstudyError('LAB_FAILED', `could not start ${program}: ${cause.message}`, {
+            cause,
+            hint: 'On Debian: apt install etcd-server',
+          }),
         ),
       );
       child.once('exit', (code, signal) => reject(this.#trouble(index, `ended with ${code ?? signal}`)));

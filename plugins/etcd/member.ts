@@ -204,7 +204,9 @@ export class Member {
   #login({ name, password }: Login): Promise<string> {
     const { methods, sdk } = this.#options;
     const metadata = new sdk.Metadata({ waitForReady: true });
-    const token = this.#unary(methods.authenticate, { name, password: password.reveal() }, metadata, AbortSignal.timeout(LOGIN_MS)).then((answer) => answer.token);
+    const token = this.#unary(methods.authenticate, { name, password: password.reveal() }, metadata, AbortSignal.timeout(LOGIN_MS)).then(
+      (answer) => answer.token,
+    );
     token.catch(() => {
       if (this.#token === token) this.#token = null;
     });

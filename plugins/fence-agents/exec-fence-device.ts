@@ -1,7 +1,15 @@
 // Powers a node off by an agent: `off` must end well, then `status` must say off (FenceAgentAPI.md of fence-agents: 0 is on, 2 is
 // off, anything else is no answer). Invariants: confirmed is only what a status asked after this request's own `off` has said;
 // options, and so secrets, go by stdin and nowhere else; every run has a deadline and is ended with its whole process group.
-import { type FenceContext, type FenceDevice, type FenceRequest, reasonOf, type RunResult, Secret, UnderstudyError } from 'understudy/plugin';
+import {
+  type FenceContext,
+  type FenceDevice,
+  type FenceRequest,
+  reasonOf,
+  type RunResult,
+  Secret,
+  UnderstudyError,
+} from 'understudy/plugin';
 import type { ExecFenceOptions } from './exec-fence.js';
 import { type AgentMetadata, misfit, parseMetadata } from './metadata.js';
 
@@ -71,9 +79,11 @@ export class ExecFenceDevice implements FenceDevice {
     const { options, on } = this.options;
     const own = on[node];
     if (node === this.context.node) throw this.refused(node, 'a node does not power itself off; it fences itself by its guard');
-    if (own === undefined || Object.keys(own).length === 0) throw this.refused(node, `no options are given for it: on: { ${node}: { plug: … } }`);
+    if (own === undefined || Object.keys(own).length === 0)
+      throw this.refused(node, `no options are given for it: on: { ${node}: { plug: … } }`);
     const twin = Object.entries(on).find(([other, some]) => other !== node && sameOptions(some, own));
-    if (twin !== undefined) throw this.refused(node, `${twin[0]} has the very same options: one of the two would be powered off for the other`);
+    if (twin !== undefined)
+      throw this.refused(node, `${twin[0]} has the very same options: one of the two would be powered off for the other`);
     const words = { ...options, ...own };
     const { parameters } = (this.metadata ??= await this.describe(signal));
     const wrong = misfit(this.metadata, Object.keys(words));
@@ -94,7 +104,8 @@ export class ExecFenceDevice implements FenceDevice {
     const { agent } = this.options;
     const { exitCode, stdout, words } = await this.ask('metadata', null, { lines: '', secrets: [] }, signal, ASK_MS);
     const found = parseMetadata(stdout);
-    if (found === null) throw new UnderstudyError('COMMAND_FAILED', `${agent} does not describe itself (exit ${String(exitCode)}): ${words}`);
+    if (found === null)
+      throw new UnderstudyError('COMMAND_FAILED', `${agent} does not describe itself (exit ${String(exitCode)}): ${words}`);
     return found;
   }
 
@@ -113,7 +124,10 @@ export class ExecFenceDevice implements FenceDevice {
       signal.throwIfAborted();
       throw new UnderstudyError('COMMAND_FAILED', `the agent ${agent} cannot be run: ${reasonOf(thrown)}`, {
         cause: thrown,
-        hint: agent.startsWith('/') && thrown instanceof UnderstudyError ? thrown.hint : 'Debian: apt-get install fence-agents; elsewhere name its absolute path.',
+        hint:
+          agent.startsWith('/') && thrown instanceof UnderstudyError
+            ? thrown.hint
+            : 'Debian: apt-get install fence-agents; elsewhere name its absolute path.',
       });
     });
     const words = `${action} ${endOf(result)} at ${clock.wallIso()}${saidBy(result, secrets)}`;

@@ -20,17 +20,19 @@ export interface AgentMetadata {
 export const parseMetadata = (xml: string): AgentMetadata | null => {
   const head = /<resource-agent\s([^>]*)>/.exec(xml);
   if (head === null) return null;
-  const parameters = [...xml.matchAll(/<parameter\s([^>]*?)\/?>([^]*?)(?=<parameter\s|<\/parameters>|$)/g)].map(([, tag = '', body = '']) => {
-    const { name = '', required, deprecated, obsoletes } = attributesOf(tag);
-    const content = /<content\s([^>]*?)\/?>/.exec(body)?.[1] ?? '';
-    return {
-      name,
-      required: required === '1',
-      hasDefault: attributesOf(content)['default'] !== undefined,
-      deprecated: deprecated === '1',
-      obsoletes: obsoletes ?? null,
-    };
-  });
+  const parameters = [...xml.matchAll(/<parameter\s([^>]*?)\/?>([^]*?)(?=<parameter\s|<\/parameters>|$)/g)].map(
+    ([, tag = '', body = '']) => {
+      const { name = '', required, deprecated, obsoletes } = attributesOf(tag);
+      const content = /<content\s([^>]*?)\/?>/.exec(body)?.[1] ?? '';
+      return {
+        name,
+        required: required === '1',
+        hasDefault: attributesOf(content)['default'] !== undefined,
+        deprecated: deprecated === '1',
+        obsoletes: obsoletes ?? null,
+      };
+    },
+  );
   const actions = [...xml.matchAll(/<action\s([^>]*?)\/?>/g)].map(([, tag = '']) => attributesOf(tag)['name'] ?? '');
   return { name: attributesOf(head[1]!)['name'] ?? '', parameters, actions };
 };

@@ -46,7 +46,12 @@ const served = async (t: ExecutionContext, options: WorldOptions = {}) => {
     events.some((event) => incident === undefined || event.incident === incident) ? { events: events.length } : null;
   container.register(ApiSources, { useValue: { journalDirectory: journalDir(paths), registry: { found: [] }, explain, alarms: () => [] } });
   const routes = container.resolve(Routes);
-  const server = await serveApi(apiSocket(paths), (asked) => routes.answer(asked), SILENT, () => undefined);
+  const server = await serveApi(
+    apiSocket(paths),
+    (asked) => routes.answer(asked),
+    SILENT,
+    () => undefined,
+  );
   t.teardown(async () => {
     await server.close();
     await journal.close();
@@ -110,8 +115,9 @@ test('the controller is away: the guard answers for ownership; nobody there: NO_
   const api = openApi(paths);
   await t.throwsAsync(api.status(), { code: 'NO_DAEMON' });
   const view = { ...new FakeGuard(['g']).current, leases: [lease('g', { phase: 'held', holder: 'a', epoch: 5, remainingMs: 900 })] };
-  const guard = await listenFramed(guardSocket(paths), (connection) =>
-    connection.onMessage((said) => (said as { t: string }).t === 'view?' && connection.send({ t: 'view', view })),
+  const guard = await listenFramed(
+    guardSocket(paths),
+    (connection) => connection.onMessage((said) => (said as { t: string }).t === 'view?' && connection.send({ t: 'view', view })),
     () => undefined,
   );
   t.teardown(() => guard.close());
@@ -347,7 +353,12 @@ test('the socket is its owner’s alone, a second controller is refused, nonsens
   const { paths } = await served(t);
   t.is(statSync(apiSocket(paths)).mode & 0o777, 0o600);
   await t.throwsAsync(
-    serveApi(apiSocket(paths), async () => ({ value: 1 }), SILENT, () => undefined),
+    serveApi(
+      apiSocket(paths),
+      async () => ({ value: 1 }),
+      SILENT,
+      () => undefined,
+    ),
     { code: 'REFUSED' },
   );
   const raw = (method: string, path: string, body = '') =>
@@ -422,7 +433,15 @@ test('audit: what was asked for in a way that cannot be read is on record too', 
       asked.on('error', reject);
       asked.end(body);
     });
-  const bodies = ['{', '[]', '{"verb":"freeze","by":"a\\u001b[2J"}', '{"verb":"freeze","group":7}', '{"group":"g"}', `{"why":"${'x'.repeat(70_000)}"}`, '{"verb":"explode","by":"kim"}'];
+  const bodies = [
+    '{',
+    '[]',
+    '{"verb":"freeze","by":"a\\u001b[2J"}',
+    '{"verb":"freeze","group":7}',
+    '{"group":"g"}',
+    `{"why":"${'x'.repeat(70_000)}"}`,
+    '{"verb":"explode","by":"kim"}',
+  ];
   for (const body of bodies) t.is(await post('/v1/orders', body), 400, body.slice(0, 60));
   t.is(await post('/v1/nothing', '{'), 404, 'what is no order is not audited');
   await journal.sync();
@@ -433,7 +452,15 @@ test('audit: what was asked for in a way that cannot be read is on record too', 
   );
   t.deepEqual(
     audit.map(({ because }) => because!.slice(0, 25)),
-    ['the request is not JSON', 'an order is a JSON object', '"by" of an order has a ch', '"group" of an order must ', 'an order needs a verb', 'the request is longer tha', 'there is no order "explod'],
+    [
+      'the request is not JSON',
+      'an order is a JSON object',
+      '"by" of an order has a ch',
+      '"group" of an order must ',
+      'an order needs a verb',
+      'the request is longer tha',
+      'there is no order "explod',
+    ],
   );
 });
 
@@ -457,4 +484,3 @@ test('a client that says nothing, or never ends its headers, is let go', async (
     ['HTTP/1.1 408 Request Timeout', 'HTTP/1.1 431 Request Header Fields Too Large', 'HTTP/1.1 400 Bad Request'],
   );
 });
-

@@ -64,7 +64,7 @@ const STATUS: StatusView = {
   mirrors: [],
   alarms: ['the leash has not beaten for 5 s'],
   watchdog: null,
-    dropped: {},
+  dropped: {},
 };
 
 /** An API that answers the status, refuses every order, and remembers what was asked. */
@@ -211,7 +211,10 @@ test('a refused order: exits 4 with the reason and what to do; the order carries
 test('check on a node, by root: names every program of the config that root would refuse to run', async (t) => {
   const file = join(directory, 'programs.config.yaml');
   const [open, closed] = ['open.sh', 'closed.sh'].map((name) => join(directory, name)) as [string, string];
-  for (const [path, mode] of [[open, 0o777], [closed, 0o755]] as const) {
+  for (const [path, mode] of [
+    [open, 0o777],
+    [closed, 0o755],
+  ] as const) {
     writeFileSync(path, '#!/bin/sh\n');
     chmodSync(path, mode);
   }
@@ -238,7 +241,8 @@ test('check on a node, by root: names every program of the config that root woul
   const { status, stderr, stdout } = await understudy(args, { env: { UNDERSTUDY_NODE: 'a' } });
   if (process.geteuid?.() !== 0) return t.is(status, 0);
   t.is(status, 2, stdout);
-  for (const what of ['beforeStart hook of web', 'web/app', 'fence exec']) t.true(stderr.includes(`${what}: ${open} is not run as root: ${open} is writable by everybody`), stderr);
+  for (const what of ['beforeStart hook of web', 'web/app', 'fence exec'])
+    t.true(stderr.includes(`${what}: ${open} is not run as root: ${open} is writable by everybody`), stderr);
   t.notRegex(stderr, /closed\.sh/);
   chmodSync(open, 0o755);
   const good = await understudy(args, { env: { UNDERSTUDY_NODE: 'a' } });

@@ -20,11 +20,19 @@ test('two nodes, two networks, a fence: good, with a warning that says what is m
   t.deepEqual(parsed.config.arbiter, { use: 'none', options: {} });
   t.deepEqual(parsed.config.fencing.delay, { standbyMs: 20_000, randomMs: 10_000 });
   t.true(parsed.warnings.some(({ message }) => message.includes('a takeover needs a working fence or a person')));
-  t.regex(protectionOf(parsed.config)[0] ?? '', /no store: it starts only with the other node's consent, or when the other is seen off by power/);
+  t.regex(
+    protectionOf(parsed.config)[0] ?? '',
+    /no store: it starts only with the other node's consent, or when the other is seen off by power/,
+  );
 });
 
 const refused: readonly (readonly [string, string, string, RegExp])[] = [
-  ['a third node', '  b: {', '  c: { zone: z, networks: { heartbeat: [10.0.13.10, 10.0.23.10] } }\n  b: {', /exactly two nodes, and there are 3/],
+  [
+    'a third node',
+    '  b: {',
+    '  c: { zone: z, networks: { heartbeat: [10.0.13.10, 10.0.23.10] } }\n  b: {',
+    /exactly two nodes, and there are 3/,
+  ],
   ['one heartbeat network', /heartbeat: \[(\S+), \S+\]/g as unknown as string, 'heartbeat: [$1]', /two heartbeat networks are needed/],
   ['policy watchdog', 'policy: required, use: power', 'policy: watchdog', /the fencing policy is watchdog/],
   ['policy none', 'policy: required, use: power', 'policy: none, unsafe: true', /the fencing policy is none/],

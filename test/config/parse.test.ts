@@ -111,7 +111,8 @@ test('the hash: of the meaning, not of the writing, and without secrets', (t) =>
   const withPassword = (password: string) =>
     parseConfigOrThrow(good.replace('use: store,', `use: store, dbPassword: ${password},`), 'x.yaml').config.cfgHash;
   t.is(withPassword('file:/one'), withPassword('file:/two'));
-  for (const literal of ['one', '1234', "'fil'"]) t.throws(() => withPassword(literal), { message: /dbPassword: a secret does not belong in this file/ });
+  for (const literal of ['one', '1234', "'fil'"])
+    t.throws(() => withPassword(literal), { message: /dbPassword: a secret does not belong in this file/ });
   const said = t.throws(() => withPassword('hunter2'));
   t.false(JSON.stringify([said.message, said.stack]).includes('hunter2'));
 });
@@ -139,7 +140,10 @@ const protections: [fencing: string, expected: RegExp][] = [
   ['watchdog', /watchdog \(socket\) has reset it when the takeover wait is over$/],
   ['{ policy: watchdog, use: bare }', /also fenced in the background by bare$/],
   ['required', /or a person says: understudy fence confirm$/],
-  ['{ policy: required, levels: [[{ use: power, outlet: 1 }, { use: bare }], [{ use: bare }]] }', /or is seen off by power and bare, else bare$/],
+  [
+    '{ policy: required, levels: [[{ use: power, outlet: 1 }, { use: bare }], [{ use: bare }]] }',
+    /or is seen off by power and bare, else bare$/,
+  ],
   ['{ policy: none, unsafe: true }', /nothing protects it/],
 ];
 for (const [fencing, expected] of protections)
@@ -154,7 +158,9 @@ test('fencing: the short form is one level of one device; levels keep their orde
   t.deepEqual(fencing('{ policy: required, use: power, outlet: 3, timeout: 30s }').levels, [
     [{ use: 'power', limitMs: 30_000, nodes: null, options: { outlet: 3 } }],
   ]);
-  const two = fencing('{ policy: required, levels: [[{ use: power, outlet: 1, nodes: [a] }, { use: power, outlet: 2, nodes: [b] }], [{ use: bare }]] }');
+  const two = fencing(
+    '{ policy: required, levels: [[{ use: power, outlet: 1, nodes: [a] }, { use: power, outlet: 2, nodes: [b] }], [{ use: bare }]] }',
+  );
   t.deepEqual(two.levels, [
     [
       { use: 'power', limitMs: null, nodes: ['a'], options: { outlet: 1 } },
@@ -177,7 +183,15 @@ test('a broken file as an error: every problem in the message, the code of timin
 
 test('tables in the place of texts and lists, with a length of their own: refused, never a throw of another kind', (t) => {
   const lengths = ['1', 'null', '{}', '[{}]', '{ toString: 1, valueOf: 1 }', '[{ valueOf: {}, toString: {} }]', '.inf', '!!binary aGk='];
-  const places = [/(?<=^cluster: ).*/m, /(?<=prefer: ).*/, /(?<=heartbeat: )\[[^\]]*\]/, /(?<=^plugins: ).*/m, /(?<=failback: ).*/, /(?<=use: )\w+/, /(?<=^watchdog: ).*/m];
+  const places = [
+    /(?<=^cluster: ).*/m,
+    /(?<=prefer: ).*/,
+    /(?<=heartbeat: )\[[^\]]*\]/,
+    /(?<=^plugins: ).*/m,
+    /(?<=failback: ).*/,
+    /(?<=use: )\w+/,
+    /(?<=^watchdog: ).*/m,
+  ];
   for (const length of lengths)
     for (const place of places) {
       const text = good.replace(place, `{ length: ${length} }`);
@@ -196,7 +210,9 @@ test('peek: what must be loaded first, also from a file that is wrong', (t) => {
   t.deepEqual(peekConfig('fencing: { levels: [[{ use: power }, { use: 1 }], { use: power }, 3] }', 'x.yaml').fences, ['power']);
   const pin = `sha256-${'A'.repeat(43)}=`;
   t.deepEqual(peekConfig(`plugins: [{ use: p, integrity: ${pin} }, { use: q }]`, 'x.yaml').plugins, [{ use: 'p', integrity: pin }]);
-  t.throws(() => configOf(good.replace('[./plugins/redis.ts,', '[{ use: x, integrity: sha256-xyz },')), { message: /plugins\[0\].*understudy plugins hash FILE/ });
+  t.throws(() => configOf(good.replace('[./plugins/redis.ts,', '[{ use: x, integrity: sha256-xyz },')), {
+    message: /plugins\[0\].*understudy plugins hash FILE/,
+  });
   t.deepEqual(peekConfig('plugins: [1, p]\narbiter: []', 'x.yaml'), { plugins: ['p'], arbiter: null, fences: [], settings: {} });
 });
 

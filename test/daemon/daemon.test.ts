@@ -266,13 +266,17 @@ test('the units: what systemd-analyze can check is right, and the reason of the 
     t.regex(readFileSync(join(directory, unit), 'utf8'), /KillMode=process\n/);
   t.true(readFileSync(join(directory, 'understudy.service'), 'utf8').includes(`--why "${SHUTDOWN}"`));
   // An unmount of the hard-stop list must be one on the host: no mounts of its own for whoever runs it, nor for what applications inherit.
-  const OWN_MOUNTS = /^(Protect\w+|Private\w+|(ReadWrite|ReadOnly|Inaccessible|Exec|NoExec|Bind|BindReadOnly)Paths|TemporaryFileSystem|ProcSubset|RootDirectory|DynamicUser|MountFlags)=/m;
+  const OWN_MOUNTS =
+    /^(Protect\w+|Private\w+|(ReadWrite|ReadOnly|Inaccessible|Exec|NoExec|Bind|BindReadOnly)Paths|TemporaryFileSystem|ProcSubset|RootDirectory|DynamicUser|MountFlags)=/m;
   for (const unit of ['understudy-guard.service', 'understudy-apps.service', 'understudy-controller.service'])
     t.notRegex(readFileSync(join(directory, unit), 'utf8'), OWN_MOUNTS, unit);
   // What works by the cgroup would work on every application below it.
   t.notRegex(readFileSync(join(directory, 'understudy-apps.service'), 'utf8'), /^(Device|ProtectClock|IPAddress|Memory|CPU|Tasks|IO)\w*=/m);
   // What the controller is denied its children are denied for ever.
-  t.notRegex(readFileSync(join(directory, 'understudy-controller.service'), 'utf8'), /^(NoNew|Restrict|SystemCall|Capability|Lock|Device)\w*=/m);
+  t.notRegex(
+    readFileSync(join(directory, 'understudy-controller.service'), 'utf8'),
+    /^(NoNew|Restrict|SystemCall|Capability|Lock|Device)\w*=/m,
+  );
   if (!existsSync('/usr/bin/systemd-analyze')) return;
   const { stderr } = spawnSync('systemd-analyze', ['verify', ...units.map((unit) => join(directory, unit))], {
     encoding: 'utf8',
@@ -284,7 +288,11 @@ test('the units: what systemd-analyze can check is right, and the reason of the 
   );
   const most = { 'understudy-guard': 56, 'understudy-apps': 56, 'understudy-witness': 20, understudy: 15 };
   for (const [unit, threshold] of Object.entries(most)) {
-    const judged = spawnSync('systemd-analyze', ['security', '--offline=yes', `--threshold=${threshold}`, join(directory, `${unit}.service`)], { encoding: 'utf8', timeout: 10_000 });
+    const judged = spawnSync(
+      'systemd-analyze',
+      ['security', '--offline=yes', `--threshold=${threshold}`, join(directory, `${unit}.service`)],
+      { encoding: 'utf8', timeout: 10_000 },
+    );
     t.is(judged.status, 0, `${unit}: ${judged.stdout.trim().split('\n').at(-1)} ${judged.stderr}`);
   }
 });

@@ -51,7 +51,9 @@ esac
   const groups = {
     stubborn: {
       ...often,
-      resources: { app: { use: 'app-script', start: [file('stubborn'), 'start'], stop: [file('stubborn'), 'stop'], killAfter: '300ms', every: '1s' } },
+      resources: {
+        app: { use: 'app-script', start: [file('stubborn'), 'start'], stop: [file('stubborn'), 'stop'], killAfter: '300ms', every: '1s' },
+      },
     },
     odd: {
       ...often,
@@ -103,7 +105,11 @@ test('row 27: the same when its node fences itself: gone within D + S of the las
   const before = await lab.settled(60_000, 'stubborn');
   const cutMs = systemClock.nowMs();
   await lab.fault('cut', before.active, 'all');
-  const goneMs = await lab.until('the application gone', D_MS + S_MS + 5000, () => !populated(before.active, 'stubborn') && systemClock.nowMs());
+  const goneMs = await lab.until(
+    'the application gone',
+    D_MS + S_MS + 5000,
+    () => !populated(before.active, 'stubborn') && systemClock.nowMs(),
+  );
   t.true(goneMs - cutMs <= D_MS + S_MS + 100, `it lived ${Math.round(goneMs - cutMs)} ms`);
   await moved('stubborn', before);
   const acquired = (await lab.events(before.standby, 'lease.acquiring', cutMs)).find(({ group }) => group === 'stubborn');

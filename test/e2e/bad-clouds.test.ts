@@ -85,9 +85,7 @@ test(`row 22: EC2 refuses everything for ${THROTTLED_S} s during a takeover: at 
   const firstMs = calls.find(({ outcome }) => outcome === 'RequestLimitExceeded')?.fromMs ?? Infinity;
   const later = calls.filter(({ fromMs }) => fromMs > firstMs + BURST_S * 1000);
   const perS = later.length / ((endMs - firstMs) / 1000 - BURST_S);
-  t.log(
-    `${calls.length} requests: ${JSON.stringify(counted(calls))}; ${perS.toFixed(2)} a second after the first ${BURST_S} s`,
-  );
+  t.log(`${calls.length} requests: ${JSON.stringify(counted(calls))}; ${perS.toFixed(2)} a second after the first ${BURST_S} s`);
   t.true(calls.length > 0 && perS <= RATE_PER_S, `${perS} requests a second`);
 
   await lab.fault('ec2', 'clear');
@@ -129,8 +127,14 @@ test('row 25: an instance that stays “stopping” for ever blocks the start wh
   t.log(waiting);
   await systemClock.sleep(15_000);
   t.like(await lab.group(survivor), { active: null });
-  t.deepEqual((await lab.status()).hosts.flatMap(({ addresses }) => addresses), []);
-  t.deepEqual((await lab.status()).observer?.intervals.filter(({ toMs }) => toMs === null), []);
+  t.deepEqual(
+    (await lab.status()).hosts.flatMap(({ addresses }) => addresses),
+    [],
+  );
+  t.deepEqual(
+    (await lab.status()).observer?.intervals.filter(({ toMs }) => toMs === null),
+    [],
+  );
   t.deepEqual(
     (await lab.events(survivor, 'action.begin', beganMs)).filter(({ data }) => data?.['kind'] === 'start'),
     [],

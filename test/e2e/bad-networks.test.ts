@@ -85,7 +85,9 @@ test('row 12: the active node is cut off from everything: it stops by D + S, the
       return view?.state === 'online' && view.active === before.standby && view.epoch === before.epoch + 1;
     });
     const tookMs = systemClock.nowMs() - beganMs;
-    const left = ((await lab.status()).observer?.intervals ?? []).filter(({ node }) => node === before.active).map(({ toMs }) => toMs ?? Infinity);
+    const left = ((await lab.status()).observer?.intervals ?? [])
+      .filter(({ node }) => node === before.active)
+      .map(({ toMs }) => toMs ?? Infinity);
     const endedMs = Math.max(...left) - beganMs;
     t.log(`the last of it ended after ${endedMs.toFixed(0)} ms, the other served after ${tookMs.toFixed(0)} ms`);
     t.true(endedMs <= D_MS + S_MS + LOOK_MS, `${endedMs} ms`);

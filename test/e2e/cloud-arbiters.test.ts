@@ -33,7 +33,11 @@ test.before(async () => {
   if (path === null) return;
   at.port = await free();
   moto = spawn(path, ['-H', '127.0.0.1', '-p', String(at.port)], { stdio: 'ignore', detached: true });
-  const ready = () => fetch(`${config().endpoint}/moto-api/`).then(({ ok }) => ok, () => false); // Refused: not yet.
+  const ready = () =>
+    fetch(`${config().endpoint}/moto-api/`).then(
+      ({ ok }) => ok,
+      () => false,
+    ); // Refused: not yet.
   await until('moto answers', ready, 60_000);
   await new DynamoDBClient(config()).send(
     new CreateTableCommand({
@@ -64,7 +68,9 @@ const dynamoDbFaults = () => {
 };
 const s3Faults = () => {
   const client = new S3Client({ ...config(), forcePathStyle: true });
-  return { forget: async (key: string) => void (await client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: key.replace(' ', '%20') }))) };
+  return {
+    forget: async (key: string) => void (await client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: key.replace(' ', '%20') }))),
+  };
 };
 
 if (path === null)

@@ -41,7 +41,10 @@ test('the power of the active node fails: its instance is stopped by EC2, and on
   const told = async (kind: string) => (await lab.events(survivor, kind, beganMs)).at(-1);
   const confirmed = await told('fence.confirmed');
   const held = await told('lease.held');
-  t.regex(confirmed?.because ?? '', new RegExp(`i-lab-${before.active}: StopInstances .*DescribeInstances said stopped at .* and stopped at`));
+  t.regex(
+    confirmed?.because ?? '',
+    new RegExp(`i-lab-${before.active}: StopInstances .*DescribeInstances said stopped at .* and stopped at`),
+  );
   const firstStopMs = stops[0]!.untilMs!;
   t.true(confirmed!.monoMs - firstStopMs >= STOPPING_MS, `confirmed ${confirmed!.monoMs - firstStopMs} ms after the stop`);
   t.true(held!.monoMs >= confirmed!.monoMs, 'the lease is held only with the proof');

@@ -51,7 +51,10 @@ withAgent('fence_dummy: powered off and seen off; again; and nothing is made up'
   t.is(readFileSync(file, 'utf8'), 'on', 'check changes nothing');
   const { evidence } = await fence(device);
   t.is(readFileSync(file, 'utf8'), 'off');
-  t.regex(evidence, /^fence_dummy off ended with 0 at .* \("Success: Powered OFF"\); fence_dummy status ended with 2 at .* \("Status: OFF"\)$/);
+  t.regex(
+    evidence,
+    /^fence_dummy off ended with 0 at .* \("Success: Powered OFF"\); fence_dummy status ended with 2 at .* \("Status: OFF"\)$/,
+  );
   t.regex((await fence(device)).evidence, /Already OFF/);
 
   const stubborn = deviceOf({ agent: 'fence_dummy', on: { b: { type: 'fail', power_timeout: 1 } } });
@@ -67,7 +70,9 @@ withAgent('fence_aws: stops the instance in the emulator, and a stopping one is 
     return;
   }
   const python = join(dirname(moto), 'python3');
-  const packages = execFileSync(python, ['-c', 'import boto3, os; print(os.path.dirname(os.path.dirname(boto3.__file__)))'], { encoding: 'utf8' });
+  const packages = execFileSync(python, ['-c', 'import boto3, os; print(os.path.dirname(os.path.dirname(boto3.__file__)))'], {
+    encoding: 'utf8',
+  });
   const emulator = await startEmulator({ vpc: twoZones({ a: '127.0.0.1', aSubnet: '127.0.0.0/8' }) });
   t.teardown(() => emulator.stop());
   const device = deviceOf({

@@ -54,7 +54,10 @@ test('power loss: W, the epoch, the fence, the proof, the start, in this order; 
     events.findIndex(({ kind, data }) => kind === 'action.begin' && data?.['kind'] === 'start'),
   ];
   t.false(story.includes(-1), `something is missing: ${story.join()}`);
-  t.deepEqual(story, [...story].sort((left, right) => left - right));
+  t.deepEqual(
+    story,
+    [...story].sort((left, right) => left - right),
+  );
   await lab.fault('power-on', before.active);
   const after = await lab.settled();
   t.deepEqual([after.active, after.epoch], [before.standby, before.epoch + 1]);
@@ -73,7 +76,10 @@ test('a fence that fails: blocked and alarmed, nothing starts, until a person wh
   t.regex(blocked.because, /UnauthorizedOperation/);
   t.is(blocked.active, null);
   t.regex(blocked.nextCommand ?? '', new RegExp(`understudy fence confirm ${before.active} `));
-  t.deepEqual((await lab.status()).hosts.flatMap(({ addresses }) => addresses), []);
+  t.deepEqual(
+    (await lab.status()).hosts.flatMap(({ addresses }) => addresses),
+    [],
+  );
   t.regex(await lab.done(before.standby, 'fence', 'status'), /lab-power/);
 
   await lab.done(before.standby, 'fence', 'confirm', before.active, '--i-have-verified-it-is-off', '--why', 'the plug is out');

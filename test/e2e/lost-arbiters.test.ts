@@ -59,7 +59,11 @@ const inFailsafe = (on: DrillLab, node: string): Promise<readonly string[]> =>
     const view = await on.view(node);
     const group = view?.groups.find(({ id }) => id === GROUP);
     last(`${group?.because}; alarms: ${view?.alarms.join('; ')}`);
-    return /FAILSAFE: .*extended by promise of/.test(group?.because ?? '') && view?.alarms.some((alarm) => alarm.includes('FAILSAFE')) && view.alarms;
+    return (
+      /FAILSAFE: .*extended by promise of/.test(group?.because ?? '') &&
+      view?.alarms.some((alarm) => alarm.includes('FAILSAFE')) &&
+      view.alarms
+    );
   });
 const outOfFailsafe = (on: DrillLab): Promise<boolean> =>
   on.until('no word of FAILSAFE', 20_000, async (last) => {
@@ -105,8 +109,7 @@ test(`row 16: the arbiter is down for ${DOWN_S} s and the peer lives: FAILSAFE i
 const cutFromArbiter = (on: DrillLab, node: string): (() => void) => {
   const [, port = ''] = /address: \S+:(\d+)/.exec(readFileSync(on.config, 'utf8')) ?? [];
   const { index } = hostOf(on.topology, node);
-  const nft = (script: string): void =>
-    void tool(['ip', 'netns', 'exec', namespaceOf(on.topology.id, 'router'), 'nft', '-f', '-'], script);
+  const nft = (script: string): void => void tool(['ip', 'netns', 'exec', namespaceOf(on.topology.id, 'router'), 'nft', '-f', '-'], script);
   nft(`table netdev arbiter {
   chain cut {
     type filter hook ingress device "svc${index}" priority 1;
@@ -147,7 +150,11 @@ test(`row 18: the arbiter is away for the holder alone, and longer than arbiterL
     // The silence counts from the last good renewal, which may be a period old.
     t.true(tookMs >= MOVE_S * 1000 - 1500, `moved after ${tookMs} ms`);
     const stops = (await lab.events(before.active, 'action.done', beganMs)).filter(({ data }) => data?.['kind'] === 'stop');
-    t.deepEqual(stops.map(({ resource }) => resource ?? '').toSorted((one, other) => one.localeCompare(other)), ['app', 'vip'], 'stopped by its own stop actions');
+    t.deepEqual(
+      stops.map(({ resource }) => resource ?? '').toSorted((one, other) => one.localeCompare(other)),
+      ['app', 'vip'],
+      'stopped by its own stop actions',
+    );
     t.deepEqual(await lab.overlaps(), []);
     t.log(`moved after ${(tookMs / 1000).toFixed(1)} s`);
   } finally {
@@ -169,7 +176,9 @@ test('row 16: the arbiter is down and then the peer dies: the holder stops by D 
     last(now.join('; '));
     return now.length === 0;
   });
-  const ended = ((await lab.status()).observer?.intervals ?? []).filter(({ node }) => node === before.active).map(({ toMs }) => toMs ?? Infinity);
+  const ended = ((await lab.status()).observer?.intervals ?? [])
+    .filter(({ node }) => node === before.active)
+    .map(({ toMs }) => toMs ?? Infinity);
   const lastMs = Math.max(...ended) - offMs;
   t.true(lastMs <= D_MS + S_MS + LOOK_MS, `the last of it ended ${lastMs} ms after the peer`);
   t.log(`stopped ${(lastMs / 1000).toFixed(1)} s after the peer was gone`);
@@ -213,9 +222,21 @@ interface Behind {
   forget(on: DrillLab): Promise<unknown>;
 }
 const etcdctl = (on: DrillLab, ...words: readonly string[]): string =>
-  tool(['ip', 'netns', 'exec', namespaceOf(on.topology.id, 'router'), 'env', 'ETCDCTL_API=3', 'etcdctl', `--endpoints=${on.topology.serviceAddress}:2379`, ...words]);
+  tool([
+    'ip',
+    'netns',
+    'exec',
+    namespaceOf(on.topology.id, 'router'),
+    'env',
+    'ETCDCTL_API=3',
+    'etcdctl',
+    `--endpoints=${on.topology.serviceAddress}:2379`,
+    ...words,
+  ]);
 const keyIn = (on: DrillLab): string => {
-  const key = etcdctl(on, 'get', '--prefix', '', '--keys-only').split('\n').find((each) => each.endsWith(`/${GROUP}`) && !each.includes('/nodes/'));
+  const key = etcdctl(on, 'get', '--prefix', '', '--keys-only')
+    .split('\n')
+    .find((each) => each.endsWith(`/${GROUP}`) && !each.includes('/nodes/'));
   if (key === undefined) throw new Error('etcd has no record of the group');
   return key;
 };

@@ -95,7 +95,9 @@ test('all heartbeat networks cut, again and again: exactly one survives, and one
     if (survivor === before.active) stayed += 1;
     else {
       const fences = await lab.events(before.active, 'fence', cutMs);
-      t.log(`round ${done + 1}: ${before.active} was active and lost: ${fences.map(({ kind, because, monoMs }) => `${Math.round(monoMs - cutMs)} ms ${kind} ${because}`).join('; ') || 'it fenced nobody'}`);
+      t.log(
+        `round ${done + 1}: ${before.active} was active and lost: ${fences.map(({ kind, because, monoMs }) => `${Math.round(monoMs - cutMs)} ms ${kind} ${because}`).join('; ') || 'it fenced nobody'}`,
+      );
     }
     // Longer than the other's own delay: nobody is shot who was not shot by now.
     await systemClock.sleep(3_000);
@@ -104,7 +106,9 @@ test('all heartbeat networks cut, again and again: exactly one survives, and one
   }
   t.deepEqual(await lab.overlaps(), []);
   t.true(done >= Math.min(ROUNDS, 3), `only ${done} rounds within ${ROUNDS_LIMIT_MS} ms`);
-  t.log(`${done} of ${ROUNDS} rounds, one survivor in each; in ${stayed} the group stayed where it was; active again after ${Math.round(Math.max(...serviceMs))} ms at most`);
+  t.log(
+    `${done} of ${ROUNDS} rounds, one survivor in each; in ${stayed} the group stayed where it was; active again after ${Math.round(Math.max(...serviceMs))} ms at most`,
+  );
 });
 
 test('power loss of the active node: the standby waits its delay, sees it off, and takes over', async (t) => {
@@ -114,9 +118,14 @@ test('power loss of the active node: the standby waits its delay, sees it off, a
   await lab.fault('power-off', before.active);
   await online(before.standby);
   const events = await lab.events(before.standby, '', beganMs);
-  const story = ['lease.fencing', 'fence.begin', 'fence.confirmed', 'lease.held'].map((kind) => events.findIndex((event) => event.kind === kind));
+  const story = ['lease.fencing', 'fence.begin', 'fence.confirmed', 'lease.held'].map((kind) =>
+    events.findIndex((event) => event.kind === kind),
+  );
   t.false(story.includes(-1), story.join());
-  t.deepEqual(story, [...story].sort((left, right) => left - right));
+  t.deepEqual(
+    story,
+    [...story].sort((left, right) => left - right),
+  );
   t.true(systemClock.nowMs() - beganMs >= 6_000, 'the active node had its time to fence first');
   const after = await recover();
   t.is(after.active, before.standby);
@@ -138,7 +147,15 @@ test('the fence cannot be reached: nothing starts, status says why, and a person
   t.regex(view.nextCommand ?? '', /fence confirm/);
   await systemClock.sleep(8_000);
   t.not((await lab.group(before.standby, GROUP))?.state, 'online', 'silence never becomes a proof');
-  await lab.done(before.standby, 'fence', 'confirm', before.active, '--i-have-verified-it-is-off', '--why', 'the drill has switched it off');
+  await lab.done(
+    before.standby,
+    'fence',
+    'confirm',
+    before.active,
+    '--i-have-verified-it-is-off',
+    '--why',
+    'the drill has switched it off',
+  );
   await online(before.standby);
   await lab.fault('ec2', 'clear');
   await recover();
@@ -158,8 +175,14 @@ test('both start without hearing each other: nobody starts, until a person says 
   });
   await systemClock.sleep(10_000);
   t.not((await lab.group('a', GROUP))?.state, 'online');
-  const stops = (await lab.calls()).filter(({ action, parameters, principal }) => action === 'StopInstances' && parameters['DryRun'] !== 'true' && principal?.includes('a') && parameters['InstanceId.1'] === 'i-lab-b');
-  t.true(stops.every(({ outcome }) => outcome !== null), 'asked for before');
+  const stops = (await lab.calls()).filter(
+    ({ action, parameters, principal }) =>
+      action === 'StopInstances' && parameters['DryRun'] !== 'true' && principal?.includes('a') && parameters['InstanceId.1'] === 'i-lab-b',
+  );
+  t.true(
+    stops.every(({ outcome }) => outcome !== null),
+    'asked for before',
+  );
   await lab.done('a', 'start', GROUP, '--force-no-arbiter', GROUP, '--why', 'the drill has switched b off');
   await online('a');
   await lab.fault('heal');

@@ -57,7 +57,13 @@ test(`row 1: ${MOVES} planned moves under write load: no acknowledged write is l
       prefer: ['a', 'b'],
       failover: { max: 1000, within: '1h' },
       resources: {
-        vip: { use: 'overlay-ip', address: DEFAULT_FLOATING, routeTables: ['rtb-lab-1'], interface: 'lo', on: { a: { eni: 'eni-lab-a' }, b: { eni: 'eni-lab-b' } } },
+        vip: {
+          use: 'overlay-ip',
+          address: DEFAULT_FLOATING,
+          routeTables: ['rtb-lab-1'],
+          interface: 'lo',
+          on: { a: { eni: 'eni-lab-a' }, b: { eni: 'eni-lab-b' } },
+        },
         app: { use: 'app-script', mode: 'foreground', start: [process.execPath, KEEPER, AT, keptFile], every: '1s' },
       },
     },
@@ -91,8 +97,11 @@ test(`row 1: ${MOVES} planned moves under write load: no acknowledged write is l
 
     const times = acknowledged().map(({ atMs }) => atMs);
     const gapMs = Math.max(...times.slice(1).map((atMs, index) => (atMs < beganMs ? 0 : atMs - times[index]!)));
-    const applicationMs = (await applicationTime(lab, before.active, 'stop', beganMs)) + (await applicationTime(lab, after.active, 'start', beganMs));
-    t.log(`move ${move}: no write was acknowledged for ${gapMs.toFixed(0)} ms, of which ${applicationMs.toFixed(0)} ms are the application's`);
+    const applicationMs =
+      (await applicationTime(lab, before.active, 'stop', beganMs)) + (await applicationTime(lab, after.active, 'start', beganMs));
+    t.log(
+      `move ${move}: no write was acknowledged for ${gapMs.toFixed(0)} ms, of which ${applicationMs.toFixed(0)} ms are the application's`,
+    );
     t.true(gapMs <= RTO_MS + applicationMs, `${gapMs} ms`);
 
     const { observer } = await lab.status();

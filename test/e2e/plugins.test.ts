@@ -169,7 +169,9 @@ const outOfUse = (type: string, reason: RegExp) => async (active: string) => {
   await lab.until(`${type} quarantined`, 5000, async () => (await quarantined(active)).join() === type);
   await lab.until('a line in the journal', 5000, async () =>
     // Journaled by a controller that may have begun before this look did.
-    (await lab.events(active, 'plugin.quarantined', beganMs - 5000)).some(({ data, because }) => data?.['type'] === type && reason.test(because ?? '')),
+    (await lab.events(active, 'plugin.quarantined', beganMs - 5000)).some(
+      ({ data, because }) => data?.['type'] === type && reason.test(because ?? ''),
+    ),
   );
 };
 

@@ -34,7 +34,11 @@ const secretFile = (name: string): string => {
 };
 const found = (bytes: Buffer): readonly string[] =>
   Object.entries(markers).flatMap(([name, secret]) => {
-    const forms = { plain: secret, hex: Buffer.from(secret.toString('hex')), base64: Buffer.from(secret.toString('base64').replace(/=+$/, '')) };
+    const forms = {
+      plain: secret,
+      hex: Buffer.from(secret.toString('hex')),
+      base64: Buffer.from(secret.toString('base64').replace(/=+$/, '')),
+    };
     const list = Buffer.from([...secret].join(','));
     return Object.entries({ ...forms, list }).flatMap(([form, coded]) => (bytes.includes(coded) ? [`${name} (${form})`] : []));
   });
@@ -132,26 +136,39 @@ test.serial('a node that runs: guard with a witness, controller, hook, fence age
   t.timeout(120_000);
   const stateFile = join(directory, 'witness.state');
   await createStateFile(stateFile, systemRandom.hex(16));
-  const witness = await startWitness({ host: `${NET}.9.9`, port: 4472, stateFile, keys: loadKeys(join(directory, 'secrets', 'cluster.key')), log: SILENT });
+  const witness = await startWitness({
+    host: `${NET}.9.9`,
+    port: 4472,
+    stateFile,
+    keys: loadKeys(join(directory, 'secrets', 'cluster.key')),
+    log: SILENT,
+  });
   t.teardown(() => witness.close());
   const config = configWith(`{ use: witness, address: "${NET}.9.9:4472" }`, 'witness');
   const places = ['run', 'state', 'log'].flatMap((name) => [`--${name}-dir`, join(directory, `node-${name}`)]);
   const daemons = understudy(['run', '--node', 'a', '--config', config, '--log-level', 'debug', ...places], 100_000);
   t.teardown(daemons.end);
   const answers: Record<string, Said> = {};
-  const ask = async (...words: string[]) => (answers[words.join(' ')] = await understudy([...words, ...(words.includes('--config') ? [] : ['--run-dir', join(directory, 'node-run')])]).said);
+  const ask = async (...words: string[]) =>
+    (answers[words.join(' ')] = await understudy([
+      ...words,
+      ...(words.includes('--config') ? [] : ['--run-dir', join(directory, 'node-run')]),
+    ]).said);
   await until(
     'the plugin and the fence agent have said all they know',
     async () => {
       const status = (await ask('status', '--json')).output;
-      return existsSync(join(directory, 'environment-of-hooks')) && status.includes('it is (secret)') && status.includes('login with (secret)');
+      return (
+        existsSync(join(directory, 'environment-of-hooks')) && status.includes('it is (secret)') && status.includes('login with (secret)')
+      );
     },
     60_000,
   );
   const state = ['--state-dir', join(directory, 'node-state')];
   for (const words of ['status', 'explain', 'explain g', 'plan switchover g --to b', 'hooks list g', 'fence status', 'stop g --why x'])
     await ask(...words.split(' '));
-  for (const words of ['check --no-probe', 'check --no-probe --json', 'permissions', 'plugins list --json']) await ask(...words.split(' '), '--config', config);
+  for (const words of ['check --no-probe', 'check --no-probe --json', 'permissions', 'plugins list --json'])
+    await ask(...words.split(' '), '--config', config);
   for (const words of ['events --json', 'events --audit']) t.true((await ask(...words.split(' '), ...state)).output.length > 0, words);
   daemons.end();
   const { output } = await daemons.said;
@@ -159,7 +176,11 @@ test.serial('a node that runs: guard with a witness, controller, hook, fence age
   for (const [words, said] of Object.entries(answers)) clean(t, `understudy ${words}`, said.output);
   const files = filesBelow(directory);
   for (const file of files) clean(t, file, readFileSync(file));
-  for (const name of ['guard-config', 'controller.log', 'environment-of-hooks']) t.true(files.some((file) => file.endsWith(`/${name}`)), `${name} was looked at`);
+  for (const name of ['guard-config', 'controller.log', 'environment-of-hooks'])
+    t.true(
+      files.some((file) => file.endsWith(`/${name}`)),
+      `${name} was looked at`,
+    );
   t.regex(readFileSync(join(directory, 'node-run', 'guard-config'), 'utf8'), /file:/);
 });
 
@@ -171,11 +192,21 @@ test.serial('a guard with etcd: the reference is kept, the password is not; chec
   );
   const places = ['run', 'state', 'log'].flatMap((name) => [`--${name}-dir`, join(directory, `etcd-${name}`)]);
   const guard = understudy(['guard', '--node', 'a', '--config', config, '--log-level', 'debug', ...places]);
-  await until('the guard keeps its config', () => existsSync(join(directory, 'etcd-run', 'guard-config')) && existsSync(join(directory, 'etcd-run', 'guard.sock')), 20_000);
+  await until(
+    'the guard keeps its config',
+    () => existsSync(join(directory, 'etcd-run', 'guard-config')) && existsSync(join(directory, 'etcd-run', 'guard.sock')),
+    20_000,
+  );
   guard.end();
   clean(t, 'output of the guard', (await guard.said).output);
-  writeFileSync(join(directory, 'print.mjs'), `export default { cluster: 'x', key: 'file:${directory}/secrets/cluster.key', arbiter: { use: 'etcd', password: 'file:${directory}/secrets/etcd' } };`);
-  for (const args of [['check', '--probe', '--config', config], ['check', '--print', join(directory, 'print.mjs')]]) {
+  writeFileSync(
+    join(directory, 'print.mjs'),
+    `export default { cluster: 'x', key: 'file:${directory}/secrets/cluster.key', arbiter: { use: 'etcd', password: 'file:${directory}/secrets/etcd' } };`,
+  );
+  for (const args of [
+    ['check', '--probe', '--config', config],
+    ['check', '--print', join(directory, 'print.mjs')],
+  ]) {
     const { output } = await understudy(args).said;
     t.true(output.length > 0);
     clean(t, args.join(' '), output);

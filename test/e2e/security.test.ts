@@ -32,7 +32,10 @@ while time.monotonic() < end:
 `;
 
 const capture = async (from: string, to: string, seconds: number): Promise<readonly Buffer[]> => {
-  const { stdout } = await runProcess({ argv: ['python3', '-c', CAPTURE, from, to, String(seconds)], env: { PATH: '/usr/bin:/bin' } }, (seconds + 10) * 1000);
+  const { stdout } = await runProcess(
+    { argv: ['python3', '-c', CAPTURE, from, to, String(seconds)], env: { PATH: '/usr/bin:/bin' } },
+    (seconds + 10) * 1000,
+  );
   return stdout
     .split('\n')
     .filter(Boolean)
@@ -67,7 +70,10 @@ test('row 39: captured heartbeats and STOPPED, replayed, flipped, cut and forged
   await a.api.order({ verb: 'switchover', group: 'g', to: 'b', by: 'test', why: 'to be recorded', wait: true, timeoutMs: 20_000 });
   const recorded = await recording;
   t.true(recorded.length > 50, `${recorded.length} frames were recorded`);
-  t.true(recorded.some((frame) => frame.includes('"n","g"')), 'the release is among them');
+  t.true(
+    recorded.some((frame) => frame.includes('"n","g"')),
+    'the release is among them',
+  );
   await cluster.online('b');
   const stateOf = async () => {
     const view = (await cluster.status('b'))!;
@@ -105,7 +111,11 @@ test('row 39: captured heartbeats and STOPPED, replayed, flipped, cut and forged
   for (const [reason, frames] of attacks) {
     const counted = await droppedBy(reason);
     await resend(frames, from, to);
-    await until(`the drops are counted as ${reason}`, async () => (await droppedBy(reason)) - counted >= Math.floor(frames.length * 0.8), 5000);
+    await until(
+      `the drops are counted as ${reason}`,
+      async () => (await droppedBy(reason)) - counted >= Math.floor(frames.length * 0.8),
+      5000,
+    );
     t.deepEqual(await stateOf(), before, reason);
   }
 

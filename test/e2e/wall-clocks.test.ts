@@ -56,7 +56,9 @@ const shiftMs = async (lab: DrillLab, node: string): Promise<number> => {
   const beganMs = systemClock.nowMs();
   await lab.done(node, 'freeze', GROUP, '--why', 'what time is it');
   await lab.done(node, 'unfreeze', GROUP);
-  const event = await lab.until('a journal line of the order', 5000, async () => (await lab.events(node, '', beganMs)).find(({ source }) => source === 'controller'));
+  const event = await lab.until('a journal line of the order', 5000, async () =>
+    (await lab.events(node, '', beganMs)).find(({ source }) => source === 'controller'),
+  );
   return Date.parse(event.at) - Date.parse(systemClock.wallIso(event.monoMs));
 };
 
@@ -86,9 +88,15 @@ test('row 38: the wall clocks jump, +1 h on a and −10 years on b: leases and h
   await probe.stop();
   for (const node of lab.nodes) {
     const lease = (await lab.events(node, 'lease', jumpMs)).filter(({ kind }) => /acquiring|held|lost|released|fencing/.test(kind));
-    t.deepEqual(lease.map(({ kind, because }) => `${node}: ${kind} (${because})`), []);
+    t.deepEqual(
+      lease.map(({ kind, because }) => `${node}: ${kind} (${because})`),
+      [],
+    );
     const peers = await lab.events(node, 'peer', jumpMs);
-    t.deepEqual(peers.map(({ kind, because }) => `${node}: ${kind} (${because})`), []);
+    t.deepEqual(
+      peers.map(({ kind, because }) => `${node}: ${kind} (${because})`),
+      [],
+    );
   }
 
   // Both ways: each node's first request after the jump is signed with its own time.
@@ -101,7 +109,9 @@ test('row 38: the wall clocks jump, +1 h on a and −10 years on b: leases and h
     ({ active, standby, epoch } = after);
   }
   for (const node of lab.nodes) {
-    const calls = (await lab.calls(jumpMs)).filter(({ principal, outcome }) => principal?.includes(node) === true && outcome === 'RequestExpired');
+    const calls = (await lab.calls(jumpMs)).filter(
+      ({ principal, outcome }) => principal?.includes(node) === true && outcome === 'RequestExpired',
+    );
     t.true(calls.length >= 1, `EC2 refused ${node} for its time`);
     t.log(`${node}: ${calls.length} requests refused`);
   }

@@ -16,11 +16,17 @@ for (const target of TARGETS) {
       await t.notThrowsAsync(async () => target.judge(readFileSync(join(directory, file)), file.endsWith('.repaired')), file);
     const outcomes = new Set<string>();
     for (const seed of target.seeds) outcomes.add(await target.judge(seed, false));
-    t.true(outcomes.size > 0 && ![...outcomes].every((outcome) => ['refused', 'invalid', 'no page', 'rejected'].includes(outcome)), 'right ones are read');
+    t.true(
+      outcomes.size > 0 && ![...outcomes].every((outcome) => ['refused', 'invalid', 'no page', 'rejected'].includes(outcome)),
+      'right ones are read',
+    );
     const chance = new Chance(`test/${target.name}`);
     for (let input = 0; input < INPUTS / (target.oneOf ?? 1); input += 1) {
       const value = target.values === undefined ? null : mutateJson(chance, target.values);
-      const bytes = value === null || input % 2 === 0 ? mutateBytes(chance, target.seeds) : (target.encode ?? ((one) => Buffer.from(JSON.stringify(one) ?? 'null')))(value, chance);
+      const bytes =
+        value === null || input % 2 === 0
+          ? mutateBytes(chance, target.seeds)
+          : (target.encode ?? ((one) => Buffer.from(JSON.stringify(one) ?? 'null')))(value, chance);
       await target.judge(bytes, false === (input % 2 === 0) && value !== null);
     }
   });

@@ -34,7 +34,27 @@ export class Chance {
 }
 
 const BYTES = [0, 1, 0x0a, 0x20, 0x22, 0x2c, 0x2d, 0x3a, 0x5b, 0x5c, 0x5d, 0x7b, 0x7d, 0x7f, 0x80, 0xc0, 0xed, 0xff] as const;
-const WORDS = ['null', '-1', '1e999', '-0', '9007199254740993', '[', '{"', '}}', '\\u0000', '\\ud800', '__proto__', '0x', '&a', '*a', '<<: ', '!!', '%', '\n', '\u2028'];
+const WORDS = [
+  'null',
+  '-1',
+  '1e999',
+  '-0',
+  '9007199254740993',
+  '[',
+  '{"',
+  '}}',
+  '\\u0000',
+  '\\ud800',
+  '__proto__',
+  '0x',
+  '&a',
+  '*a',
+  '<<: ',
+  '!!',
+  '%',
+  '\n',
+  '\u2028',
+];
 const WORD_BYTES = WORDS.map((word) => Buffer.from(word));
 const MAX_INPUT_BYTES = 8192;
 
@@ -69,7 +89,8 @@ const edited = (chance: Chance, bytes: Buffer<ArrayBuffer>, seeds: readonly Buff
       return Buffer.concat([bytes.subarray(0, at), other.subarray(chance.below(other.length))]);
     }
     case 8:
-      if (bytes.length >= 4) bytes.writeUInt32BE(chance.of([0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 65_536, bytes.length]), chance.below(bytes.length - 3));
+      if (bytes.length >= 4)
+        bytes.writeUInt32BE(chance.of([0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 65_536, bytes.length]), chance.below(bytes.length - 3));
       return bytes;
     default: {
       const more = Buffer.alloc(1 + chance.below(chance.below(20) === 0 ? 2000 : 40), chance.of(BYTES));
@@ -114,7 +135,11 @@ export const mutateJson = (chance: Chance, values: readonly unknown[]): unknown 
 const changed = (chance: Chance, value: unknown, values: readonly unknown[], depth: number): unknown => {
   const list = Array.isArray(value);
   if (typeof value !== 'object' || value === null || depth > 6 || chance.below(8) === 0)
-    return chance.below(6) === 0 ? chance.of(values) : typeof value === 'number' && chance.below(2) === 0 ? value + chance.of([-1, 1, 0.5]) : chance.of(ODD);
+    return chance.below(6) === 0
+      ? chance.of(values)
+      : typeof value === 'number' && chance.below(2) === 0
+        ? value + chance.of([-1, 1, 0.5])
+        : chance.of(ODD);
   if (list) {
     const copy = [...(value as unknown[])];
     const at = chance.below(copy.length);

@@ -127,7 +127,17 @@ const savedOf = (name: string): readonly (readonly [string, Buffer])[] => {
 const supervised = (target: Target, inputs: number, seed: string): Promise<boolean> =>
   new Promise((resolve) => {
     const began = performance.now();
-    const argv = [`--max-old-space-size=${HEAP_MB}`, '--expose-gc', fileURLToPath(import.meta.url), '--child', target.name, '--inputs', String(inputs), '--seed', seed];
+    const argv = [
+      `--max-old-space-size=${HEAP_MB}`,
+      '--expose-gc',
+      fileURLToPath(import.meta.url),
+      '--child',
+      target.name,
+      '--inputs',
+      String(inputs),
+      '--seed',
+      seed,
+    ];
     const child: ChildProcess = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     let [block, rest, finding] = [0, '', ''];
     let done: Done | null = null;
@@ -158,9 +168,13 @@ const supervised = (target: Target, inputs: number, seed: string): Promise<boole
           .slice(0, 6)
           .map(([outcome, times]) => `${outcome} ${times}`)
           .join(', ');
-        console.log(`ok   ${target.name}: ${inputs} inputs in ${seconds} s, slowest ${slowestMs.toFixed(1)} ms, heap ${heapMb.toFixed(1)} MB more, at most ${rssMb.toFixed(0)} MB; ${shares}`);
+        console.log(
+          `ok   ${target.name}: ${inputs} inputs in ${seconds} s, slowest ${slowestMs.toFixed(1)} ms, heap ${heapMb.toFixed(1)} MB more, at most ${rssMb.toFixed(0)} MB; ${shares}`,
+        );
       } else
-        console.log(`FAIL ${target.name}: seed ${seed}, block ${block} of ${BLOCK} inputs: ${finding || `it ended with ${signal ?? code}`}`);
+        console.log(
+          `FAIL ${target.name}: seed ${seed}, block ${block} of ${BLOCK} inputs: ${finding || `it ended with ${signal ?? code}`}`,
+        );
       resolve(done !== null && code === 0);
     });
   });

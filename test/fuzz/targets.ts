@@ -19,7 +19,14 @@ import { readCredentials } from '../../plugins/aws/imds.js';
 import { bodyOf, partsOf, versionedOf } from '../../plugins/aws/s3-body.js';
 import { parseAnswer, parseGreeting, parseWelcome } from '../../plugins/witness/answers.js';
 import { ClientGreeting, Hello, Request } from '../../plugins/witness/messages.js';
-import { connectionKeys, FrameReader, MAX_FRAME_BYTES as WITNESS_FRAME_BYTES, Opener, Sealer, WireError } from '../../plugins/witness/wire.js';
+import {
+  connectionKeys,
+  FrameReader,
+  MAX_FRAME_BYTES as WITNESS_FRAME_BYTES,
+  Opener,
+  Sealer,
+  WireError,
+} from '../../plugins/witness/wire.js';
 import { ec2Answer } from './ec2-answer.js';
 import { assertStable, assertThat, type Target } from './target.js';
 
@@ -185,7 +192,9 @@ const PAGE = {
   nonce: 'n1',
   inSync: ['a', 'b'],
 } as const;
-const pages = [PAGE, { ...PAGE, state: 'DEAD', inSync: [] } as const, { ...PAGE, bootOffsetMs: -5 }].map((page) => Buffer.from(encodePage(page)));
+const pages = [PAGE, { ...PAGE, state: 'DEAD', inSync: [] } as const, { ...PAGE, bootOffsetMs: -5 }].map((page) =>
+  Buffer.from(encodePage(page)),
+);
 
 const leasePage: Target = {
   name: 'lease-page',
@@ -210,7 +219,12 @@ const ORDERS = [
   { verb: 'fence-confirm', node: 'b', confirm: 'b', by: 'kim', why: 'off' },
   { verb: 'fence', node: 'b', confirm: 'b', by: 'kim', why: 'stuck', force: true, wait: true, timeoutMs: 600_000 },
 ];
-const targets = ['/v1/status', '/v1/plan?op=switchover&group=db&to=b', '/v1/hooks/db%2d1', '/v1/events?after=2026-01-01T00:00:00Z&follow=1'];
+const targets = [
+  '/v1/status',
+  '/v1/plan?op=switchover&group=db&to=b',
+  '/v1/hooks/db%2d1',
+  '/v1/events?after=2026-01-01T00:00:00Z&follow=1',
+];
 
 const apiRequest: Target = {
   name: 'api-request',
@@ -245,7 +259,11 @@ const framedTarget = (name: string, values: readonly unknown[], judged: (message
   slowMs: 50,
 });
 
-const CHANGE = { key: 'group', group: 'db', set: { frozen: true, move: null, addFailover: { epoch: 1, from: null, to: 'b', because: 'x' }, by: 'k', why: 'w' } };
+const CHANGE = {
+  key: 'group',
+  group: 'db',
+  set: { frozen: true, move: null, addFailover: { epoch: 1, from: null, to: 'b', because: 'x' }, by: 'k', why: 'w' },
+};
 const WILL = { group: 'db', want: 'hold', rank: 0, blockers: ['none'], preemptOk: false, successor: null, because: 'x' };
 
 const guardSocket = framedTarget(
@@ -269,7 +287,15 @@ const linkFrame = framedTarget(
   'link-frame',
   [
     { t: 'hello', v: 1, cluster: 'orders', node: 'b' },
-    { t: 'report', report: { node: 'b', bootId: 'b2', cfgHash: 'c', groups: { db: { resources: { pg: { state: 'online', reason: '' } }, blockers: [] } } } },
+    {
+      t: 'report',
+      report: {
+        node: 'b',
+        bootId: 'b2',
+        cfgHash: 'c',
+        groups: { db: { resources: { pg: { state: 'online', reason: '' } }, blockers: [] } },
+      },
+    },
     { t: 'order', id: 'x', request: CHANGE },
     { t: 'prepare', id: 'x', group: 'db' },
     { t: 'answer', id: 'x', ok: true, value: { blockers: [] } },

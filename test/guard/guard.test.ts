@@ -38,7 +38,12 @@ test.serial('first start: everybody waits W once, then exactly one holds, its pa
   t.like(a.page(), { epoch: 1, state: 'HELD', bootId: 'a-boot1' });
   t.is(a.dog.armedWithMs, LAN.watchdogMs);
   t.is(b.dog.armedWithMs, null);
-  t.deepEqual(JSON.parse(readFileSync(join(a.paths.run, 'phase', 'g'), 'utf8')), { bootId: 'a-boot1', epoch: 1, phase: 'held', members: ['a', 'b'] });
+  t.deepEqual(JSON.parse(readFileSync(join(a.paths.run, 'phase', 'g'), 'utf8')), {
+    bootId: 'a-boot1',
+    epoch: 1,
+    phase: 'held',
+    members: ['a', 'b'],
+  });
 });
 
 test.serial('holding for a long time: renewed, petted, never bitten, and the deadline on the page moves on', async (t) => {
@@ -187,20 +192,23 @@ test.serial('the holder dies in failsafe: the other keeps its promise, and takes
   t.is(b.lease.phase, 'held');
 });
 
-test.serial('the arbiter is silent for the holder and a member does not answer: stopped at D, and STOPPED frees the other before W', async (t) => {
-  const { c, a, b } = await running(t);
-  a.arbiter.faults.loseRequest = true;
-  c.bus.deaf.add('b>a');
-  const startMs = c.clock.nowMs();
-  await c.pass(LAN.selfFenceMs + 400);
-  t.truthy(a.event('arbiter.silent'));
-  t.truthy(a.event('lease.renew-slow'));
-  t.truthy(a.event('lease.fencing-self'));
-  t.is(a.page()?.state, 'DEAD');
-  t.is(b.lease.phase, 'held');
-  t.true((b.event('lease.held')?.atMs ?? 0) - startMs < LAN.takeoverWaitMs);
-  t.is(a.dog.armedWithMs, null);
-});
+test.serial(
+  'the arbiter is silent for the holder and a member does not answer: stopped at D, and STOPPED frees the other before W',
+  async (t) => {
+    const { c, a, b } = await running(t);
+    a.arbiter.faults.loseRequest = true;
+    c.bus.deaf.add('b>a');
+    const startMs = c.clock.nowMs();
+    await c.pass(LAN.selfFenceMs + 400);
+    t.truthy(a.event('arbiter.silent'));
+    t.truthy(a.event('lease.renew-slow'));
+    t.truthy(a.event('lease.fencing-self'));
+    t.is(a.page()?.state, 'DEAD');
+    t.is(b.lease.phase, 'held');
+    t.true((b.event('lease.held')?.atMs ?? 0) - startMs < LAN.takeoverWaitMs);
+    t.is(a.dog.armedWithMs, null);
+  },
+);
 
 test.serial('a group that cannot be stopped: no petting from its first moment, and the host is reset after S', async (t) => {
   const { c, a } = await running(t);

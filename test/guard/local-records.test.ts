@@ -35,8 +35,23 @@ const ORDERS = groupOrdersKey('c', 'web');
 const record = (more: Partial<LeaseRecord> = {}): string => {
   const members = ['a', 'b'].map((id) => ({ id, bootId: `${id}1` }));
   return encodeRecord({
-    ...{ v: 1, epoch: 3, holder: 'a', bootId: 'a1', nonce: 'n1', seq: 1, state: 'HELD', fencing: [], ttlW: 3_000, d: 1_250 },
-    ...{ members, inSync: members, successor: null, watchdog: false, reason: '', prevHolder: null, cfgHash: 'x' },
+    v: 1,
+    epoch: 3,
+    holder: 'a',
+    bootId: 'a1',
+    nonce: 'n1',
+    seq: 1,
+    state: 'HELD',
+    fencing: [],
+    ttlW: 3_000,
+    d: 1_250,
+    members,
+    inSync: members,
+    successor: null,
+    watchdog: false,
+    reason: '',
+    prevHolder: null,
+    cfgHash: 'x',
     ...more,
   });
 };
@@ -106,12 +121,22 @@ const pair = () => {
       const bodies = encodeMessage(message, MAX_BODY_BYTES);
       if (bodies === null) wire.dropped += 1;
       if (wire.cut) return;
-      for (const body of bodies ?? []) to.receive({ from: side.node, bootId: '', network: '', atMs: 0, message: decodeMessage(body)!.message });
+      for (const body of bodies ?? [])
+        to.receive({ from: side.node, bootId: '', network: '', atMs: 0, message: decodeMessage(body)!.message });
     };
-    const heartbeats = { send, onReceived: (listener: typeof side.receive) => (side.receive = listener), onChange: (listener: typeof side.change) => (side.change = listener) };
+    const heartbeats = {
+      send,
+      onReceived: (listener: typeof side.receive) => (side.receive = listener),
+      onChange: (listener: typeof side.change) => (side.change = listener),
+    };
     shareOrders({
-      ...{ arbiter: side.records, heartbeats: heartbeats as unknown as Heartbeats, clock, cluster: 'c', signal: end.signal },
-      ...{ taken: () => (side.taken += 1), tell: ({ because }) => wire.trouble.push(because ?? '') },
+      arbiter: side.records,
+      heartbeats: heartbeats as unknown as Heartbeats,
+      clock,
+      cluster: 'c',
+      signal: end.signal,
+      taken: () => (side.taken += 1),
+      tell: ({ because }) => wire.trouble.push(because ?? ''),
     });
   }
   return { a: sides[0]!, b: sides[1]!, clock, wire, end };
@@ -145,7 +170,12 @@ test('orders given on one side are known on the other, and the newest of two win
 
 test('orders that are longer than a frame are told without what is oldest', async (t) => {
   const { a, b, wire, end } = pair();
-  const failovers = Array.from({ length: 16 }, (_, epoch) => ({ epoch, from: 'a', to: 'b', because: `because of fault ${epoch} `.repeat(4) }));
+  const failovers = Array.from({ length: 16 }, (_, epoch) => ({
+    epoch,
+    from: 'a',
+    to: 'b',
+    because: `because of fault ${epoch} `.repeat(4),
+  }));
   await a.records.cas(ORDERS, null, encodeGroupOrders({ ...NO_GROUP_ORDERS, frozen: true, failovers, why: 'w'.repeat(2_000) }));
   await settle();
   const parsed = await ordersOf(b.records);
@@ -157,8 +187,20 @@ test('orders that are longer than a frame are told without what is oldest', asyn
 
 test('what is no orders record is not taken from the peer', async (t) => {
   const { a, b, end } = pair();
-  b.receive({ from: 'a', bootId: '', network: '', atMs: 0, message: { kind: 'copy', key: 'web', count: 9, node: 'a', value: record({ epoch: 9 }) } });
-  b.receive({ from: 'a', bootId: '', network: '', atMs: 0, message: { kind: 'copy', key: 'web/orders', count: 9, node: 'a', value: '{}' } });
+  b.receive({
+    from: 'a',
+    bootId: '',
+    network: '',
+    atMs: 0,
+    message: { kind: 'copy', key: 'web', count: 9, node: 'a', value: record({ epoch: 9 }) },
+  });
+  b.receive({
+    from: 'a',
+    bootId: '',
+    network: '',
+    atMs: 0,
+    message: { kind: 'copy', key: 'web/orders', count: 9, node: 'a', value: '{}' },
+  });
   await settle();
   t.deepEqual(await b.records.read([LEASE, ORDERS]), [null, null]);
   t.false(await a.records.take({ key: LEASE, value: encodeGroupOrders(NO_GROUP_ORDERS), count: 9, node: 'b' }));
@@ -173,17 +215,45 @@ test('an operator restores what cannot be read: behind what a peer says, once, a
   const told: string[] = [];
   const state = initialState(
     {
-      ...{ self: 'a', bootId: 'a1', instance: 'i', group: 'web', members: ['a', 'b'], timing: LAN, fencing: 'required', takeover: 'lease' },
-      ...{ confirm: 'renewal', watchdog: false, cfgHash: 'x', failsafe: { peerLost: 'stop', arbiterLossMoveMs: 1 } },
+      self: 'a',
+      bootId: 'a1',
+      instance: 'i',
+      group: 'web',
+      members: ['a', 'b'],
+      timing: LAN,
+      fencing: 'required',
+      takeover: 'lease',
+      confirm: 'renewal',
+      watchdog: false,
+      cfgHash: 'x',
+      failsafe: { peerLost: 'stop', arbiterLossMoveMs: 1 },
       pair: { peer: 'b', low: 0, fenceDelayMs: 1_000 },
     },
     0,
     3,
   );
   const heartbeats = {
-    peers: () => [{ ...{ node: 'b', state: 'member' as const, bootId: 'b1', links: [], silentMs: 0, cfgHash: 'x' }, groups: [{ group: 'web', epoch: 8, phase: 'observe' as const, stopped: false }] }],
+    peers: () => [
+      {
+        node: 'b',
+        state: 'member' as const,
+        bootId: 'b1',
+        links: [],
+        silentMs: 0,
+        cfgHash: 'x',
+        groups: [{ group: 'web', epoch: 8, phase: 'observe' as const, stopped: false }],
+      },
+    ],
   };
-  const desk = { arbiter, clock: systemClock, config: { cluster: 'c' }, attemptMs: 2_000, heartbeats, state: () => state, tell: ({ kind }: { kind: string }) => void told.push(kind) };
+  const desk = {
+    arbiter,
+    clock: systemClock,
+    config: { cluster: 'c' },
+    attemptMs: 2_000,
+    heartbeats,
+    state: () => state,
+    tell: ({ kind }: { kind: string }) => void told.push(kind),
+  };
   const wish = { epoch: null, why: 'a drill' };
   t.deepEqual(await restoreRecord(desk, 'web', wish), { ok: true, value: { restored: 8 } });
   const [stored] = await new LocalRecords(systemFiles, paths, 'a').read([LEASE]);

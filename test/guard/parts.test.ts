@@ -368,7 +368,7 @@ test('alarms: a lost peer and a silent arbiter are alarms, one link down or a su
       watchdog: { driver: 'none', armed: false },
       leashAgeMs: null,
       dropped: {},
-    alarms: ['one of its own'],
+      alarms: ['one of its own'],
     };
     return viewOf(parts).alarms;
   };

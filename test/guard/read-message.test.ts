@@ -12,7 +12,8 @@ const good: unknown[] = [
   { t: 'leave', forMs: 1000 },
   { t: 'view?' },
 ];
-for (const message of good) test(`to the guard: ${JSON.stringify(message)} is read`, (t) => t.is(messageToGuard(message), message as never));
+for (const message of good)
+  test(`to the guard: ${JSON.stringify(message)} is read`, (t) => t.is(messageToGuard(message), message as never));
 
 const bad: unknown[] = [
   null,

@@ -173,7 +173,14 @@ const files = (name: string, told: Readonly<Record<string, string>>) => {
 };
 
 test('the door: what sysfs tells, bytes that pet, the magic character only when it is to stop, wdctl', async (t) => {
-  const { path, commands, door } = files('good', { state: 'active', nowayout: '0', timeout: '12', timeleft: '9', bootstatus: '32', identity: 'x' });
+  const { path, commands, door } = files('good', {
+    state: 'active',
+    nowayout: '0',
+    timeout: '12',
+    timeleft: '9',
+    bootstatus: '32',
+    identity: 'x',
+  });
   t.deepEqual(door.facts(), { identity: 'x', running: true, nowayout: false, timeoutSeconds: 12, timeLeftSeconds: 9, resetLast: true });
   t.false(await door.canSet());
   const first = door.open();

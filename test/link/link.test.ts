@@ -44,7 +44,11 @@ const makeLink = (
 
 for (const [title, one, other] of [
   ['b has the new key beside the old one', keyLine(1, '0123abcd'), keyLine(1, '0123abcd') + keyLine(2, 'deadbee7')],
-  ['a signs with the old, b with the new', keyLine(1, '0123abcd') + keyLine(2, 'deadbee7'), keyLine(2, 'deadbee7') + keyLine(1, '0123abcd')],
+  [
+    'a signs with the old, b with the new',
+    keyLine(1, '0123abcd') + keyLine(2, 'deadbee7'),
+    keyLine(2, 'deadbee7') + keyLine(1, '0123abcd'),
+  ],
   ['a has dropped the old one', keyLine(2, 'deadbee7'), keyLine(2, 'deadbee7') + keyLine(1, '0123abcd')],
 ] as const)
   test(`during a key rotation, ${title}: the link is up`, async (t) => {
@@ -155,7 +159,11 @@ test('a peer is heard as another boot: the half-open connection is given up at o
   await b.start();
   await a.start();
   await until('both reports', () => a.link.of('b') !== null && b.link.of('a') !== null);
-  a.link.bootsHeard([{ node: 'b', bootId: 'boot-b' }, { node: 'b', bootId: null }, { node: 'x', bootId: 'boot-x' }]);
+  a.link.bootsHeard([
+    { node: 'b', bootId: 'boot-b' },
+    { node: 'b', bootId: null },
+    { node: 'x', bootId: 'boot-x' },
+  ]);
   t.true(a.link.connected('b'));
   a.link.bootsHeard([{ node: 'b', bootId: 'boot-b2' }]);
   t.is(a.link.of('b'), null, 'what the old boot said says nothing about the new one');

@@ -140,14 +140,16 @@ test('rate limit: the burst, then what time gives, never more than the burst', (
 });
 
 const name = fc.string({ maxLength: 40 });
-const anyGroup: fc.Arbitrary<BeatGroup> = fc.record({
-  group: name,
-  epoch: fc.nat(),
-  seq: fc.nat(),
-  version: name,
-  phase: fc.constantFrom('idle', 'observe', 'acquiring', 'held', 'releasing', 'fencing-self'),
-  stopped: fc.boolean(),
-}).chain((group) => fc.constantFrom<BeatGroup>(group, { ...group, unattended: true }));
+const anyGroup: fc.Arbitrary<BeatGroup> = fc
+  .record({
+    group: name,
+    epoch: fc.nat(),
+    seq: fc.nat(),
+    version: name,
+    phase: fc.constantFrom('idle', 'observe', 'acquiring', 'held', 'releasing', 'fencing-self'),
+    stopped: fc.boolean(),
+  })
+  .chain((group) => fc.constantFrom<BeatGroup>(group, { ...group, unattended: true }));
 const anyMessage: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ kind: fc.constant('beat' as const), cfgHash: name, groups: fc.array(anyGroup, { maxLength: 60 }) }),
   fc.record({ kind: fc.constantFrom('nudge' as const, 'please-stop' as const), group: name, epoch: fc.nat() }),

@@ -104,7 +104,8 @@ test('steps out of turn are refused, and the file stays as it was', (t) => {
   const file = join(directory, 'turn.key');
   writeFileSync(file, generateKey(systemRandom), { mode: 0o400 });
   const before = readFileSync(file, 'utf8');
-  for (const step of ['use', 'drop'] as const) t.throws(() => rotateKeyFile(file, step, systemRandom), { code: 'REFUSED', message: /one key/ });
+  for (const step of ['use', 'drop'] as const)
+    t.throws(() => rotateKeyFile(file, step, systemRandom), { code: 'REFUSED', message: /one key/ });
   t.is(readFileSync(file, 'utf8'), before);
   rotateKeyFile(file, 'add', systemRandom);
   t.throws(() => rotateKeyFile(file, 'add', systemRandom), { code: 'REFUSED', message: /two keys already/ });

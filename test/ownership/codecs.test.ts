@@ -52,7 +52,11 @@ const wrong: [title: string, text: string, because: RegExp][] = [
   ['W not above D', JSON.stringify({ ...record, ttlW: 1_250 }), /not longer than/],
   ['HELD by nobody', JSON.stringify({ ...record, holder: null }), /HELD by nobody/],
   ['FENCING by nobody', JSON.stringify({ ...record, state: 'FENCING', holder: null }), /FENCING by nobody/],
-  ['HELD with a proof outstanding', JSON.stringify({ ...record, fencing: [{ node: 'b', bootId: 'b1', epoch: 6 }] }), /b must be proven down/],
+  [
+    'HELD with a proof outstanding',
+    JSON.stringify({ ...record, fencing: [{ node: 'b', bootId: 'b1', epoch: 6 }] }),
+    /b must be proven down/,
+  ],
   ['an earlier holder without a boot', JSON.stringify({ ...record, state: 'FENCING', fencing: [{ node: 'b', epoch: 6 }] }), /`fencing`/],
   ['far too long', ' '.repeat(70_000), /characters long/],
 ];

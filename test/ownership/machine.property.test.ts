@@ -8,32 +8,34 @@ const seedsWanted = Number(process.env['FC_RUNS'] ?? 40);
 const seeds = fc.integer({ min: 1, max: 2 ** 31 });
 
 /** `share`: larger worlds cost more, and get that part of the seeds. */
-const safe = ({ share = 1, ...options }: Omit<WorldOptions, 'seed'> & { readonly share?: number }) => (t: { log(...values: string[]): void; true(value: boolean): unknown }) => {
-  const numRuns = Math.max(4, Math.round(seedsWanted * share));
-  let activations = 0;
-  let waits = 0;
-  let begun = 0;
-  let extensions = 0;
-  fc.assert(
-    fc.property(seeds, (seed) => {
-      const outcome = runWorld({ seed, ...options });
-      activations += outcome.activations;
-      waits += outcome.waits;
-      begun += outcome.begun;
-      extensions += outcome.extensions;
-      if (outcome.violations.length > 0) throw new Error(`seed ${seed}: ${outcome.violations.join('; ')}`);
-      if (outcome.active.length !== 1) throw new Error(`seed ${seed}: at the end active on [${outcome.active.join()}]`);
-    }),
-    { numRuns, endOnFailure: true },
-  );
-  t.log(
-    `${numRuns} seeds, ${activations} activations, ${waits} waits for a proof of which ${begun} began to hold, ${extensions} failsafe rounds`,
-  );
-  // A world in which nothing ever moves would prove nothing.
-  t.true(activations > numRuns);
-  if (options.fencing !== undefined) t.true(begun > numRuns / 4);
-  if (options.arbiterTrouble === true) t.true(extensions > numRuns);
-};
+const safe =
+  ({ share = 1, ...options }: Omit<WorldOptions, 'seed'> & { readonly share?: number }) =>
+  (t: { log(...values: string[]): void; true(value: boolean): unknown }) => {
+    const numRuns = Math.max(4, Math.round(seedsWanted * share));
+    let activations = 0;
+    let waits = 0;
+    let begun = 0;
+    let extensions = 0;
+    fc.assert(
+      fc.property(seeds, (seed) => {
+        const outcome = runWorld({ seed, ...options });
+        activations += outcome.activations;
+        waits += outcome.waits;
+        begun += outcome.begun;
+        extensions += outcome.extensions;
+        if (outcome.violations.length > 0) throw new Error(`seed ${seed}: ${outcome.violations.join('; ')}`);
+        if (outcome.active.length !== 1) throw new Error(`seed ${seed}: at the end active on [${outcome.active.join()}]`);
+      }),
+      { numRuns, endOnFailure: true },
+    );
+    t.log(
+      `${numRuns} seeds, ${activations} activations, ${waits} waits for a proof of which ${begun} began to hold, ${extensions} failsafe rounds`,
+    );
+    // A world in which nothing ever moves would prove nothing.
+    t.true(activations > numRuns);
+    if (options.fencing !== undefined) t.true(begun > numRuns / 4);
+    if (options.arbiterTrouble === true) t.true(extensions > numRuns);
+  };
 
 test('two nodes under faults: never two active, one at the end', safe({}));
 test('three nodes under faults: never two active, one at the end', safe({ nodes: 3 }));

@@ -486,8 +486,20 @@ const afterW: [title: string, policy: Partial<OwnershipPolicy>, seen: Partial<Le
   ['none', { fencing: 'none' }, { watchdog: false }, 'HELD', []],
   ['required, nobody known', { fencing: 'required' }, { state: 'HELD-UNKNOWN', holder: null, bootId: '' }, 'HELD', []],
   // A holder that only waited never started anything: what it waited for is waited for, and not the holder itself.
-  ['required, b only waited', { fencing: 'required' }, { state: 'FENCING', fencing: [{ node: 'c', bootId: 'c1', epoch: 5 }] }, 'FENCING', [{ node: 'c', bootId: 'c1', epoch: 5 }]],
-  ['required, b only waited for this node', { fencing: 'required' }, { state: 'FENCING', fencing: [{ node: 'a', bootId: 'a0', epoch: 5 }] }, 'HELD', []],
+  [
+    'required, b only waited',
+    { fencing: 'required' },
+    { state: 'FENCING', fencing: [{ node: 'c', bootId: 'c1', epoch: 5 }] },
+    'FENCING',
+    [{ node: 'c', bootId: 'c1', epoch: 5 }],
+  ],
+  [
+    'required, b only waited for this node',
+    { fencing: 'required' },
+    { state: 'FENCING', fencing: [{ node: 'a', bootId: 'a0', epoch: 5 }] },
+    'HELD',
+    [],
+  ],
 ];
 for (const [title, policy, seen, state, fencing] of afterW) {
   test(`after W, fencing ${title}: the next epoch is ${state}`, (t) => {
@@ -548,7 +560,13 @@ for (const [title, happenings, proven] of proofs) {
 }
 
 test('the answer that says HELD came late: nothing begins until a fresh renewal', (t) => {
-  const bench = waiting({ timing: { ...LAN, petMaxAgeMs: 100 } }).step({ kind: 'fenced', node: 'b', bootId: 'b1', forEpoch: 7, evidence: 'off' });
+  const bench = waiting({ timing: { ...LAN, petMaxAgeMs: 100 } }).step({
+    kind: 'fenced',
+    node: 'b',
+    bootId: 'b1',
+    forEpoch: 7,
+    evidence: 'off',
+  });
   t.is(bench.attempt.record.state, 'HELD');
   bench.pass(150).done('v9');
   t.is(bench.state.phase, 'fencing');
@@ -593,7 +611,13 @@ test('maintenance keeps lease and watchdog; without the watchdog only by order, 
 
 test('a record behind what a peer has spoken of (a store that went back): nobody acquires, whatever the evidence', (t) => {
   const bench = new Bench().start().will();
-  bench.step({ kind: 'beat', from: 'b', bootId: 'b1', cfgHash: 'cfg', group: { group: 'g', epoch: 9, seq: 90, version: 'v', phase: 'held', stopped: false } });
+  bench.step({
+    kind: 'beat',
+    from: 'b',
+    bootId: 'b1',
+    cfgHash: 'cfg',
+    group: { group: 'g', epoch: 9, seq: 90, version: 'v', phase: 'held', stopped: false },
+  });
   bench.read(released({ epoch: 7 }));
   t.is(bench.state.writing, null);
   t.regex(leaseViewOf(bench.state, bench.nowMs).because, /b knows of epoch 9, the record is at 7/);
@@ -611,7 +635,13 @@ test('HELD is not said while the watchdog is not armed, and then at once', (t) =
 });
 
 test('proofs come one by one: each renewal says what is left', (t) => {
-  const seen = heldByB({ state: 'FENCING', fencing: [{ node: 'c', bootId: 'c1', epoch: 5 }, { node: 'd', bootId: 'd1', epoch: 4 }] });
+  const seen = heldByB({
+    state: 'FENCING',
+    fencing: [
+      { node: 'c', bootId: 'c1', epoch: 5 },
+      { node: 'd', bootId: 'd1', epoch: 4 },
+    ],
+  });
   const bench = waiting({}, seen).step({ kind: 'fenced', node: 'd', bootId: 'd1', forEpoch: 4, evidence: 'off' });
   t.deepEqual(bench.attempt.record.fencing, [{ node: 'c', bootId: 'c1', epoch: 5 }]);
   bench.done('v9');
@@ -660,7 +690,10 @@ const readopted: [title: string, found: Partial<LeaseRecord>, phase: OwnershipSt
 for (const [title, found, phase] of readopted) {
   test(`a guard that starts on a wait finds the record ${title}: ${phase}`, (t) => {
     const bench = new Bench({ fencing: 'required' });
-    bench.step({ kind: 'start', leftover: { kind: 'adopt', phase: 'fencing', epoch: 8, deadlineMs: bench.nowMs + 1_000, nonce: 'old', members: ['a', 'b'] } });
+    bench.step({
+      kind: 'start',
+      leftover: { kind: 'adopt', phase: 'fencing', epoch: 8, deadlineMs: bench.nowMs + 1_000, nonce: 'old', members: ['a', 'b'] },
+    });
     t.is(bench.state.phase, 'fencing');
     bench.read(heldByB({ epoch: 8, holder: 'a', bootId: 'a1', ...found }, 'v90'));
     t.is(bench.state.phase, phase);
@@ -738,11 +771,20 @@ for (const [title, restMs, phase] of adoption) {
 }
 
 test('adopted, but the record has another holder: stopped at once', (t) => {
-  const bench = new Bench().step({ kind: 'start', leftover: { kind: 'adopt', phase: 'held', epoch: 8, deadlineMs: 10_900, nonce: 'old', members: ['a', 'b'] } });
+  const bench = new Bench().step({
+    kind: 'start',
+    leftover: { kind: 'adopt', phase: 'held', epoch: 8, deadlineMs: 10_900, nonce: 'old', members: ['a', 'b'] },
+  });
   t.is(bench.read(heldByB({ epoch: 9 })).state.phase, 'fencing-self');
 });
 
-const suspecting = (policy: Partial<OwnershipPolicy>, will: Partial<Will> = {}, steadyMs = 60_000, seen: Found = heldByB(), jeopardy = false) => {
+const suspecting = (
+  policy: Partial<OwnershipPolicy>,
+  will: Partial<Will> = {},
+  steadyMs = 60_000,
+  seen: Found = heldByB(),
+  jeopardy = false,
+) => {
   const bench = new Bench({ takeover: 'preempt', ...policy }).start().will(will).read(seen).step(beatOfB());
   for (let beats = 0; beats < 610; beats += 1) {
     bench.nowMs += 100;
@@ -874,14 +916,25 @@ test('failsafe: promises that are said twice, by somebody else, of another epoch
   const bench = silent({ members: ['a', 'b', 'c'] }).pass(LAN.softMs);
   const [round, epoch] = [bench.last('ask')?.round ?? 0, bench.state.tenure?.epoch ?? 0];
   const deadlineMs = bench.state.tenure?.deadlineMs;
-  const said = (from: string, more: { epoch?: number; round?: number } = {}) => bench.step({ kind: 'granted', from, epoch, round, sees: false, ...more });
+  const said = (from: string, more: { epoch?: number; round?: number } = {}) =>
+    bench.step({ kind: 'granted', from, epoch, round, sees: false, ...more });
   said('b');
-  for (const [from, more] of [['b', {}], ['b', {}], ['a', {}], ['x', {}], ['c', { epoch: epoch - 1 }], ['c', { round: round - 1 }], ['c', { round: round + 1 }]] as const) {
+  for (const [from, more] of [
+    ['b', {}],
+    ['b', {}],
+    ['a', {}],
+    ['x', {}],
+    ['c', { epoch: epoch - 1 }],
+    ['c', { round: round - 1 }],
+    ['c', { round: round + 1 }],
+  ] as const) {
     said(from, more);
     t.is(bench.state.tenure?.deadlineMs, deadlineMs, `${from} ${JSON.stringify(more)}`);
   }
   // A refusal by nobody, or of another round, keeps nobody's promise from counting.
-  bench.step({ kind: 'refused', from: 'x', epoch, round, knows: epoch, because: 'no' }).step({ kind: 'refused', from: 'c', epoch, round: round - 1, knows: epoch, because: 'no' });
+  bench
+    .step({ kind: 'refused', from: 'x', epoch, round, knows: epoch, because: 'no' })
+    .step({ kind: 'refused', from: 'c', epoch, round: round - 1, knows: epoch, because: 'no' });
   said('c');
   t.true((bench.state.tenure?.deadlineMs ?? 0) > (deadlineMs ?? 0));
 });
@@ -928,7 +981,10 @@ test('failsafe: a higher epoch in an answer or a question ends this one', (t) =>
 test('failsafe goes on behind a guard that crashed: the next one asks whom the last one kept, and nobody when it kept none', (t) => {
   const adopted = (members: readonly string[]) => {
     const bench = new Bench();
-    return bench.step({ kind: 'start', leftover: { kind: 'adopt', phase: 'held', epoch: 8, deadlineMs: bench.nowMs + LAN.selfFenceMs, nonce: 'n', members } });
+    return bench.step({
+      kind: 'start',
+      leftover: { kind: 'adopt', phase: 'held', epoch: 8, deadlineMs: bench.nowMs + LAN.selfFenceMs, nonce: 'n', members },
+    });
   };
   const bench = adopted(['a', 'b']).pass(LAN.softMs);
   const ask = bench.last('ask');
@@ -947,7 +1003,10 @@ test('failsafe goes on behind a guard that crashed: the next one asks whom the l
 
 test('whom the next guard must ask is kept before a renewal that adds a member is sent', (t) => {
   const bench = new Bench({ members: ['a', 'b', 'c'] }).start().will().read(released()).done('v8');
-  t.deepEqual(bench.all.findLast((effect) => effect.kind === 'persist-phase'), { kind: 'persist-phase', epoch: 8, phase: 'held', members: ['a', 'b'] });
+  t.deepEqual(
+    bench.all.findLast((effect) => effect.kind === 'persist-phase'),
+    { kind: 'persist-phase', epoch: 8, phase: 'held', members: ['a', 'b'] },
+  );
   for (const from of ['b', 'c']) bench.step({ kind: 'beat', from, bootId: `${from}1`, cfgHash: 'cfg', group: null });
   bench.all = [];
   bench.pass(LAN.renewMs + 50);
@@ -1009,10 +1068,30 @@ test('a promise outlives the guard that gave it, within the boot', (t) => {
 });
 
 test('no promise: what is held, known to be newer, being acquired, stopped, or of another boot by the record', (t) => {
-  t.like(observing().step({ ...asks, epoch: 0 }).last('refuse'), { knows: 7 });
-  t.regex(observing().step({ ...asks, bootId: 'b0' }).last('refuse')?.because ?? '', /does not hold epoch 7/);
-  t.regex(observing().step({ ...asks, from: 'c', bootId: 'c1' }).last('refuse')?.because ?? '', /does not hold epoch 7/);
-  t.regex(silent().step({ ...asks, epoch: 0 }).last('refuse')?.because ?? '', /has epoch 8 itself/);
+  t.like(
+    observing()
+      .step({ ...asks, epoch: 0 })
+      .last('refuse'),
+    { knows: 7 },
+  );
+  t.regex(
+    observing()
+      .step({ ...asks, bootId: 'b0' })
+      .last('refuse')?.because ?? '',
+    /does not hold epoch 7/,
+  );
+  t.regex(
+    observing()
+      .step({ ...asks, from: 'c', bootId: 'c1' })
+      .last('refuse')?.because ?? '',
+    /does not hold epoch 7/,
+  );
+  t.regex(
+    silent()
+      .step({ ...asks, epoch: 0 })
+      .last('refuse')?.because ?? '',
+    /has epoch 8 itself/,
+  );
   const stopped = observing().step({
     kind: 'beat',
     from: 'b',
@@ -1118,7 +1197,10 @@ test('please stop: not followed while the controller has left on purpose, or the
   t.is(bench.state.phase, 'fencing-self');
 
   const born = new Bench();
-  born.step({ kind: 'start', leftover: { kind: 'adopt', phase: 'held', epoch: 7, deadlineMs: born.nowMs + 1_000, nonce: 'n', members: ['a', 'b'] } });
+  born.step({
+    kind: 'start',
+    leftover: { kind: 'adopt', phase: 'held', epoch: 7, deadlineMs: born.nowMs + 1_000, nonce: 'n', members: ['a', 'b'] },
+  });
   born.step({ kind: 'please-stop', from: 'b', epoch: 7 });
   t.is(born.state.phase, 'held');
 });

@@ -16,25 +16,33 @@ test('two nodes never make the same epoch', (t) => {
   }
 });
 
-const property = (options: Omit<PairWorldOptions, 'seed'>, atEnd: (outcome: ReturnType<typeof runPairWorld>) => boolean) => (t: { log(...values: string[]): void; true(value: boolean): unknown }) => {
-  let [activations, consents, shot] = [0, 0, 0];
-  fc.assert(
-    fc.property(seeds, (seed) => {
-      const outcome = runPairWorld({ seed, ...options });
-      activations += outcome.activations;
-      consents += outcome.consents;
-      shot += outcome.shot.length;
-      if (outcome.violations.length > 0) throw new Error(`seed ${seed}: ${outcome.violations.join('; ')}`);
-      if (!atEnd(outcome)) throw new Error(`seed ${seed}: at the end active on [${outcome.active.join()}], ${outcome.phases.join()}`);
-    }),
-    { numRuns: runs, endOnFailure: true },
-  );
-  t.log(`${runs} seeds, ${activations} activations, ${consents} consents, ${shot} nodes powered off by a fence`);
-  t.true(activations > runs && consents > runs);
-};
+const property =
+  (options: Omit<PairWorldOptions, 'seed'>, atEnd: (outcome: ReturnType<typeof runPairWorld>) => boolean) =>
+  (t: { log(...values: string[]): void; true(value: boolean): unknown }) => {
+    let [activations, consents, shot] = [0, 0, 0];
+    fc.assert(
+      fc.property(seeds, (seed) => {
+        const outcome = runPairWorld({ seed, ...options });
+        activations += outcome.activations;
+        consents += outcome.consents;
+        shot += outcome.shot.length;
+        if (outcome.violations.length > 0) throw new Error(`seed ${seed}: ${outcome.violations.join('; ')}`);
+        if (!atEnd(outcome)) throw new Error(`seed ${seed}: at the end active on [${outcome.active.join()}], ${outcome.phases.join()}`);
+      }),
+      { numRuns: runs, endOnFailure: true },
+    );
+    t.log(`${runs} seeds, ${activations} activations, ${consents} consents, ${shot} nodes powered off by a fence`);
+    t.true(activations > runs && consents > runs);
+  };
 
-test('faults of every kind: never two active, one at the end', property({}, ({ active }) => active.length === 1));
-test('no fence works: never two active, and one again when they hear each other', property({ noFence: true }, ({ active, shot }) => active.length === 1 && shot.length === 0));
+test(
+  'faults of every kind: never two active, one at the end',
+  property({}, ({ active }) => active.length === 1),
+);
+test(
+  'no fence works: never two active, and one again when they hear each other',
+  property({ noFence: true }, ({ active, shot }) => active.length === 1 && shot.length === 0),
+);
 
 test('all networks cut at once: the active node fences first, one survives and goes on', (t) => {
   for (let seed = 1; seed <= runs; seed += 1) {
@@ -47,7 +55,9 @@ test('all networks cut at once: the active node fences first, one survives and g
 const mutants: readonly Exclude<PairMutant, 'none'>[] = ['a fence that lies', 'everybody consents'];
 for (const mutant of mutants)
   test(`the world sees the bug "${mutant}"`, (t) => {
-    const caught = Array.from({ length: 150 }, (_, index) => index + 1).find((seed) => runPairWorld({ seed, mutant }).violations.length > 0);
+    const caught = Array.from({ length: 150 }, (_, index) => index + 1).find(
+      (seed) => runPairWorld({ seed, mutant }).violations.length > 0,
+    );
     t.not(caught, undefined);
     t.log(`seed ${caught}`);
   });

@@ -11,8 +11,18 @@ import { LAN } from '../support/lease-world.js';
 const stateWith = (more: Partial<OwnershipState> = {}): OwnershipState => ({
   ...initialState(
     {
-      ...{ self: 'a', bootId: 'a1', instance: 'i', group: 'web', members: ['a', 'b'], timing: LAN, fencing: 'watchdog', takeover: 'lease' },
-      ...{ confirm: 'renewal', watchdog: true, cfgHash: 'x', failsafe: { peerLost: 'stop', arbiterLossMoveMs: 1 } },
+      self: 'a',
+      bootId: 'a1',
+      instance: 'i',
+      group: 'web',
+      members: ['a', 'b'],
+      timing: LAN,
+      fencing: 'watchdog',
+      takeover: 'lease',
+      confirm: 'renewal',
+      watchdog: true,
+      cfgHash: 'x',
+      failsafe: { peerLost: 'stop', arbiterLossMoveMs: 1 },
     },
     0,
     7,
@@ -26,8 +36,24 @@ const record = (more: Partial<LeaseRecord>): Found => ({
   kind: 'record',
   version: '5',
   record: {
-    ...{ v: 1, epoch: 7, holder: 'b', bootId: 'b1', nonce: 'n', seq: 40, state: 'HELD', fencing: [], ttlW: 3_000, d: 1_250, members: [], inSync: [] },
-    ...{ successor: null, watchdog: true, reason: '', prevHolder: null, cfgHash: 'x', ...more },
+    v: 1,
+    epoch: 7,
+    holder: 'b',
+    bootId: 'b1',
+    nonce: 'n',
+    seq: 40,
+    state: 'HELD',
+    fencing: [],
+    ttlW: 3_000,
+    d: 1_250,
+    members: [],
+    inSync: [],
+    successor: null,
+    watchdog: true,
+    reason: '',
+    prevHolder: null,
+    cfgHash: 'x',
+    ...more,
   },
 });
 const WISH = { epoch: null, why: 'a drill' };
@@ -53,8 +79,18 @@ for (const [what, found, heard, epoch, { epoch: at, expected }] of written)
 
 const refused: readonly (readonly [string, Partial<OwnershipState>, Found, RegExp])[] = [
   ['the record is good', {}, record({}), /is good: epoch 7, HELD b/],
-  ['the record is newer than what was seen', {}, record({ epoch: 12, state: 'RELEASED', holder: null }), /is good: epoch 12, RELEASED by nobody/],
-  ['a peer holds it', { peers: member({ epoch: 7, bootId: 'b1', sinceMs: 0, seq: 1 }) }, { kind: 'absent' }, /b is heard and says that it holds epoch 7/],
+  [
+    'the record is newer than what was seen',
+    {},
+    record({ epoch: 12, state: 'RELEASED', holder: null }),
+    /is good: epoch 12, RELEASED by nobody/,
+  ],
+  [
+    'a peer holds it',
+    { peers: member({ epoch: 7, bootId: 'b1', sinceMs: 0, seq: 1 }) },
+    { kind: 'absent' },
+    /b is heard and says that it holds epoch 7/,
+  ],
   ['this node has it', { tenure: { epoch: 7 } as OwnershipState['tenure'] }, { kind: 'absent' }, /a has epoch 7 of web itself/],
   ['it is no member', { policy: { ...stateWith().policy, members: ['b'] } }, { kind: 'absent' }, /a is no member of web/],
 ];

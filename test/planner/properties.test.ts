@@ -122,7 +122,18 @@ const arbNode = (id: string, self: boolean): fc.Arbitrary<ObservedNode> =>
 const arbHere = (group: DesiredGroup): fc.Arbitrary<ObservedGroup> =>
   fc
     .record({
-      phase: fc.constantFrom<LeasePhase>('held', 'held', 'held', 'observe', 'observe', 'idle', 'acquiring', 'releasing', 'fencing-self', 'fencing'),
+      phase: fc.constantFrom<LeasePhase>(
+        'held',
+        'held',
+        'held',
+        'observe',
+        'observe',
+        'idle',
+        'acquiring',
+        'releasing',
+        'fencing-self',
+        'fencing',
+      ),
       record: fc.constantFrom<RecordState>('held', 'held', 'released', 'absent', 'held-unknown', 'unread', 'fencing'),
       holder: fc.constantFrom(...NODES),
       successor: fc.constantFrom(null, ...NODES),
@@ -156,7 +167,8 @@ const arbHere = (group: DesiredGroup): fc.Arbitrary<ObservedGroup> =>
         epoch,
         record: phase === 'held' || phase === 'fencing' ? phase : record,
         fencing: phase === 'fencing' ? [{ node: 'b', bootId: 'b1', epoch: epoch - 1, proof: proven ? 'seen off' : null }] : [],
-        unproven: phase === 'held' && epoch % 2 === 0 ? { node: 'c', bootId: 'c1', epoch: epoch - 1, proof: proven ? 'seen off' : null } : null,
+        unproven:
+          phase === 'held' && epoch % 2 === 0 ? { node: 'c', bootId: 'c1', epoch: epoch - 1, proof: proven ? 'seen off' : null } : null,
         successor: record === 'released' ? successor : null,
         inSync: [],
         remainingMs: 0,

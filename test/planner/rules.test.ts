@@ -120,8 +120,16 @@ const cases: readonly (readonly [rule: string, situation: string, facts: Facts])
   ],
   ['node-standby', 'this node on standby, and a resource faulted', holder((w) => (standby(w, 'a'), broken(w)))],
   ['give-up', 'beyond its restarts, the last failover used up, and the other node ready', holder((w) => (broken(w), over(w, 2)))],
-  ['waiting-offline', 'an earlier holder is not proven down, and offline is ordered', holder((w) => (waiting(w), orders(w, { want: 'offline' })))],
-  ['waiting-standby', 'the same, and this node is on standby and frozen', holder((w) => (waiting(w), standby(w, 'a'), orders(w, { frozen: true })))],
+  [
+    'waiting-offline',
+    'an earlier holder is not proven down, and offline is ordered',
+    holder((w) => (waiting(w), orders(w, { want: 'offline' }))),
+  ],
+  [
+    'waiting-standby',
+    'the same, and this node is on standby and frozen',
+    holder((w) => (waiting(w), standby(w, 'a'), orders(w, { frozen: true }))),
+  ],
   ['waiting-frozen', 'the same, frozen', holder((w) => (waiting(w), orders(w, { frozen: true })))],
   ['fencing', 'the same, and a start had failed here', holder((w) => (waiting(w), set(w, 'pg', { startFailed: 'exit 1' })))],
   ['maintenance', 'the same, in maintenance', holder((w) => (waiting(w), orders(w, { maintenance: true })))],

@@ -118,11 +118,19 @@ test('integrity: the pinned file is loaded, another one is refused with the fing
   const root = directory({ 'one.ts': plugin('one', online), 'two/index.ts': plugin('two', online) });
   const [one, two] = ['one.ts', 'two/index.ts'].map((name) => integrityOf(join(root, name))) as [string, string];
   t.regex(one, /^sha256-[A-Za-z0-9+/]{43}=$/);
-  const good = await load(root, [{ use: './one.ts', integrity: one }, { use: './two', integrity: two }]);
-  t.deepEqual(good.found.flatMap(({ problems }) => problems), []);
+  const good = await load(root, [
+    { use: './one.ts', integrity: one },
+    { use: './two', integrity: two },
+  ]);
+  t.deepEqual(
+    good.found.flatMap(({ problems }) => problems),
+    [],
+  );
   t.is((await stateOf(good, 'one')).state, 'online');
   const bad = await load(root, [{ use: './one.ts', integrity: two }, './two']);
-  t.deepEqual(bad.found[0]!.problems, [`${join(root, 'one.ts')} is not the file that the config pins: it has ${one}, and integrity says ${two}`]);
+  t.deepEqual(bad.found[0]!.problems, [
+    `${join(root, 'one.ts')} is not the file that the config pins: it has ${one}, and integrity says ${two}`,
+  ]);
   t.is(bad.agent('one'), undefined);
   t.is((await stateOf(bad, 'two')).state, 'online');
 });
@@ -148,7 +156,7 @@ test('settings are handed over frozen, at every depth', async (t) => {
   const root = directory({
     'grabs.ts': plugin('grabs', online, {
       head: "import { z } from 'understudy/plugin';",
-      more: "settings: z.strictObject({ deep: z.array(z.strictObject({ a: z.array(z.number()).readonly() })).readonly() }), provide: async (register, { deep }) => { deep[0].a.push(1); }",
+      more: 'settings: z.strictObject({ deep: z.array(z.strictObject({ a: z.array(z.number()).readonly() })).readonly() }), provide: async (register, { deep }) => { deep[0].a.push(1); }',
     }),
   });
   const registry = await load(root, ['./grabs.ts'], { settings: { grabs: { deep: [{ a: [] }] } } });
@@ -319,7 +327,11 @@ test('fences: opened with checked options and what the plugin provides; what can
   await t.throwsAsync(registry.openFence('powr', {}, context), { message: /no loaded plugin has a fence "powr": did you mean "power"/ });
   await t.throwsAsync(registry.openFence('power', { outlt: 1 }, context), { message: /fence power has wrong options/ });
   await t.throwsAsync(registry.openFence('hollow', {}, context), { message: /the device lacks fence, close/ });
-  const config = { cluster: 'c', nodes: [], fencing: { levels: [[{ use: 'power', limitMs: null, nodes: ['b'], options: { outlet: '3' } }]] } };
+  const config = {
+    cluster: 'c',
+    nodes: [],
+    fencing: { levels: [[{ use: 'power', limitMs: null, nodes: ['b'], options: { outlet: '3' } }]] },
+  };
   const around = { config: config as never, node: 'a', registry, exec: {} as never, clock: systemClock, log: () => ({}) as never };
   const handle = fenceDevices(around).levels[0]![0]!;
   t.is(handle.name, 'power (b)');

@@ -117,13 +117,41 @@ const NEVER = Number.POSITIVE_INFINITY;
 const histories: [title: string, calls: readonly RecordedCall[], expected: string | null][] = [
   ['nothing', [], null],
   ['a chain and reads between', [cas('a', [0, 2], null, 'x', 'done'), read('b', [1, 3], null), read('b', [4, 5], 'x')], null],
-  ['two writes on one version', [cas('a', [0, 2], null, 'x', 'done'), cas('b', [1, 3], null, 'y', 'done')], 'x and y were both written on nothing'],
-  ['a stale read', [cas('a', [0, 2], null, 'x', 'done'), read('b', [3, 4], null)], 'b: read that saw nothing came after a: cas of x had ended'],
-  ['a read before its write', [read('b', [0, 1], 'x'), cas('a', [2, 3], null, 'x', 'done')], 'a: cas of x came after b: read that saw x had ended'],
-  ['reads that go back', [cas('a', [0, 9], null, 'x', 'done'), read('b', [1, 2], 'x'), read('c', [3, 4], null)], 'c: read that saw nothing came after b: read that saw x had ended'],
-  ['an unknown write that landed late', [cas('a', [0, NEVER], null, 'x', 'unknown'), read('b', [3, 4], null), read('b', [7, 8], 'x')], null],
-  ['an unknown write and another on the same version', [cas('a', [0, NEVER], null, 'x', 'unknown'), cas('b', [3, 4], null, 'y', 'done')], null],
-  ['an unknown write that landed over another', [cas('a', [0, NEVER], null, 'x', 'unknown'), cas('b', [3, 4], null, 'y', 'done'), read('b', [5, 6], 'x')], 'x and y were both written on nothing'],
+  [
+    'two writes on one version',
+    [cas('a', [0, 2], null, 'x', 'done'), cas('b', [1, 3], null, 'y', 'done')],
+    'x and y were both written on nothing',
+  ],
+  [
+    'a stale read',
+    [cas('a', [0, 2], null, 'x', 'done'), read('b', [3, 4], null)],
+    'b: read that saw nothing came after a: cas of x had ended',
+  ],
+  [
+    'a read before its write',
+    [read('b', [0, 1], 'x'), cas('a', [2, 3], null, 'x', 'done')],
+    'a: cas of x came after b: read that saw x had ended',
+  ],
+  [
+    'reads that go back',
+    [cas('a', [0, 9], null, 'x', 'done'), read('b', [1, 2], 'x'), read('c', [3, 4], null)],
+    'c: read that saw nothing came after b: read that saw x had ended',
+  ],
+  [
+    'an unknown write that landed late',
+    [cas('a', [0, NEVER], null, 'x', 'unknown'), read('b', [3, 4], null), read('b', [7, 8], 'x')],
+    null,
+  ],
+  [
+    'an unknown write and another on the same version',
+    [cas('a', [0, NEVER], null, 'x', 'unknown'), cas('b', [3, 4], null, 'y', 'done')],
+    null,
+  ],
+  [
+    'an unknown write that landed over another',
+    [cas('a', [0, NEVER], null, 'x', 'unknown'), cas('b', [3, 4], null, 'y', 'done'), read('b', [5, 6], 'x')],
+    'x and y were both written on nothing',
+  ],
   ['what nobody wrote', [read('b', [0, 1], 'z')], 'z was seen and never written'],
   ['a write on what never was', [cas('a', [0, 1], 'w', 'x', 'done'), cas('b', [0, 9], null, 'w', 'unknown')], null],
 ];

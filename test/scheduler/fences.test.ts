@@ -68,7 +68,12 @@ const levels: [title: string, levels: Fake[][], expected: string | RegExp, calle
   ['the second level when the first fails', [[fake('x', fails)], [fake('y', off)]], 'y: b is off', [1, 1]],
   ['not the second level when the first confirms', [[fake('x', off)], [fake('y', off)]], 'x: b is off', [1, 0]],
   ['half a level is no level', [[fake('x', off), fake('y', fails)]], /^y: UnauthorizedOperation$/, [1, 1]],
-  ['after a failure the rest of its level is not asked', [[fake('x', fails), fake('y', off)], [fake('z', fails)]], /^x: Unauth.*; z: /, [1, 0, 1]],
+  [
+    'after a failure the rest of its level is not asked',
+    [[fake('x', fails), fake('y', off)], [fake('z', fails)]],
+    /^x: Unauth.*; z: /,
+    [1, 0, 1],
+  ],
   ['devices of other nodes are not asked', [[fake('x', off, { nodes: ['a'] })], [fake('y', off, { nodes: ['b'] })]], 'y: b is off', [0, 1]],
   ['nobody can', [[fake('x', off, { nodes: ['a'] })]], /no configured fence can power it off/, [0]],
   ['evidence without words', [[fake('x', async () => ({ evidence: '' }))]], /without saying what it saw/, [1]],
@@ -78,7 +83,10 @@ for (const [title, given, expected, called] of levels) {
     const { order } = bench(given);
     if (typeof expected === 'string') t.deepEqual(await order(), { evidence: expected });
     else await t.throwsAsync(order(), { message: expected });
-    t.deepEqual(given.flat().map(({ calls }) => calls.length), called);
+    t.deepEqual(
+      given.flat().map(({ calls }) => calls.length),
+      called,
+    );
   });
 }
 
@@ -98,10 +106,16 @@ test('a device that does not answer: its own deadline, then the next level; it i
 
 test('an attempt that nobody may want any more is ended while its device is at work; the next boot is another matter', async (t) => {
   let ended: unknown = null;
-  const device = fake('x', ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject((ended = signal.reason)))), { limitMs: 60_000 });
+  const device = fake(
+    'x',
+    ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject((ended = signal.reason)))),
+    { limitMs: 60_000 },
+  );
   const { clock, fences, order } = bench([[device]]);
   let back = false;
-  const attempt = t.throwsAsync(order({ forbidden: () => (back ? 'b is heard in another boot' : null) }), { message: /no longer to be fenced/ });
+  const attempt = t.throwsAsync(order({ forbidden: () => (back ? 'b is heard in another boot' : null) }), {
+    message: /no longer to be fenced/,
+  });
   await pass(clock, 1_000);
   fences.withdraw();
   t.is(ended, null);
@@ -126,7 +140,10 @@ test('attempts are made 2 s, 4 s, 8 s … 5 min apart, and a request in between 
     pauses.push(fences.waitMs('b'));
     await pass(clock, fences.waitMs('b'));
   }
-  t.deepEqual(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300].map((seconds) => seconds * 1000));
+  t.deepEqual(
+    pauses,
+    [2, 4, 8, 16, 32, 64, 128, 256, 300, 300].map((seconds) => seconds * 1000),
+  );
 });
 
 test('however many groups wait for it, a boot is fenced once, and each of them gets the evidence', async (t) => {
@@ -169,7 +186,9 @@ test('never this node itself; and no device once nobody may any more', async (t)
   const [first, second] = [fake('x', fails), fake('y', off)];
   const { order } = bench([[first], [second]]);
   await t.throwsAsync(order({ node: 'a' }), { message: /it is this node/ });
-  await t.throwsAsync(order({ forbidden: () => (first.calls.length === 0 ? null : 'the epoch is lost') }), { message: /the epoch is lost/ });
+  await t.throwsAsync(order({ forbidden: () => (first.calls.length === 0 ? null : 'the epoch is lost') }), {
+    message: /the epoch is lost/,
+  });
   t.deepEqual([first.calls.length, second.calls.length], [1, 0]);
 });
 
@@ -243,14 +262,23 @@ test('two groups that wait for one node: one call, evidence for each', async (t)
   guard.setLease('g', owed());
   await say(guard.setLease('h', owed({ epoch: 9, fencing: [{ node: 'b', bootId: 'boot-b', epoch: 8, proof: null }] })));
   t.is(device.calls.length, 1);
-  t.deepEqual(guard.confirmed.map((one) => (one as { forEpoch: number }).forEpoch).sort((one, other) => one - other), [4, 8]);
+  t.deepEqual(
+    guard.confirmed.map((one) => (one as { forEpoch: number }).forEpoch).sort((one, other) => one - other),
+    [4, 8],
+  );
 });
 
 test('policy watchdog: the start does not wait, the fence runs beside it', async (t) => {
   const device = fake('x', hangs);
   const { agent, guard, say, clock } = await world(t, { desired: { fenceable: ['b'] }, fence: { levels: [[device]] } });
   await say(
-    guard.setLease('g', { phase: 'held', epoch: 5, holder: 'a', unproven: { node: 'b', bootId: 'boot-b', epoch: 4, proof: null }, because: 'W' }),
+    guard.setLease('g', {
+      phase: 'held',
+      epoch: 5,
+      holder: 'a',
+      unproven: { node: 'b', bootId: 'boot-b', epoch: 4, proof: null },
+      because: 'W',
+    }),
   );
   await pass(clock, 50);
   t.true(agent.calls.includes('start vip'));
@@ -273,8 +301,10 @@ test('a device that could not fence: an alarm with its reason, asked again at a 
   t.is(check.alarms().length, 1);
   await pass(clock, 2_000);
   t.deepEqual(check.alarms(), []);
-  t.deepEqual(events.map(({ kind }) => kind), ['fence.unusable', 'fence.usable']);
+  t.deepEqual(
+    events.map(({ kind }) => kind),
+    ['fence.unusable', 'fence.usable'],
+  );
   t.is(device.calls.length, 0);
   await check.stop();
 });
-

@@ -257,8 +257,8 @@ test('monitors that answer what is no state: unknown with the answer as the reas
   const answers: readonly [answer: unknown, reason: string][] = [
     [undefined, 'its monitor answered undefined: no state of a resource'],
     [null, 'its monitor answered null: no state of a resource'],
-    ['banana', 'its monitor answered \'banana\': no state of a resource'],
-    [{ state: 'stopped' }, 'its monitor answered { state: \'stopped\' }: no state of a resource'],
+    ['banana', "its monitor answered 'banana': no state of a resource"],
+    [{ state: 'stopped' }, "its monitor answered { state: 'stopped' }: no state of a resource"],
   ];
   for (const [answer, reason] of answers) {
     // As an agent without types would.

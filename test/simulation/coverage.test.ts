@@ -14,7 +14,12 @@ test('coverage: what was not reached is missed, what cannot happen and did is to
   t.true(nothing.missed.includes('promise discharged'));
   t.true(nothing.seldom.includes('held please-stop'));
   t.is(nothing.pairs, 0);
-  const some = coverageOf(new Map([['turn held tick', 3], ['turn held start', 1]]));
+  const some = coverageOf(
+    new Map([
+      ['turn held tick', 3],
+      ['turn held start', 1],
+    ]),
+  );
   t.false(some.missed.includes('held tick'));
   t.deepEqual(some.impossible, ['held start']);
 });
@@ -29,7 +34,11 @@ const { config } = parseConfigOrThrow(
   JSON.stringify({
     cluster: 'c',
     key: 'file:/etc/understudy/cluster.key',
-    nodes: { a: { networks: { heartbeat: ['10.0.0.1'] } }, b: { networks: { heartbeat: ['10.0.0.2'] } }, c: { networks: { heartbeat: ['10.0.0.3'] } } },
+    nodes: {
+      a: { networks: { heartbeat: ['10.0.0.1'] } },
+      b: { networks: { heartbeat: ['10.0.0.2'] } },
+      c: { networks: { heartbeat: ['10.0.0.3'] } },
+    },
     arbiter: { use: 'simulated' },
     groups: { g: { prefer: ['a', 'b', 'c'], resources: { app: { use: 'simulated' } } } },
   }),
@@ -41,11 +50,28 @@ const scene = () => {
   const nodes = ['a', 'b', 'c'].map((id) => new SimNode(world, { id, rate: 1 }));
   for (const node of nodes) node.powerOn();
   const [a, b, c] = nodes.map((node, index) => new SimProcess(node, 'guard', index + 1)) as [SimProcess, SimProcess, SimProcess];
-  const record = { epoch: 5, seq: 9, nonce: 'n', holder: 'a', state: 'HELD', ttlW: 1, members: ['a', 'b', 'c'].map((id) => ({ id, bootId: '' })) } as unknown as LeaseRecord;
+  const record = {
+    epoch: 5,
+    seq: 9,
+    nonce: 'n',
+    holder: 'a',
+    state: 'HELD',
+    ttlW: 1,
+    members: ['a', 'b', 'c'].map((id) => ({ id, bootId: '' })),
+  } as unknown as LeaseRecord;
   const watch = new PromiseWatch({ world, group: 'g', nodes, timing: config.timing, record: () => record });
   const nowMs = a.node.monoMs(world.nowMs);
   const page = (deadlineBootMs: number) =>
-    watch.page(a.node, { epoch: 5, state: 'HELD', deadlineBootMs, deadlineMonoNs: 0n, bootOffsetMs: 0, bootId: a.node.bootId, nonce: 'n', inSync: [] });
+    watch.page(a.node, {
+      epoch: 5,
+      state: 'HELD',
+      deadlineBootMs,
+      deadlineMonoNs: 0n,
+      bootOffsetMs: 0,
+      bootId: a.node.bootId,
+      nonce: 'n',
+      inSync: [],
+    });
   return { world, watch, record, nowMs, page, a, b, c };
 };
 const { selfFenceMs } = config.timing;

@@ -26,6 +26,7 @@ test('names are unique, every suite exists, every mutant of the swarm stands in 
   const known = JSON.parse(readFileSync('test/simulation/mutants/known-seeds.json', 'utf8')) as Record<string, number | null>;
   for (const { name, judge } of MUTANTS) {
     if (judge.by === 'suite') t.true(existsSync(judge.file), `${name}: ${judge.file}`);
-    if (judge.by === 'guard' || judge.by === 'whole') t.not(known[name], undefined, `${name} stands in no list of seeds: npm run mutants -- --search --only ${name}`);
+    if (judge.by === 'guard' || judge.by === 'whole')
+      t.not(known[name], undefined, `${name} stands in no list of seeds: npm run mutants -- --search --only ${name}`);
   }
 });

@@ -54,7 +54,10 @@ const slips: readonly (readonly [script: string, complaint: RegExp])[] = [
   ['at 10s power-of a', /"power-of" is no command, did you mean "power-off"\?; there are power-off, .*app-exit/],
   ['at 10s power-off c', /there is no node "c"; there is a, b/],
   ['at 10s power-off', /it is written: power-off NODE/],
-  ['at 10s cut a heartbeat-3', /there is no network "heartbeat-3", did you mean "heartbeat-1"\?; there is heartbeat-1, heartbeat-2, arbiter/],
+  [
+    'at 10s cut a heartbeat-3',
+    /there is no network "heartbeat-3", did you mean "heartbeat-1"\?; there is heartbeat-1, heartbeat-2, arbiter/,
+  ],
   ['at 10s kill sshd a', /there is no process "sshd"; there is guard, controller, leash/],
   ['at 10s pause a for-ever', /"for-ever" is no duration/],
   ['at 10s switchover web b', /there is no group "web"; there is db/],
@@ -66,22 +69,25 @@ for (const [script, complaint] of slips)
     t.throws(() => parseScript(script, configOf()), { code: 'USAGE', message: complaint });
   });
 
-test.serial('power off and on: one failover, told, within the worst case that the timing proves, and the same again for the same seed', async (t) => {
-  const config = configOf();
-  const { takeoverWorstMs } = proveTiming(config.timing);
-  const result = await play('at 10s power-off a; at 60s power-on a');
-  t.deepEqual(
-    result.timelines.map(({ timeline: { kind, from, to, outcome } }) => ({ kind, from, to, outcome })),
-    [{ kind: 'failover', from: 'a', to: 'b', outcome: 'online' }],
-  );
-  t.is(result.outages.length, 1);
-  const [{ fromMs, toMs, before, after }] = result.outages as [(typeof result.outages)[0]];
-  t.deepEqual([fromMs, before, after], [10_000, 'a', 'b']);
-  const [addressMs, appMs] = [20, 1_000];
-  t.true((toMs ?? Number.POSITIVE_INFINITY) - fromMs <= takeoverWorstMs + addressMs + appMs + 100);
-  t.true((toMs ?? 0) - fromMs > config.timing.suspectAfterMs, 'silence alone is no proof');
-  t.is((await play('at 10s power-off a; at 60s power-on a')).hash, result.hash);
-});
+test.serial(
+  'power off and on: one failover, told, within the worst case that the timing proves, and the same again for the same seed',
+  async (t) => {
+    const config = configOf();
+    const { takeoverWorstMs } = proveTiming(config.timing);
+    const result = await play('at 10s power-off a; at 60s power-on a');
+    t.deepEqual(
+      result.timelines.map(({ timeline: { kind, from, to, outcome } }) => ({ kind, from, to, outcome })),
+      [{ kind: 'failover', from: 'a', to: 'b', outcome: 'online' }],
+    );
+    t.is(result.outages.length, 1);
+    const [{ fromMs, toMs, before, after }] = result.outages as [(typeof result.outages)[0]];
+    t.deepEqual([fromMs, before, after], [10_000, 'a', 'b']);
+    const [addressMs, appMs] = [20, 1_000];
+    t.true((toMs ?? Number.POSITIVE_INFINITY) - fromMs <= takeoverWorstMs + addressMs + appMs + 100);
+    t.true((toMs ?? 0) - fromMs > config.timing.suspectAfterMs, 'silence alone is no proof');
+    t.is((await play('at 10s power-off a; at 60s power-on a')).hash, result.hash);
+  },
+);
 
 const courses: readonly (readonly [title: string, script: string, kinds: readonly string[], away: readonly string[]])[] = [
   ['a dead controller costs nothing: the next one adopts', 'at 10s kill controller a', [], []],
@@ -90,7 +96,12 @@ const courses: readonly (readonly [title: string, script: string, kinds: readonl
   ['the arbiter out of one node’s reach, the peer hears it: nothing moves', 'at 10s cut b arbiter', [], []],
   ['a planned move and back', 'at 10s switchover db b; at 30s switchover db a', ['switchover', 'switchover'], ['a b', 'b a']],
   ['the application ends: restarted in place', 'at 10s app-exit db', ['fault'], ['a a']],
-  ['cut off from everything: it stops itself, the other takes over, and it comes back as a standby', 'at 10s cut a; at 60s heal', ['failover'], ['a b']],
+  [
+    'cut off from everything: it stops itself, the other takes over, and it comes back as a standby',
+    'at 10s cut a; at 60s heal',
+    ['failover'],
+    ['a b'],
+  ],
 ];
 for (const [title, script, kinds, away] of courses)
   test.serial(title, async (t) => {

@@ -4,7 +4,8 @@ import test from 'ava';
 import { runPlan } from '../../core/simulation/run-plan.js';
 import { drawWholePlan } from '../../core/simulation/whole.js';
 
-const words = (outcome: Awaited<ReturnType<typeof runPlan>>) => outcome.violations.map(({ invariant, sentence }) => `${invariant}: ${sentence}`);
+const words = (outcome: Awaited<ReturnType<typeof runPlan>>) =>
+  outcome.violations.map(({ invariant, sentence }) => `${invariant}: ${sentence}`);
 
 for (const seed of [12, 28])
   test.serial(`seed ${seed}: no promise is broken, and the group comes back by itself`, async (t) => {

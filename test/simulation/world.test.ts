@@ -74,7 +74,10 @@ test.serial('the loss of power: the run directory is gone, synced state stays, u
   });
   world.at(10, () => node.powerOff('test'));
   await world.run(20);
-  t.deepEqual(['/run/page', '/state/kept', '/state/lost'].map((path) => node.disk.peek(path)), [null, 'old', null]);
+  t.deepEqual(
+    ['/run/page', '/state/kept', '/state/lost'].map((path) => node.disk.peek(path)),
+    [null, 'old', null],
+  );
 });
 
 test.serial('a host that sleeps: monotonic time stands, timers wait for it, boottime goes on', async (t) => {

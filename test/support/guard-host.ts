@@ -159,7 +159,14 @@ export class TestHost {
   }
 
   async startController(pid = 4_242): Promise<void> {
-    const client = new GuardClient({ sockets: systemLocalSockets, path: guardSocket(this.paths), clock: this.cluster.clock, role: 'controller', pid, startTime: '1' });
+    const client = new GuardClient({
+      sockets: systemLocalSockets,
+      path: guardSocket(this.paths),
+      clock: this.cluster.clock,
+      role: 'controller',
+      pid,
+      startTime: '1',
+    });
     this.client = client;
     client.start();
     await this.cluster.until(`${this.node}: the controller hears its guard`, () => client.view() !== null);

@@ -57,8 +57,7 @@ export class KernelWatchdog implements WatchdogDoor {
     return {
       pet: () => this.#pet(),
       setSeconds: (seconds) => (this.ioctl ? (this.timeoutSeconds = this.keeps(seconds)) : null),
-      timeLeft: () =>
-        this.ioctl && this.tellsLeft ? Math.floor(this.timeoutSeconds - (this.clock.nowMs() - this.pettedMs) / 1000) : null,
+      timeLeft: () => (this.ioctl && this.tellsLeft ? Math.floor(this.timeoutSeconds - (this.clock.nowMs() - this.pettedMs) / 1000) : null),
       close: (stop) => {
         this.opened = 0;
         if (stop && !this.nowayout && this.stopsWhenTold) this.running = false;

@@ -75,7 +75,10 @@ export const runPairWorld = ({
   const chance = (probability: number) => random.happens(probability);
   const between = (low: number, high: number) => random.between(low, high);
   const knob = Object.fromEntries(
-    ['lost', 'slow', 'cut', 'oneWay', 'pause', 'crash', 'power', 'api', 'fence', 'late', 'move', 'verify'].map((name) => [name, random.next() ** 2 * 0.4]),
+    ['lost', 'slow', 'cut', 'oneWay', 'pause', 'crash', 'power', 'api', 'fence', 'late', 'move', 'verify'].map((name) => [
+      name,
+      random.next() ** 2 * 0.4,
+    ]),
   ) as Record<'lost' | 'slow' | 'cut' | 'oneWay' | 'pause' | 'crash' | 'power' | 'api' | 'fence' | 'late' | 'move' | 'verify', number>;
   const calm = cutAtMs !== undefined;
   const endMs = faultsMs + quietMs;
@@ -92,9 +95,30 @@ export const runPairWorld = ({
   const faulty = () => !calm && nowMs < faultsMs;
   const delay = () => (faulty() && chance(knob.slow) ? between(20, chance(0.3) ? 6_000 : 400) : between(1, 8));
   const nodes: readonly [Node, Node] = [0, 1].map((index) => ({
-    ...{ index, id: 'ab'[index], rate: between(0.99, 1.01), offsetMs: between(0, 1e6), boot: 1, life: 1, process: 1, powered: true },
-    ...{ pausedUntil: 0, deafUntil: 0, apiCutUntil: 0, state: null, stored: null, maxEpoch: 0, page: null, phase: null, active: false },
-    ...{ heardMs: 0, suspect: false, heardBoot: null, lastTickMs: 0, wake: 0, move: false, fenceBusyUntil: 0 },
+    index,
+    id: 'ab'[index],
+    rate: between(0.99, 1.01),
+    offsetMs: between(0, 1e6),
+    boot: 1,
+    life: 1,
+    process: 1,
+    powered: true,
+    pausedUntil: 0,
+    deafUntil: 0,
+    apiCutUntil: 0,
+    state: null,
+    stored: null,
+    maxEpoch: 0,
+    page: null,
+    phase: null,
+    active: false,
+    heardMs: 0,
+    suspect: false,
+    heardBoot: null,
+    lastTickMs: 0,
+    wake: 0,
+    move: false,
+    fenceBusyUntil: 0,
   })) as unknown as readonly [Node, Node];
   const other = (node: Node) => nodes[node.index === 0 ? 1 : 0];
   const bootId = (node: Node) => `${node.id}-boot${node.boot}`;
@@ -104,8 +128,17 @@ export const runPairWorld = ({
   const timing = { ...LAN, takeoverWaitMs: 2_450 };
   const policy = (node: Node): OwnershipPolicy => {
     const made = {
-      ...{ self: node.id, bootId: bootId(node), instance: `${bootId(node)}-${node.process}`, group: 'g', members: ['a', 'b'], timing },
-      ...{ fencing: 'required' as const, takeover: 'lease' as const, confirm: 'renewal' as const, watchdog: false, cfgHash: 'same' },
+      self: node.id,
+      bootId: bootId(node),
+      instance: `${bootId(node)}-${node.process}`,
+      group: 'g',
+      members: ['a', 'b'],
+      timing,
+      fencing: 'required' as const,
+      takeover: 'lease' as const,
+      confirm: 'renewal' as const,
+      watchdog: false,
+      cfgHash: 'same',
       failsafe: { peerLost: 'stop', arbiterLossMoveMs: 60_000 },
       pair: { peer: other(node).id, low: node.index, fenceDelayMs: 2_000 + random.between(0, 1_000) },
     } as const;
@@ -127,7 +160,8 @@ export const runPairWorld = ({
     node.maxEpoch = Math.max(node.maxEpoch, after.maxEpochSeen);
     if (after.tenure !== null && after.phase === 'held' && (before.tenure === null || before.phase === 'fencing')) {
       activations += 1;
-      if (other(node).active) violations.push(`at ${nowMs.toFixed(0)} ms ${node.id} holds epoch ${after.tenure.epoch} while ${other(node).id} is active`);
+      if (other(node).active)
+        violations.push(`at ${nowMs.toFixed(0)} ms ${node.id} holds epoch ${after.tenure.epoch} while ${other(node).id} is active`);
       node.active = true;
     }
     if (after.release?.verified === true && before.release?.verified === false) node.active = false;
@@ -156,7 +190,12 @@ export const runPairWorld = ({
     switch (effect.kind) {
       case 'read':
         return at(nowMs + 0.2, () =>
-          back({ kind: 'read-done', readId: effect.readId, found: found(node), orders: { group: NO_GROUP_ORDERS, node: NO_NODE_ORDERS } })(),
+          back({
+            kind: 'read-done',
+            readId: effect.readId,
+            found: found(node),
+            orders: { group: NO_GROUP_ORDERS, node: NO_NODE_ORDERS },
+          })(),
         );
       case 'cas': {
         const { attempt } = effect;
@@ -171,14 +210,26 @@ export const runPairWorld = ({
       }
       case 'write-page':
         node.page = {
-          ...{ epoch: effect.epoch, state: effect.state, deadlineMonoNs: BigInt(Math.round(effect.deadlineMs * 1e6)) },
-          ...{ deadlineBootMs: effect.deadlineMs, bootOffsetMs: 0, bootId: bootId(node), nonce: effect.nonce, inSync: effect.inSync },
+          epoch: effect.epoch,
+          state: effect.state,
+          deadlineMonoNs: BigInt(Math.round(effect.deadlineMs * 1e6)),
+          deadlineBootMs: effect.deadlineMs,
+          bootOffsetMs: 0,
+          bootId: bootId(node),
+          nonce: effect.nonce,
+          inSync: effect.inSync,
         };
         return undefined;
       case 'verify-stopped':
-        return at(nowMs + between(1, 20), back({ kind: 'stop-verified', epoch: effect.epoch, verified: verified(), because: 'of the world' }));
+        return at(
+          nowMs + between(1, 20),
+          back({ kind: 'stop-verified', epoch: effect.epoch, verified: verified(), because: 'of the world' }),
+        );
       case 'hard-stop':
-        return at(nowMs + between(10, 700), back({ kind: 'hard-stopped', epoch: effect.epoch, verified: verified(), because: 'of the world' }));
+        return at(
+          nowMs + between(10, 700),
+          back({ kind: 'hard-stopped', epoch: effect.epoch, verified: verified(), because: 'of the world' }),
+        );
       case 'reset-host':
         return powerCycle(node, between(500, 3_000));
       case 'persist-phase':
@@ -192,7 +243,8 @@ export const runPairWorld = ({
         consents += 1;
         return send(node, { kind: 'granted', from: node.id, epoch: effect.promise.epoch, round: effect.round, sees: true });
       case 'refuse':
-        if (mutant === 'everybody consents') return send(node, { kind: 'granted', from: node.id, epoch: effect.epoch, round: effect.round, sees: true });
+        if (mutant === 'everybody consents')
+          return send(node, { kind: 'granted', from: node.id, epoch: effect.epoch, round: effect.round, sees: true });
         return send(node, { ...effect, kind: 'refused', from: node.id });
       case 'nudge':
       case 'please-stop':
@@ -248,8 +300,14 @@ export const runPairWorld = ({
     node.state = initialState(policy(node), local(node, nowMs), node.maxEpoch);
     const running = node.active;
     const leftover = leftoverOf({
-      ...{ page: node.page, phase: node.phase, bootId: bootId(node), leashFired: false, verifiedEmpty: !running, nowMs: local(node, nowMs) },
-      ...{ offsetMs: 0, timing },
+      page: node.page,
+      phase: node.phase,
+      bootId: bootId(node),
+      leashFired: false,
+      verifiedEmpty: !running,
+      nowMs: local(node, nowMs),
+      offsetMs: 0,
+      timing,
     });
     step(node, { kind: 'start', leftover });
     // The application outlives its guard: taken up again it is no new activation.
@@ -281,7 +339,10 @@ export const runPairWorld = ({
     at(nowMs + 200, () => controller(node));
     const want = !node.move ? 'hold' : node.state?.tenure == null ? 'none' : 'release';
     const successor = node.move ? other(node).id : null;
-    step(node, { kind: 'will', will: { group: 'g', want, rank: node.index, blockers: [], preemptOk: false, successor, because: 'of the world' } });
+    step(node, {
+      kind: 'will',
+      will: { group: 'g', want, rank: node.index, blockers: [], preemptOk: false, successor, because: 'of the world' },
+    });
   };
 
   /** One call at a time; the switch may be out of reach, fail, act late, or act and not be seen to. */
@@ -298,7 +359,10 @@ export const runPairWorld = ({
       const saysMs = actsMs + between(5, faulty() && chance(knob.late) ? 4_000 : 50);
       node.fenceBusyUntil = saysMs;
       if (noFence || (faulty() && (nowMs < node.apiCutUntil || chance(knob.fence)))) continue;
-      const say = () => (node.life === life ? step(node, { kind: 'fenced', node: entry.node, bootId: entry.bootId, forEpoch: entry.epoch, evidence: 'of the world' }) : undefined);
+      const say = () =>
+        node.life === life
+          ? step(node, { kind: 'fenced', node: entry.node, bootId: entry.bootId, forEpoch: entry.epoch, evidence: 'of the world' })
+          : undefined;
       at(actsMs, () => {
         // A host that is going down calls nobody: what it asked for before is carried out all the same.
         if (mutant !== 'a fence that lies' && target.powered) {
@@ -345,7 +409,11 @@ export const runPairWorld = ({
     if (violations.length > 0) break;
   }
   return {
-    ...{ violations, activations, consents, shot, active: nodes.filter(({ active }) => active).map(({ id }) => id) },
+    violations,
+    activations,
+    consents,
+    shot,
+    active: nodes.filter(({ active }) => active).map(({ id }) => id),
     phases: nodes.map(({ state }) => state?.phase ?? 'off'),
   };
 };

@@ -380,7 +380,10 @@ export class PlannerWorld {
     const fencing = lost ? [{ node: from, bootId: `${from}1`, epoch: record.epoch, proof: null }] : (record.fencing ?? []);
     const waits = fencing.length > 0;
     this.records[group] = { state: waits ? 'fencing' : 'held', epoch, holder: node, successor: null, fencing };
-    Object.assign(this.at(node, group), { phase: waits ? 'fencing' : 'held', transition: { kind, from, hooksDone: [], aborted: null } satisfies Transition });
+    Object.assign(this.at(node, group), {
+      phase: waits ? 'fencing' : 'held',
+      transition: { kind, from, hooksDone: [], aborted: null } satisfies Transition,
+    });
     this.onLine(`${node}  guard takes ${group}, epoch ${epoch} (${kind}${from === null ? '' : ` from ${from}`})`);
   }
 

@@ -83,10 +83,14 @@ test('socket: a live one is not taken over, a dead one is', async (t) => {
 test('socket: rubbish ends the connection, not the process', async (t) => {
   const path = join(directory, 'rubbish.sock');
   const ended = resolvers<string>();
-  const server = await listenFramed(path, (connection) => {
-    connection.onMessage(() => t.fail('nothing of this is a message'));
-    connection.onClose(ended.resolve);
-  }, calm);
+  const server = await listenFramed(
+    path,
+    (connection) => {
+      connection.onMessage(() => t.fail('nothing of this is a message'));
+      connection.onClose(ended.resolve);
+    },
+    calm,
+  );
   connect(path)
     .on('error', () => undefined)
     .write('GET / HTTP/1.1\r\n\r\n');
@@ -115,11 +119,17 @@ test('socket: an accept that fails later is told and ends nothing', async (t) =>
 test('socket: what is not a dead socket of ours is left where it is', async (t) => {
   const file = join(directory, 'file.sock');
   writeFileSync(file, 'precious');
-  await t.throwsAsync(listenFramed(file, () => {}, calm), { code: 'REFUSED', message: /not a socket stands there/ });
+  await t.throwsAsync(
+    listenFramed(file, () => {}, calm),
+    { code: 'REFUSED', message: /not a socket stands there/ },
+  );
   t.is(readFileSync(file, 'utf8'), 'precious');
   const link = join(directory, 'link.sock');
   symlinkSync(file, link);
-  await t.throwsAsync(listenFramed(link, () => {}, calm), { code: 'REFUSED', message: /not a socket stands there/ });
+  await t.throwsAsync(
+    listenFramed(link, () => {}, calm),
+    { code: 'REFUSED', message: /not a socket stands there/ },
+  );
   t.is(readFileSync(file, 'utf8'), 'precious');
 });
 

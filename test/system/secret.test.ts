@@ -53,7 +53,10 @@ test.serial('words of a program that was given it: taken out, in the usual codin
 });
 
 test.serial('what cannot be used is told with its path, and a secret in place is not repeated', (t) => {
-  t.throws(() => secret(CONTENT, 0o640).reveal(), { code: 'KEY_UNUSABLE', message: /the password .*password: its mode 640 lets others read it/ });
+  t.throws(() => secret(CONTENT, 0o640).reveal(), {
+    code: 'KEY_UNUSABLE',
+    message: /the password .*password: its mode 640 lets others read it/,
+  });
   t.throws(() => secret('').reveal(), { message: /it is empty/ });
   t.throws(() => secret('a\nb').reveal(), { message: /more than one line/ });
   t.throws(() => secret('x'.repeat(70_000)).reveal(), { message: /longer than 65536 bytes/ });
@@ -67,8 +70,18 @@ test.serial('the cluster key: its number is printed, its bytes are not', (t) => 
   const keys = loadKeys(file);
   const { bytes } = keys.current;
   t.is(bytes.length, 32);
-  const shown = [JSON.stringify(keys), inspect(keys, { showHidden: true, depth: 9 }), JSON.stringify(Object.assign({}, keys.current)), jsonLine({ keys })].join();
+  const shown = [
+    JSON.stringify(keys),
+    inspect(keys, { showHidden: true, depth: 9 }),
+    JSON.stringify(Object.assign({}, keys.current)),
+    jsonLine({ keys }),
+  ].join();
   t.true(shown.includes(`"id":${keys.current.id}`));
-  for (const form of [Buffer.from(bytes).toString('hex'), Buffer.from(bytes).toString('base64').slice(0, 20), [...bytes].slice(0, 6).join(','), [...bytes].slice(0, 6).join(', ')])
+  for (const form of [
+    Buffer.from(bytes).toString('hex'),
+    Buffer.from(bytes).toString('base64').slice(0, 20),
+    [...bytes].slice(0, 6).join(','),
+    [...bytes].slice(0, 6).join(', '),
+  ])
     t.false(shown.includes(form), shown);
 });

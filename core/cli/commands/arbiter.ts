@@ -25,7 +25,9 @@ export const define = (command: Command): void => {
       if (flags.why === undefined) throw new UnderstudyError('USAGE', `arbiter restore ${group} needs --why: how the record was lost`);
       const epoch = flags.epoch === undefined ? undefined : Number(flags.epoch);
       if (epoch !== undefined && !(Number.isSafeInteger(epoch) && epoch >= 0))
-        throw new UnderstudyError('USAGE', `--epoch ${flags.epoch} is no epoch`, { hint: 'Write the whole number that understudy status shows.' });
+        throw new UnderstudyError('USAGE', `--epoch ${flags.epoch} is no epoch`, {
+          hint: 'Write the whole number that understudy status shows.',
+        });
       return giveOrder('arbiter-restore', { group, confirm: group, ...(epoch === undefined ? {} : { epoch }) }, flags);
     });
 };

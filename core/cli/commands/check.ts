@@ -108,8 +108,8 @@ const arbiterLine = ({ arbiter, timing }: ClusterConfig, probe: ArbiterProbe): s
   withoutStore({ arbiter })
     ? NO_STORE_WORDS.join('\n')
     : probe.kind === 'measured'
-    ? `Arbiter ${arbiter.use}: ${probe.reads} reads, half of them within ${durationText(probe.p50Ms)}, all within ${durationText(probe.maxMs)}; an attempt may take ${durationText(timing.attemptMs)}.`
-    : `Arbiter ${arbiter.use}: not measured from here (${probe.because}). On a node: understudy check --probe`;
+      ? `Arbiter ${arbiter.use}: ${probe.reads} reads, half of them within ${durationText(probe.p50Ms)}, all within ${durationText(probe.maxMs)}; an attempt may take ${durationText(timing.attemptMs)}.`
+      : `Arbiter ${arbiter.use}: not measured from here (${probe.because}). On a node: understudy check --probe`;
 
 export const define = (command: Command): void => {
   command
@@ -136,7 +136,11 @@ export const define = (command: Command): void => {
       const here = nodeHere(config);
       const programs = here === null ? { refused: [], doubtful: [] } : await judgePrograms(loaded, here);
       if (programs.refused.length > 0)
-        throw new UnderstudyError('CONFIG_INVALID', ['root would refuse to run what this config names:', ...programs.refused].join('\n  '), { hint: TRUST_HINT });
+        throw new UnderstudyError(
+          'CONFIG_INVALID',
+          ['root would refuse to run what this config names:', ...programs.refused].join('\n  '),
+          { hint: TRUST_HINT },
+        );
       const heartbeatNetworks = config.nodes[0]?.networks.heartbeat.length ?? 0;
       const proof = proveTiming(config.timing, {
         heartbeatNetworks,
@@ -147,7 +151,17 @@ export const define = (command: Command): void => {
       const protection = protectionOf(config);
       const objection = objectionToProbe(probe, config.arbiter.use, config.timing.attemptMs);
       if (objection !== null && binding) throw objection;
-      if (options.json) return printJson({ file: config.file, cfgHash: config.cfgHash, warnings, programs: programs.doubtful, timing: config.timing, proof, protection, arbiter: probe });
+      if (options.json)
+        return printJson({
+          file: config.file,
+          cfgHash: config.cfgHash,
+          warnings,
+          programs: programs.doubtful,
+          timing: config.timing,
+          proof,
+          protection,
+          arbiter: probe,
+        });
       const resources = config.groups.reduce((sum, group) => sum + group.resources.length, 0);
       print(
         `${config.file}: good. Cluster ${config.cluster}, ${count(config.nodes.length, 'node')}, ${count(config.groups.length, 'group')}, ${count(resources, 'resource')}, timing ${config.timing.profile}, config hash ${config.cfgHash.slice(0, 12)}`,

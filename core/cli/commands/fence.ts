@@ -34,9 +34,12 @@ const confirm = (node: string | undefined, flags: FenceFlags): Promise<void> => 
 };
 
 const powerOff = (node: string, more: string | undefined, flags: FenceFlags): Promise<void> => {
-  if (more !== undefined) throw new UnderstudyError('USAGE', `there is no "fence ${node} ${more}"; say fence NODE, fence confirm NODE or fence status`);
+  if (more !== undefined)
+    throw new UnderstudyError('USAGE', `there is no "fence ${node} ${more}"; say fence NODE, fence confirm NODE or fence status`);
   if (flags.powerOff !== node)
-    throw new UnderstudyError('USAGE', `fence ${node} powers it off: say the name once more`, { hint: `understudy fence ${node} --power-off ${node} --why "…"` });
+    throw new UnderstudyError('USAGE', `fence ${node} powers it off: say the name once more`, {
+      hint: `understudy fence ${node} --power-off ${node} --why "…"`,
+    });
   if (flags.why === undefined) throw new UnderstudyError('USAGE', `fence ${node} needs --why`);
   return giveOrder('fence', { node, confirm: flags.powerOff, ...(flags.force === true ? { force: true } : {}) }, flags);
 };
@@ -58,5 +61,7 @@ const status = async (flags: FenceFlags): Promise<void> => {
       ]),
     );
   for (const [node, { running, seen, failures, because, waitMs }] of Object.entries(nodes))
-    print(`${node}: ${running ? `being fenced${seen === undefined ? '' : ` (${seen})`}` : `tried again in ${durationText(waitMs)}`}${failures === 0 ? '' : `; failed ${failures} times: ${because ?? ''}`}`);
+    print(
+      `${node}: ${running ? `being fenced${seen === undefined ? '' : ` (${seen})`}` : `tried again in ${durationText(waitMs)}`}${failures === 0 ? '' : `; failed ${failures} times: ${because ?? ''}`}`,
+    );
 };

@@ -24,7 +24,8 @@ export const define = (command: Command): void => {
           const checked = fence?.options.safeParse(device.options);
           return (node: NodeId) => {
             const targets = config.nodes.map(({ id }) => id).filter((id) => id !== node && (device.nodes?.includes(id) ?? true));
-            const rights = checked?.success === true && targets.length > 0 ? (fence?.permissions?.(checked.data, { node, targets }) ?? []) : [];
+            const rights =
+              checked?.success === true && targets.length > 0 ? (fence?.permissions?.(checked.data, { node, targets }) ?? []) : [];
             return rights.map((statement) => ({ node, resource: `fence ${device.use}`, ...statement }));
           };
         }),

@@ -25,8 +25,16 @@ const registryFor = async (config: string | undefined): Promise<Registry> => {
 const hashOf = async (plugin: string | undefined): Promise<{ readonly file: string; readonly integrity: string }> => {
   if (plugin === undefined) throw new UnderstudyError('USAGE', 'plugins hash needs the path of a plugin, or the name of a package');
   const isFile = existsSync(resolve(plugin));
-  const [found] = await discoverPlugins({ builtin: false, configured: [isFile ? resolve(plugin) : plugin], baseDirectory: process.cwd(), directories: [] });
-  if (found?.file == null) throw new UnderstudyError('NOT_FOUND', found?.problem ?? `there is no plugin ${plugin}`, { hint: 'Name the file, e.g. understudy plugins hash ./x.ts' });
+  const [found] = await discoverPlugins({
+    builtin: false,
+    configured: [isFile ? resolve(plugin) : plugin],
+    baseDirectory: process.cwd(),
+    directories: [],
+  });
+  if (found?.file == null)
+    throw new UnderstudyError('NOT_FOUND', found?.problem ?? `there is no plugin ${plugin}`, {
+      hint: 'Name the file, e.g. understudy plugins hash ./x.ts',
+    });
   return { file: found.file, integrity: integrityOf(found.file) };
 };
 

@@ -54,14 +54,20 @@ export const define = (command: Command): void => {
       const [from, count] = [wholeNumber('--from', options.from), wholeNumber('--seeds', options.seeds)];
       if (options.script === undefined) {
         const minutes = wholeNumber('--minutes', options.minutes);
-        const outcomes = await withProgress(`simulating ${count} seeds`, runAll(from, count, (seed) => runPlan(drawPlanFor(whole, { seed, minutes }), { whole })));
+        const outcomes = await withProgress(
+          `simulating ${count} seeds`,
+          runAll(from, count, (seed) => runPlan(drawPlanFor(whole, { seed, minutes }), { whole })),
+        );
         if (options.json) printJson(outcomes.map(({ story: _story, marks, ...rest }) => ({ ...rest, marks: Object.fromEntries(marks) })));
         else showSwarm(outcomes, minutes);
         if (outcomes.some(({ violations }) => violations.length > 0)) process.exitCode = 1;
         return;
       }
       const steps = parseScript(options.script, config);
-      const results = await withProgress(`simulating ${count} seeds`, runAll(from, count, (seed) => runDrill(seed, whole, steps)));
+      const results = await withProgress(
+        `simulating ${count} seeds`,
+        runAll(from, count, (seed) => runDrill(seed, whole, steps)),
+      );
       if (options.json) return printJson(results);
       show(results, config, durations.startMs);
     });
@@ -102,19 +108,25 @@ const show = (results: readonly DrillResult[], config: ClusterConfig, startMs: n
     `Worst case of understudy check for a takeover: ${durationText(takeoverWorstMs)}, and the start of the resources (${durationText(startMs)} for each application here).`,
   );
   if (config.fencing.policy === 'required')
-    print('It counts no fence: with `fencing: required` a holder that is silent must be proven down first, by a fence, its own word or a new boot.');
+    print(
+      'It counts no fence: with `fencing: required` a holder that is silent must be proven down first, by a fence, its own word or a new boot.',
+    );
 };
 
 /** What the swarm saw, and for the first seed that broke a promise the last lines of its story. */
 const showSwarm = (outcomes: readonly Outcome[], minutes: number): void => {
   const sum = (mark: string) => outcomes.reduce((total, { marks }) => total + (marks.get(mark) ?? 0), 0);
-  const faults = outcomes.flatMap(({ marks }) => [...marks].filter(([mark]) => mark.startsWith('fault '))).reduce((total, [, times]) => total + times, 0);
+  const faults = outcomes
+    .flatMap(({ marks }) => [...marks].filter(([mark]) => mark.startsWith('fault ')))
+    .reduce((total, [, times]) => total + times, 0);
   print(
     `${outcomes.length} seeds of ${minutes} simulated minutes: ${faults} faults, ${sum('takeover')} takeovers, ${outcomes.reduce((total, { events }) => total + events, 0)} events`,
   );
   const broken = outcomes.filter(({ violations }) => violations.length > 0);
-  if (broken.length === 0) return print(styled('green', 'never two active, never stuck: no promise was broken, and every group came back by itself'));
-  for (const { seed, violations } of broken) for (const { invariant, atMs, sentence } of violations) print(styled('red', `seed ${seed}, ${clock(atMs)}, ${invariant}: ${sentence}`));
+  if (broken.length === 0)
+    return print(styled('green', 'never two active, never stuck: no promise was broken, and every group came back by itself'));
+  for (const { seed, violations } of broken)
+    for (const { invariant, atMs, sentence } of violations) print(styled('red', `seed ${seed}, ${clock(atMs)}, ${invariant}: ${sentence}`));
   for (const line of broken[0]?.story.slice(-STORY_LINES) ?? []) print(lineOf(line));
   return print(`The same again: --seeds 1 --from ${broken[0]?.seed} --minutes ${minutes}. Please report it with the config.`);
 };
@@ -124,7 +136,10 @@ const STORY_LINES = 60;
 /** The longest time without service in each course of chance. */
 const showSpread = (group: string, results: readonly DrillResult[]): void => {
   const longest = results.map(({ outages }) =>
-    Math.max(0, ...outages.filter((outage) => outage.group === group).map(({ fromMs, toMs }) => (toMs ?? Number.POSITIVE_INFINITY) - fromMs)),
+    Math.max(
+      0,
+      ...outages.filter((outage) => outage.group === group).map(({ fromMs, toMs }) => (toMs ?? Number.POSITIVE_INFINITY) - fromMs),
+    ),
   );
   const sorted = longest.toSorted((one, other) => one - other);
   const [low, middle, high] = [sorted[0]!, sorted[Math.floor(sorted.length / 2)]!, sorted.at(-1)!];

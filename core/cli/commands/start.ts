@@ -23,7 +23,8 @@ export const define = (command: Command): void => {
         throw new UnderstudyError('USAGE', `start ${group} --force-no-arbiter ${confirm}: the two names differ`, {
           hint: 'Say the name of the group once more: if the other node runs, two nodes will be active.',
         });
-      if (why === undefined) throw new UnderstudyError('USAGE', `start ${group} --force-no-arbiter needs --why: how you know that the other node is off`);
+      if (why === undefined)
+        throw new UnderstudyError('USAGE', `start ${group} --force-no-arbiter needs --why: how you know that the other node is off`);
       return giveOrder('start', { group, confirm, force: true }, flags);
     });
 };

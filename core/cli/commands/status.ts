@@ -36,9 +36,7 @@ const showGroup = (group: StatusView['groups'][number]): void => {
 };
 
 const show = (view: StatusView): void => {
-  print(
-    `cluster ${styled('bold', view.cluster)}, seen from ${view.node}; ${arbiterText(view)}`,
-  );
+  print(`cluster ${styled('bold', view.cluster)}, seen from ${view.node}; ${arbiterText(view)}`);
   for (const alarm of view.alarms ?? []) print(`${styled('red', 'alarm:')} ${alarm}`);
   print();
   showNodes(view);

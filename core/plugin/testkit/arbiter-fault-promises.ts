@@ -129,7 +129,8 @@ export const BAD_DAY: readonly ArbiterPromise[] = [
       const faulty = (async () => {
         for (let n = 0; on; n++) {
           await faults?.lose?.(n % 4 === 1 ? 'answer' : n % 4 === 3 ? 'request' : 'none');
-          await pause(60);
+          // Between two faults there is time for a connection to be made anew.
+          await pause(n % 2 === 0 ? 150 : 60);
         }
         await faults?.lose?.('none');
       })();

@@ -76,15 +76,18 @@ export const fenceContract = (test: ContractTest, name: string, make: () => Fenc
   });
 
   for (const how of ['accepts', 'dying'] as const) {
-    situation(`${how === 'accepts' ? 'yes is said and nothing follows' : 'it is dying for ever'}: never confirmed, told why when time is up`, async (t, s) => {
-      s.made.behave(how);
-      const { outcome, beforeMs } = await s.until(120_000);
-      t.true(beforeMs >= 120_000, `it went on to the end of its time: ${said(outcome)}`);
-      t.true('error' in outcome, said(outcome));
-      t.true(said(outcome).includes(s.made.victim), said(outcome));
-      const { burst, eachSecond = 0.5 } = s.made.rate;
-      t.true(s.made.requests() <= burst + eachSecond * 120, `${s.made.requests()} requests in 120 s`);
-    });
+    situation(
+      `${how === 'accepts' ? 'yes is said and nothing follows' : 'it is dying for ever'}: never confirmed, told why when time is up`,
+      async (t, s) => {
+        s.made.behave(how);
+        const { outcome, beforeMs } = await s.until(120_000);
+        t.true(beforeMs >= 120_000, `it went on to the end of its time: ${said(outcome)}`);
+        t.true('error' in outcome, said(outcome));
+        t.true(said(outcome).includes(s.made.victim), said(outcome));
+        const { burst, eachSecond = 0.5 } = s.made.rate;
+        t.true(s.made.requests() <= burst + eachSecond * 120, `${s.made.requests()} requests in 120 s`);
+      },
+    );
   }
 
   situation('no answer: the signal ends it at once', async (t, s) => {

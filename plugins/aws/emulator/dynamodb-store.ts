@@ -66,7 +66,11 @@ export class DynamoDbStore implements EmulatedStore {
     const item = asked['Item'] as Item;
     const current = this.#items.get(keyOf(item));
     const holds = conditionHolds(asked, current);
-    if (holds === null) return failure('com.amazon.coral.validate#ValidationException', `Invalid ConditionExpression: ${String(asked['ConditionExpression'])}`);
+    if (holds === null)
+      return failure(
+        'com.amazon.coral.validate#ValidationException',
+        `Invalid ConditionExpression: ${String(asked['ConditionExpression'])}`,
+      );
     if (!holds) {
       const all = asked['ReturnValuesOnConditionCheckFailure'] === 'ALL_OLD' ? itemOf(current) : {};
       return failure(`${V1}ConditionalCheckFailedException`, 'The conditional request failed', all);
@@ -94,16 +98,14 @@ const conditionHolds = (asked: Body, current: Item | undefined): boolean | null 
   if (expression === undefined) return true;
   const names = (asked['ExpressionAttributeNames'] ?? {}) as Readonly<Record<string, string>>;
   const values = (asked['ExpressionAttributeValues'] ?? {}) as Readonly<Record<string, Value>>;
-  const parts = (typeof expression === 'string' ? expression : '')
-    .split(' AND ')
-    .map((part) => {
-      const absent = /^attribute_not_exists\((#\w+)\)$/.exec(part)?.[1];
-      if (absent !== undefined) return current?.[names[absent] ?? ''] === undefined;
-      const [, name, value] = /^(#\w+) = (:\w+)$/.exec(part) ?? [];
-      if (name === undefined || value === undefined) return null;
-      const is = current?.[names[name] ?? ''];
-      return is !== undefined && is.S === values[value]?.S && is.N === values[value]?.N;
-    });
+  const parts = (typeof expression === 'string' ? expression : '').split(' AND ').map((part) => {
+    const absent = /^attribute_not_exists\((#\w+)\)$/.exec(part)?.[1];
+    if (absent !== undefined) return current?.[names[absent] ?? ''] === undefined;
+    const [, name, value] = /^(#\w+) = (:\w+)$/.exec(part) ?? [];
+    if (name === undefined || value === undefined) return null;
+    const is = current?.[names[name] ?? ''];
+    return is !== undefined && is.S === values[value]?.S && is.N === values[value]?.N;
+  });
   return parts.includes(null) ? null : parts.every((part) => part === true);
 };
 

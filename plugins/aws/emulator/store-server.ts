@@ -120,7 +120,8 @@ export const startStoreServer = async (name: string, store: EmulatedStore, liste
         return `${latencyMs} ms before each request arrives`;
       }
       case 'forget':
-        if (!store.forget(value)) throw new UnderstudyError('NOT_FOUND', `${name} of the lab has no ${value}; it has ${store.keys().join(', ')}`);
+        if (!store.forget(value))
+          throw new UnderstudyError('NOT_FOUND', `${name} of the lab has no ${value}; it has ${store.keys().join(', ')}`);
         return `${value} is deleted`;
       case 'backup':
         restore = store.backup();

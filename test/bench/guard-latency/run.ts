@@ -76,7 +76,8 @@ interface Row {
   readonly controllers: string;
 }
 
-const quantile = (sorted: readonly number[], share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+const quantile = (sorted: readonly number[], share: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 
 /** The times between the renewals of `seconds`, while the plugin of the active node does `what`. */
 const measure = async (lab: DrillLab, what: string): Promise<Row> => {
@@ -90,7 +91,9 @@ const measure = async (lab: DrillLab, what: string): Promise<Row> => {
   const fromMs = systemClock.nowMs();
   await systemClock.sleep(Number(values.seconds) * 1000);
   watch.stop();
-  const times = watch.writes.filter(({ notBeforeMs, record }) => notBeforeMs >= fromMs && record.epoch === epoch).map(({ seenMs }) => seenMs);
+  const times = watch.writes
+    .filter(({ notBeforeMs, record }) => notBeforeMs >= fromMs && record.epoch === epoch)
+    .map(({ seenMs }) => seenMs);
   // What held the loop or filled the heap is quarantined with its type: an operator clears it.
   if (what !== 'calm') await lab.done(active, 'clear', GROUP);
   const after = await lab.settled(90_000, GROUP);
@@ -133,7 +136,15 @@ try {
   for (const { what, intervals, controllers } of rows) {
     const sorted = [...intervals].sort((one, other) => one - other);
     const longest = sorted.at(-1) ?? Number.NaN;
-    table.push([what, sorted.length, quantile(sorted, 0.5).toFixed(1), quantile(sorted, 0.99).toFixed(1), longest.toFixed(1), (longest - renewMs).toFixed(1), controllers]);
+    table.push([
+      what,
+      sorted.length,
+      quantile(sorted, 0.5).toFixed(1),
+      quantile(sorted, 0.99).toFixed(1),
+      longest.toFixed(1),
+      (longest - renewMs).toFixed(1),
+      controllers,
+    ]);
   }
   process.stdout.write(`renewals of one lease, timing ${values.timing}, ${values.seconds} s a row\n${table.toString()}\n`);
   const overlaps = await lab.overlaps();

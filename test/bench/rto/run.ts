@@ -120,9 +120,18 @@ for (const timing of values.timings.split(','))
     for (const { what, worstMs, samples } of await measure(timing, takeover)) {
       const taken = samples.map(({ takenMs }) => takenMs);
       exceeded ||= Math.max(...taken) > worstMs;
-      const row = [values.arbiter, timing, what, samples.length, spread(taken), worstMs.toFixed(0), spread(samples.map(({ gapMs }) => gapMs))];
+      const row = [
+        values.arbiter,
+        timing,
+        what,
+        samples.length,
+        spread(taken),
+        worstMs.toFixed(0),
+        spread(samples.map(({ gapMs }) => gapMs)),
+      ];
       table.push(row);
-      if (values.out !== undefined) appendFileSync(values.out, `${JSON.stringify({ arbiter: values.arbiter, timing, what, worstMs, samples })}\n`);
+      if (values.out !== undefined)
+        appendFileSync(values.out, `${JSON.stringify({ arbiter: values.arbiter, timing, what, worstMs, samples })}\n`);
       process.stderr.write(`${row.join('  ')}\n`);
     }
   }

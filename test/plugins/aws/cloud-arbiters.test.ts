@@ -27,11 +27,18 @@ for (const kind of ['dynamodb', 's3'] as const) {
     const date = new Date(Date.now() + 3_600_000).toUTCString(); // The store's clock against this host's.
     const skewed: OwnAnswer =
       kind === 's3'
-        ? { status: 403, headers: { date }, body: '<Error><Code>RequestTimeTooSkewed</Code><Message>The difference is too large.</Message></Error>' }
+        ? {
+            status: 403,
+            headers: { date },
+            body: '<Error><Code>RequestTimeTooSkewed</Code><Message>The difference is too large.</Message></Error>',
+          }
         : {
             status: 400,
             headers: { date, 'content-type': 'application/x-amz-json-1.0' },
-            body: JSON.stringify({ __type: 'com.amazon.coral.service#InvalidSignatureException', message: 'Signature expired: 20260101T000000Z' }),
+            body: JSON.stringify({
+              __type: 'com.amazon.coral.service#InvalidSignatureException',
+              message: 'Signature expired: 20260101T000000Z',
+            }),
           };
     proxy.show(skewed);
     const error = await t.throwsAsync(arbiter.cas('x', null, '1', soon()), { instanceOf: ArbiterError });
@@ -76,7 +83,12 @@ test('dynamodb: a table that deletes items by itself is refused; one that is not
   const store = new DynamoDbStore(TABLE);
   store.ttlAttribute = 'expires';
   const { arbiter } = await world(t, 'dynamodb', store);
-  await until('the table is found out', () => arbiter.read(['x'], soon()).then(() => false, () => true)); // Refused: found out.
+  await until('the table is found out', () =>
+    arbiter.read(['x'], soon()).then(
+      () => false,
+      () => true,
+    ),
+  ); // Refused: found out.
   await t.throwsAsync(arbiter.cas('x', null, '1', soon()), { message: /deletes items by their attribute expires/ });
   const absent = await world(t, 'dynamodb', new DynamoDbStore('another'));
   await t.throwsAsync(absent.arbiter.read(['x'], soon()), { message: /aws dynamodb create-table --table-name understudy/ });
@@ -137,7 +149,12 @@ test('keys are asked for anew beside the calls, and the old ones used on when th
   t.is(await id(), 'first');
   t.is(await id(), 'first');
   t.is(asked, 1);
-  for (const [atMs, expected] of [[60_000, 'first'], [60_001, 'first'], [120_000, 'first'], [120_001, 'third']] as const) {
+  for (const [atMs, expected] of [
+    [60_000, 'first'],
+    [60_001, 'first'],
+    [120_000, 'first'],
+    [120_001, 'third'],
+  ] as const) {
     nowMs = atMs;
     t.is(await id(), expected, `at ${atMs}`);
     await new Promise((resolve) => setImmediate(resolve));

@@ -14,7 +14,11 @@ import { middle } from './agent-world.js';
 export const fenceVpc = (type = 'm7i.large'): VpcFile => ({
   vpcs: { 'vpc-1': { cidr: '10.0.0.0/16' } },
   subnets: { 'subnet-1': { vpc: 'vpc-1', cidr: '10.0.1.0/24', zone: 'ap-northeast-2a' } },
-  instances: { 'i-a': { zone: 'ap-northeast-2a', tags: { Name: 'a' } }, 'i-b': { zone: 'ap-northeast-2a', type }, 'i-c': { zone: 'ap-northeast-2a' } },
+  instances: {
+    'i-a': { zone: 'ap-northeast-2a', tags: { Name: 'a' } },
+    'i-b': { zone: 'ap-northeast-2a', type },
+    'i-c': { zone: 'ap-northeast-2a' },
+  },
   interfaces: {
     'eni-a': { subnet: 'subnet-1', address: '10.0.1.10', instance: 'i-a', groups: ['sg-app'] },
     'eni-b': { subnet: 'subnet-1', address: '10.0.1.11', instance: 'i-b', groups: ['sg-app', 'sg-ssh'] },
@@ -58,7 +62,12 @@ export const startFenceWorld = async ({
 } = {}): Promise<FenceWorld> => {
   const clock = new FakeClock();
   const emulator = await startEmulator({ vpc, clock, takes: { stopMs, gracefulStopMs: 20_000 } });
-  const imds = new HttpImds({ endpoint: `${emulator.url}/_host/${imdsOf ?? 'nobody'}`, clock: systemClock, random: middle, macOf: () => null });
+  const imds = new HttpImds({
+    endpoint: `${emulator.url}/_host/${imdsOf ?? 'nobody'}`,
+    clock: systemClock,
+    random: middle,
+    macOf: () => null,
+  });
   const own = new HttpImds({ endpoint: `${emulator.url}/_host/a`, clock: systemClock, random: middle, macOf: () => null });
   const clients = new Ec2Clients(
     { region: 'ap-northeast-2', endpoint: emulator.url, stsEndpoint: emulator.url, imdsEndpoint: emulator.url },

@@ -126,7 +126,9 @@ test('ec2: one stop by force without a shutdown of the system, then looks two se
   const [stop] = stops(run);
   t.like(stop!.parameters, { 'InstanceId.1': 'i-b', Force: 'true', SkipOsShutdown: 'true' });
   t.is(stops(run).length, 1);
-  const looks = run.world.calls().filter(({ action, parameters }) => action === 'DescribeInstances' && parameters['InstanceId.1'] === 'i-b');
+  const looks = run.world
+    .calls()
+    .filter(({ action, parameters }) => action === 'DescribeInstances' && parameters['InstanceId.1'] === 'i-b');
   for (const [index, { fromMs }] of looks.entries()) t.true(index === 0 || fromMs - looks[index - 1]!.fromMs >= 2_000);
 });
 
@@ -237,7 +239,11 @@ const unfit: [title: string, given: Parameters<typeof fenceB>[1], said: RegExp][
     { world: { imdsOf: null }, device: ({ context }) => new Ec2FenceDevice(ec2Options({ checkAddress: false }), context) },
     /and no address is checked/,
   ],
-  ['the right to stop is missing', { faults: [{ kind: 'deny', action: 'StopInstances' }] }, /i-b cannot be stopped: StopInstances: not allowed/],
+  [
+    'the right to stop is missing',
+    { faults: [{ kind: 'deny', action: 'StopInstances' }] },
+    /i-b cannot be stopped: StopInstances: not allowed/,
+  ],
   [
     'EC2 refuses to stop it at all',
     { faults: [{ kind: 'error', action: 'StopInstances', code: 'UnsupportedOperation', message: 'one-time Spot' }] },
@@ -273,7 +279,11 @@ test('ec2: a lost answer to the stop is no answer: it is told again before anyth
 });
 
 test('ec2: check says what would stand in the way, and a type on Xen is no trouble', async (t) => {
-  const check = async (given: Parameters<typeof startFenceWorld>[0], faults: readonly FaultWords[] = [], more: Record<string, unknown> = {}) => {
+  const check = async (
+    given: Parameters<typeof startFenceWorld>[0],
+    faults: readonly FaultWords[] = [],
+    more: Record<string, unknown> = {},
+  ) => {
     const world = await startFenceWorld(given);
     t.teardown(world.end);
     for (const fault of faults) world.emulator.fault(fault);
@@ -344,7 +354,9 @@ test('options and rights: what must be said is asked for, and every right is for
     ],
   );
   const reach = { node: 'b', targets: ['a'] };
-  t.deepEqual(ec2Fence.permissions!(ec2Options({ account: '111122223333' }), reach)[0]!.resources, ['arn:aws:ec2:*:111122223333:instance/i-a']);
+  t.deepEqual(ec2Fence.permissions!(ec2Options({ account: '111122223333' }), reach)[0]!.resources, [
+    'arn:aws:ec2:*:111122223333:instance/i-a',
+  ]);
   t.deepEqual(securityGroupFence.permissions!(groupOptions({ account: '111122223333' }), reach)[0]!.resources, [
     'arn:aws:ec2:*:111122223333:network-interface/eni-a',
     'arn:aws:ec2:*:111122223333:security-group/sg-isolated',

@@ -103,7 +103,10 @@ test('any run of throttles, resets, lost answers and stale reads: verified in th
         signal,
         limits: async () => ({ signal, timeoutMs: 1_000 }),
       };
-      const moved = await inFakeTime(clock, moveRoute({ ec2: ec2 as unknown as Ec2, clock, random: middle, throttled: new Throttled(clock, middle) }, move));
+      const moved = await inFakeTime(
+        clock,
+        moveRoute({ ec2: ec2 as unknown as Ec2, clock, random: middle, throttled: new Throttled(clock, middle) }, move),
+      );
       t.is(moved.state, 'verified');
       t.is(ec2.routes.get('rtb-1'), 'eni-b');
       t.true(moved.calls <= script.length + 3, `${moved.calls} calls for ${script.length} moods`);
@@ -131,7 +134,10 @@ test('a write that reads never show: written again after six reads, given up at 
     signal: end.signal,
     limits: async () => ({ signal: end.signal, timeoutMs: 1_000 }),
   };
-  const moved = await inFakeTime(clock, moveRoute({ ec2: ec2 as unknown as Ec2, clock, random: middle, throttled: new Throttled(clock, middle) }, move));
+  const moved = await inFakeTime(
+    clock,
+    moveRoute({ ec2: ec2 as unknown as Ec2, clock, random: middle, throttled: new Throttled(clock, middle) }, move),
+  );
   t.like(moved, { state: 'pending', what: `rtb-1: the route to ${DESTINATION} is not seen yet` });
   t.is(Math.ceil(ec2.reads / 6), ec2.writes);
 });

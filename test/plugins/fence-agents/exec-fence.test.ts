@@ -57,7 +57,9 @@ fenceContract(test, 'exec', () => {
     const action = /^action=(\w+)/.exec(input)![1]!;
     asked.push(action);
     if (how === 'silent' && action !== 'metadata')
-      return new Promise((resolve) => signal!.addEventListener('abort', () => resolve(result(null, '', { aborted: true, signal: 'SIGKILL' }))));
+      return new Promise((resolve) =>
+        signal!.addEventListener('abort', () => resolve(result(null, '', { aborted: true, signal: 'SIGKILL' }))),
+      );
     if (action === 'metadata') return result(0, METADATA);
     if (action === 'monitor') return result(0);
     if (action === 'off') {
@@ -114,7 +116,10 @@ test('the protocol: name=value lines on stdin, secrets from a file that only its
   t.false(evidence.includes('p=ss'), evidence);
   t.regex(evidence, /using \(secret\)/);
   chmodSync(secret, 0o644);
-  await t.throwsAsync(fence(device), { code: 'KEY_UNUSABLE', message: /the secret password in .*its mode 644 lets others read it: chmod 0400/ });
+  await t.throwsAsync(fence(device), {
+    code: 'KEY_UNUSABLE',
+    message: /the secret password in .*its mode 644 lets others read it: chmod 0400/,
+  });
 });
 
 test('off alone is no proof, nor is a status that cannot be asked', async (t) => {
@@ -147,7 +152,11 @@ const refused: [title: string, options: Record<string, unknown>, message: RegExp
   ['the same plug for two nodes', { on: { b: { plug: 1 }, c: { plug: '1' } } }, /c has the very same options/],
   ['a misspelt option', { on: { b: { plugg: 1 } } }, /it has no option plugg; it has plug, port, ip/],
   ['a missing option', { on: { b: { ip: '10.0.0.1' } } }, /it needs plug/],
-  ['a secret that is not there', { on: { b: { plug: 1, password: 'file:/nonexistent' } } }, /cannot use the secret password in \/nonexistent: ENOENT/],
+  [
+    'a secret that is not there',
+    { on: { b: { plug: 1, password: 'file:/nonexistent' } } },
+    /cannot use the secret password in \/nonexistent: ENOENT/,
+  ],
 ];
 for (const [title, options, message] of refused) {
   test(`${title}: refused before anything is powered off`, async (t) => {

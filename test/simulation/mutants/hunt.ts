@@ -25,7 +25,12 @@ export interface Hunt {
 const SEED_LIMIT_MS = 240_000;
 
 /** Runs these seeds in their order until the first that catches it, until `untilMs` (performance.now), or `mostRuns` of them. */
-export const huntBySeeds = async ({ name }: Mutant, seeds: readonly number[], untilMs = Number.POSITIVE_INFINITY, mostRuns = Number.POSITIVE_INFINITY): Promise<Hunt> => {
+export const huntBySeeds = async (
+  { name }: Mutant,
+  seeds: readonly number[],
+  untilMs = Number.POSITIVE_INFINITY,
+  mostRuns = Number.POSITIVE_INFINITY,
+): Promise<Hunt> => {
   const unclean: number[] = [];
   let ran = 0;
   for (let left = seeds; left.length > 0; ) {
@@ -35,14 +40,22 @@ export const huntBySeeds = async ({ name }: Mutant, seeds: readonly number[], un
     const { seed, violation } = found.result;
     const clean = await firstViolation({ mutant: name, applied: false, seeds: [seed] }, Number.POSITIVE_INFINITY, 1);
     if (clean.result === null)
-      return { caught: { by: violation.invariant, seed, atMs: violation.atMs, sentence: violation.sentence.split('\n', 1)[0]! }, ran, unclean };
+      return {
+        caught: { by: violation.invariant, seed, atMs: violation.atMs, sentence: violation.sentence.split('\n', 1)[0]! },
+        ran,
+        unclean,
+      };
     unclean.push(seed);
     left = left.slice(left.indexOf(seed) + 1);
   }
   return { caught: null, ran, unclean };
 };
 
-const firstViolation = (share: MutantShare, untilMs: number, mostRuns: number): Promise<{ readonly result: MutantResult | null; readonly ran: number }> =>
+const firstViolation = (
+  share: MutantShare,
+  untilMs: number,
+  mostRuns: number,
+): Promise<{ readonly result: MutantResult | null; readonly ran: number }> =>
   new Promise((resolve, reject) => {
     const worker = new Worker(new URL('./mutant-worker.js', import.meta.url), { workerData: share });
     let ran = 0;

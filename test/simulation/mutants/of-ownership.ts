@@ -26,9 +26,17 @@ export const OWNERSHIP: readonly Mutant[] = [
     name: 'acquired-from-response',
     rule: '0.2, a.6',
     edits: [
-      { module: CANDIDATE, find: 'deadlineMs: sentMs + policy.timing.selfFenceMs,', put: 'deadlineMs: s.nowMs + policy.timing.selfFenceMs,' },
+      {
+        module: CANDIDATE,
+        find: 'deadlineMs: sentMs + policy.timing.selfFenceMs,',
+        put: 'deadlineMs: s.nowMs + policy.timing.selfFenceMs,',
+      },
     ],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'an acquisition that is answered late is renewed at once: to be seen it would have to be cut off twice' },
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'an acquisition that is answered late is renewed at once: to be seen it would have to be cut off twice',
+    },
   },
   {
     name: 'no-deadline',
@@ -40,7 +48,11 @@ export const OWNERSHIP: readonly Mutant[] = [
         put: 'true',
       },
     ],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'the page says the deadline too, and leash or watchdog end what is behind it: a third lock on the same door' },
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'the page says the deadline too, and leash or watchdog end what is behind it: a third lock on the same door',
+    },
   },
   {
     name: 'conflict-on-renew-ignored',
@@ -51,7 +63,13 @@ export const OWNERSHIP: readonly Mutant[] = [
   {
     name: 'own-success-taken-for-loss',
     rule: 'a.4 traps',
-    edits: [{ module: HOLDER, find: "if (found.kind === 'record' && ofThisEpoch && begun && record.holder === policy.self) {", put: 'if (false) {' }],
+    edits: [
+      {
+        module: HOLDER,
+        find: "if (found.kind === 'record' && ofThisEpoch && begun && record.holder === policy.self) {",
+        put: 'if (false) {',
+      },
+    ],
     judge: { by: 'suite', file: MACHINE_SUITE, because: 'only availability is lost: the group is stopped and taken again' },
   },
   {
@@ -64,25 +82,49 @@ export const OWNERSHIP: readonly Mutant[] = [
     name: 'late-acquisition-used',
     rule: 'a.6 ACQUIRING',
     edits: [
-      { module: CANDIDATE, find: 'const inTime = (turn, attempt) => turn.s.nowMs < usableUntilMs(turn, attempt);', put: 'const inTime = () => true;' },
+      {
+        module: CANDIDATE,
+        find: 'const inTime = (turn, attempt) => turn.s.nowMs < usableUntilMs(turn, attempt);',
+        put: 'const inTime = () => true;',
+      },
       { module: CANDIDATE, find: 's.unresolved !== null && s.nowMs >= usableUntilMs(turn, s.unresolved)', put: 'false' },
-      { module: CANDIDATE, find: 'deadlineMs: sentMs + policy.timing.selfFenceMs,', put: 'deadlineMs: s.nowMs + policy.timing.selfFenceMs,' },
+      {
+        module: CANDIDATE,
+        find: 'deadlineMs: sentMs + policy.timing.selfFenceMs,',
+        put: 'deadlineMs: s.nowMs + policy.timing.selfFenceMs,',
+      },
     ],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'the record is renewed at once when it is found: to be seen it would have to be cut off twice' },
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'the record is renewed at once when it is found: to be seen it would have to be cut off twice',
+    },
   },
   {
     name: 'late-acquisition-used-sent-time',
     rule: 'a.6 ACQUIRING',
     edits: [
-      { module: CANDIDATE, find: 'const inTime = (turn, attempt) => turn.s.nowMs < usableUntilMs(turn, attempt);', put: 'const inTime = () => true;' },
+      {
+        module: CANDIDATE,
+        find: 'const inTime = (turn, attempt) => turn.s.nowMs < usableUntilMs(turn, attempt);',
+        put: 'const inTime = () => true;',
+      },
     ],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'its deadline counts from the send all the same: it is given up at once, and nothing can start' },
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'its deadline counts from the send all the same: it is given up at once, and nothing can start',
+    },
   },
   {
     name: 'late-answer-starts-at-once',
     rule: 'a.5 I4',
     edits: [{ module: CANDIDATE, find: 'policy.watchdog && s.nowMs - sentMs > policy.timing.petMaxAgeMs', put: 'false' }],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'it needs a pet just before the answer and a host that stops right behind it: no seed has shown it in 45 runs that could' },
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'it needs a pet just before the answer and a host that stops right behind it: no seed has shown it in 45 runs that could',
+    },
   },
   {
     name: 'pause-longer-than-d-ignored',
@@ -105,7 +147,13 @@ export const OWNERSHIP: readonly Mutant[] = [
   {
     name: 'unverified-stop-released',
     rule: '0.11, I-6',
-    edits: [{ module: HOLDER, find: "if (s.phase !== 'releasing' || s.release === null || s.release.sent)", put: "verified = true;\n    if (s.phase !== 'releasing' || s.release === null || s.release.sent)" }],
+    edits: [
+      {
+        module: HOLDER,
+        find: "if (s.phase !== 'releasing' || s.release === null || s.release.sent)",
+        put: "verified = true;\n    if (s.phase !== 'releasing' || s.release === null || s.release.sent)",
+      },
+    ],
     judge: { by: 'guard', where: all(small, faults('hasty', 3), any(faults('move', 3), faults('standby', 3), faults('offline', 3))) },
   },
   {
@@ -129,7 +177,9 @@ export const OWNERSHIP: readonly Mutant[] = [
   {
     name: 'epoch-not-raised',
     rule: '0.1, I-3',
-    edits: [{ module: CANDIDATE, find: 'const epoch = s.pair?.asking?.epoch ?? nextEpoch(s, record);', put: 'const epoch = record.epoch;' }],
+    edits: [
+      { module: CANDIDATE, find: 'const epoch = s.pair?.asking?.epoch ?? nextEpoch(s, record);', put: 'const epoch = record.epoch;' },
+    ],
     judge: { by: 'guard' },
   },
   {
@@ -145,7 +195,11 @@ export const OWNERSHIP: readonly Mutant[] = [
     name: 'pet-on-timer',
     rule: 'a.6',
     edits: [{ module: MACHINE, find: 'return nowMs - provenMs(state) <= state.policy.timing.petMaxAgeMs;', put: 'return true;' }],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'it needs a host that is cut off, goes on for some seconds and then stops: too rare to look for seed by seed' },
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'it needs a host that is cut off, goes on for some seconds and then stops: too rare to look for seed by seed',
+    },
   },
   {
     name: 'pet-always',
@@ -154,16 +208,32 @@ export const OWNERSHIP: readonly Mutant[] = [
       { module: MACHINE, find: 'return nowMs - provenMs(state) <= state.policy.timing.petMaxAgeMs;', put: 'return true;' },
       { module: MACHINE, find: "if (state.phase === 'fencing-self' || state.tenure === null)\n        return false;", put: '' },
     ],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'it needs a host that is cut off, goes on for some seconds and then stops: too rare to look for seed by seed' },
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'it needs a host that is cut off, goes on for some seconds and then stops: too rare to look for seed by seed',
+    },
   },
   {
     name: 'disarmed-when-the-stop-failed',
     rule: 'a.6',
     edits: [
-      { module: MACHINE, find: "if (state.phase === 'fencing-self' || state.tenure === null)\n        return false;", put: "if (state.phase === 'fencing-self')\n        return true;" },
-      { module: MACHINE, find: '(state.tenure !== null && !isUnwatched(state))', put: "(state.tenure !== null && state.phase !== 'fencing-self' && !isUnwatched(state))" },
+      {
+        module: MACHINE,
+        find: "if (state.phase === 'fencing-self' || state.tenure === null)\n        return false;",
+        put: "if (state.phase === 'fencing-self')\n        return true;",
+      },
+      {
+        module: MACHINE,
+        find: '(state.tenure !== null && !isUnwatched(state))',
+        put: "(state.tenure !== null && state.phase !== 'fencing-self' && !isUnwatched(state))",
+      },
     ],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'it needs a host that is cut off, goes on for some seconds and then stops: too rare to look for seed by seed' },
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'it needs a host that is cut off, goes on for some seconds and then stops: too rare to look for seed by seed',
+    },
   },
   {
     name: 'failsafe-majority',
@@ -205,7 +275,11 @@ export const OWNERSHIP: readonly Mutant[] = [
     name: 'failsafe-after-refusal',
     rule: 'a.8',
     edits: [{ module: FAILSAFE, find: 'tenure === null || tenure.refused !== null || phase', put: 'tenure === null || phase' }],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'the promises are as good as ever: that nobody goes on against the word of a store is a rule of its own' },
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'the promises are as good as ever: that nobody goes on against the word of a store is a rule of its own',
+    },
   },
   {
     name: 'failsafe-without-promise',
@@ -229,7 +303,11 @@ export const OWNERSHIP: readonly Mutant[] = [
     name: 'grant-while-acquiring',
     rule: 'a.8',
     edits: [{ module: FAILSAFE, find: "if (writing?.purpose === 'acquire' || unresolved !== null)", put: 'if (false)' }],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'the acquisition is on a version that the holder has not written since, and a late answer is discarded' },
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'the acquisition is on a version that the holder has not written since, and a late answer is discarded',
+    },
   },
   {
     name: 'grant-against-a-newer-epoch',

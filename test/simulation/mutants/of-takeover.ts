@@ -1,6 +1,19 @@
 // Mutants of the observer: what gives a right to the next epoch, and what must be proven before anything starts (SAFETY a.5 to a.7b).
 import type { Mutant } from './mutant.js';
-import { all, any, calmBut, faults, guardAlone, lateAnswers, oneLosesTheStore, preempt, proofAlone, slowStops, timeAlone, withDog } from './shapes.js';
+import {
+  all,
+  any,
+  calmBut,
+  faults,
+  guardAlone,
+  lateAnswers,
+  oneLosesTheStore,
+  preempt,
+  proofAlone,
+  slowStops,
+  timeAlone,
+  withDog,
+} from './shapes.js';
 
 const TAKEOVER_MODULE = 'core/ownership/takeover.js';
 const PEERS = 'core/ownership/peers.js';
@@ -13,14 +26,26 @@ export const TAKEOVER: readonly Mutant[] = [
   {
     name: 'observer-from-request',
     rule: '0.2, a.5',
-    edits: [{ module: 'core/ownership/turn.js', find: 'firstSeenMs: same ? before.firstSeenMs : s.nowMs', put: 'firstSeenMs: same ? before.firstSeenMs : s.lastReadMs' }],
+    edits: [
+      {
+        module: 'core/ownership/turn.js',
+        find: 'firstSeenMs: same ? before.firstSeenMs : s.nowMs',
+        put: 'firstSeenMs: same ? before.firstSeenMs : s.lastReadMs',
+      },
+    ],
     judge: { by: 'guard', where: all(guardAlone, lateAnswers, slowStops, faults('isolated')) },
   },
   {
     name: 'observation-not-restarted',
     rule: 'a.6 OBSERVE',
-    edits: [{ module: 'core/ownership/turn.js', find: 'before.record.seq === record.seq &&\n        before.record.nonce === record.nonce', put: 'true' },
-      { module: 'core/ownership/turn.js', find: 'before.version === version &&', put: '' }],
+    edits: [
+      {
+        module: 'core/ownership/turn.js',
+        find: 'before.record.seq === record.seq &&\n        before.record.nonce === record.nonce',
+        put: 'true',
+      },
+      { module: 'core/ownership/turn.js', find: 'before.version === version &&', put: '' },
+    ],
     judge: { by: 'guard' },
   },
   {
@@ -33,10 +58,18 @@ export const TAKEOVER: readonly Mutant[] = [
     name: 'w-of-the-own-config',
     rule: 'a.5',
     edits: [
-      { module: TAKEOVER_MODULE, find: 'const waited = ({ promise }, record, firstSeenMs) => ({', put: 'const waited = ({ promise, policy }, record, firstSeenMs) => ({' },
+      {
+        module: TAKEOVER_MODULE,
+        find: 'const waited = ({ promise }, record, firstSeenMs) => ({',
+        put: 'const waited = ({ promise, policy }, record, firstSeenMs) => ({',
+      },
       { module: TAKEOVER_MODULE, find: 'firstSeenMs + record.ttlW, promise', put: 'firstSeenMs + policy.timing.takeoverWaitMs, promise' },
     ],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'all nodes of a simulated cluster have one timing: two are refused by the config hash' },
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'all nodes of a simulated cluster have one timing: two are refused by the config hash',
+    },
   },
   {
     name: 'promise-not-kept',
@@ -47,14 +80,28 @@ export const TAKEOVER: readonly Mutant[] = [
   {
     name: 'unknown-holder-at-once',
     rule: 'a.4 first start',
-    edits: [{ module: TAKEOVER_MODULE, find: "const licences = (state, record, firstSeenMs) => {\n    if (record.state === 'RELEASED')", put: "const licences = (state, record, firstSeenMs) => {\n    if (record.state === 'RELEASED' || record.state === 'HELD-UNKNOWN')" }],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'nobody ran anything before the first record: only a host that lost its disk could be overtaken' },
+    edits: [
+      {
+        module: TAKEOVER_MODULE,
+        find: "const licences = (state, record, firstSeenMs) => {\n    if (record.state === 'RELEASED')",
+        put: "const licences = (state, record, firstSeenMs) => {\n    if (record.state === 'RELEASED' || record.state === 'HELD-UNKNOWN')",
+      },
+    ],
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'nobody ran anything before the first record: only a host that lost its disk could be overtaken',
+    },
   },
   {
     name: 'older-epoch-accepted',
     rule: 'a.2, I-3',
     edits: [{ module: TAKEOVER_MODULE, find: 'if (policy.pair == null && record.epoch < state.maxEpochSeen)', put: 'if (false)' }],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'a store that forgot what it had confirmed is outside of what is promised (a.1): the swarm does not judge it' },
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'a store that forgot what it had confirmed is outside of what is promised (a.1): the swarm does not judge it',
+    },
   },
   {
     name: 'lost-record-created-anew',
@@ -65,20 +112,42 @@ export const TAKEOVER: readonly Mutant[] = [
   {
     name: 'stopped-of-an-old-boot-and-epoch',
     rule: 'a.7',
-    edits: [{ module: TAKEOVER_MODULE, find: 'if (!stopped || stopped.epoch !== record.epoch || stopped.bootId !== record.bootId)', put: 'if (!stopped)' }],
+    edits: [
+      {
+        module: TAKEOVER_MODULE,
+        find: 'if (!stopped || stopped.epoch !== record.epoch || stopped.bootId !== record.bootId)',
+        put: 'if (!stopped)',
+      },
+    ],
     judge: { by: 'guard' },
   },
   {
     name: 'stopped-of-an-old-epoch',
     rule: 'a.7',
-    edits: [{ module: TAKEOVER_MODULE, find: 'stopped.epoch !== record.epoch || stopped.bootId !== record.bootId', put: 'stopped.bootId !== record.bootId' }],
+    edits: [
+      {
+        module: TAKEOVER_MODULE,
+        find: 'stopped.epoch !== record.epoch || stopped.bootId !== record.bootId',
+        put: 'stopped.bootId !== record.bootId',
+      },
+    ],
     judge: { by: 'guard' },
   },
   {
     name: 'stopped-of-an-old-boot',
     rule: 'a.7',
-    edits: [{ module: TAKEOVER_MODULE, find: 'stopped.epoch !== record.epoch || stopped.bootId !== record.bootId', put: 'stopped.epoch !== record.epoch' }],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'an epoch is won once, by one boot: who says STOPPED of it in another boot is a later one, and tells the truth' },
+    edits: [
+      {
+        module: TAKEOVER_MODULE,
+        find: 'stopped.epoch !== record.epoch || stopped.bootId !== record.bootId',
+        put: 'stopped.epoch !== record.epoch',
+      },
+    ],
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'an epoch is won once, by one boot: who says STOPPED of it in another boot is a later one, and tells the truth',
+    },
   },
   {
     name: 'reboot-of-any-boot',
@@ -89,8 +158,10 @@ export const TAKEOVER: readonly Mutant[] = [
   {
     name: 'silence-is-a-licence',
     rule: '0 (rule of the file)',
-    edits: [{ module: PEERS, find: "if (policy.takeover !== 'preempt')\n        return;", put: '' },
-      { module: TAKEOVER_MODULE, find: 'will?.will.preemptOk !== true', put: 'false' }],
+    edits: [
+      { module: PEERS, find: "if (policy.takeover !== 'preempt')\n        return;", put: '' },
+      { module: TAKEOVER_MODULE, find: 'will?.will.preemptOk !== true', put: 'false' },
+    ],
     judge: { by: 'guard', where: all(withDog, any(faults('cut', 3), faults('isolated', 2))) },
   },
   {
@@ -103,7 +174,11 @@ export const TAKEOVER: readonly Mutant[] = [
     name: 'preempt-of-another-epoch',
     rule: 'a.7b',
     edits: [
-      { module: TAKEOVER_MODULE, find: 'suspicion.epoch !== record.epoch || suspicion.bootId !== record.bootId || suspicion.base.seq !== record.seq', put: 'false' },
+      {
+        module: TAKEOVER_MODULE,
+        find: 'suspicion.epoch !== record.epoch || suspicion.bootId !== record.bootId || suspicion.base.seq !== record.seq',
+        put: 'false',
+      },
       { module: PEERS, find: '!preemptible(record, suspicion.peer, suspicion.epoch, suspicion.bootId) ||', put: '' },
       { module: PEERS, find: '(suspicion.base !== null && suspicion.base.seq !== record.seq)', put: 'false' },
     ],
@@ -118,17 +193,35 @@ export const TAKEOVER: readonly Mutant[] = [
   {
     name: 'starts-before-the-proof',
     rule: 'a.7',
-    edits: [{ module: AWAITING, find: "owing(record.fencing)}`);\n    writePage(turn, 'STOPPING');", put: "owing(record.fencing)}`);\n    writePage(turn, 'HELD');" },
-      { module: CANDIDATE, find: "beginToWait(turn, record, attempt.because);", put: "beginToWait(turn, record, attempt.because); turn.s.phase = 'held';" }],
+    edits: [
+      {
+        module: AWAITING,
+        find: "owing(record.fencing)}`);\n    writePage(turn, 'STOPPING');",
+        put: "owing(record.fencing)}`);\n    writePage(turn, 'HELD');",
+      },
+      {
+        module: CANDIDATE,
+        find: 'beginToWait(turn, record, attempt.because);',
+        put: "beginToWait(turn, record, attempt.because); turn.s.phase = 'held';",
+      },
+    ],
     judge: { by: 'guard', where: all(proofAlone, faults('hang', 3)) },
   },
   {
     name: 'fence-of-any-boot',
     rule: 'a.7',
     edits: [
-      { module: PEERS, find: 'named.some((one) => one.node === node && one.bootId === bootId && one.epoch === forEpoch)', put: 'named.some((one) => one.node === node)' },
+      {
+        module: PEERS,
+        find: 'named.some((one) => one.node === node && one.bootId === bootId && one.epoch === forEpoch)',
+        put: 'named.some((one) => one.node === node)',
+      },
       { module: PROOF, find: 'one.node === node && one.bootId === bootId && one.epoch === epoch', put: 'one.node === node' },
-      { module: TAKEOVER_MODULE, find: 'node === record.holder && bootId === record.bootId && epoch === record.epoch', put: 'node === record.holder' },
+      {
+        module: TAKEOVER_MODULE,
+        find: 'node === record.holder && bootId === record.bootId && epoch === record.epoch',
+        put: 'node === record.holder',
+      },
     ],
     judge: { by: 'suite', file: 'test/ownership/machine.test.ts', because: 'no seed of the few dozen that were run has shown it' },
   },
@@ -136,7 +229,11 @@ export const TAKEOVER: readonly Mutant[] = [
     name: 'old-will-counts',
     rule: 'a.7, I-7',
     edits: [{ module: TAKEOVER_MODULE, find: 'will === null || state.nowMs - will.atMs > WILL_MAX_AGE_MS', put: 'will === null' }],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'who acquires for a controller that is gone starts nothing: only availability is lost' },
+    judge: {
+      by: 'suite',
+      file: MACHINE_SUITE,
+      because: 'who acquires for a controller that is gone starts nothing: only availability is lost',
+    },
   },
   {
     name: 'not-wanted-and-acquired',

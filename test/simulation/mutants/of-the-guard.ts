@@ -15,7 +15,11 @@ export const GUARD: readonly Mutant[] = [
       { module: ADOPTION, find: "(page.state === 'HELD' || waiting(remains)) &&", put: "page.state !== 'RELEASED' &&" },
       { module: ADOPTION, find: "const phase = page.state === 'HELD' ? 'held' : 'fencing';", put: "const phase = 'held';" },
     ],
-    judge: { by: 'suite', file: 'test/ownership/codecs.test.ts', because: 'it needs a guard that dies in the moments of its own stop, with time left on the page' },
+    judge: {
+      by: 'suite',
+      file: 'test/ownership/codecs.test.ts',
+      because: 'it needs a guard that dies in the moments of its own stop, with time left on the page',
+    },
   },
   {
     name: 'taken-up-after-the-deadline',
@@ -23,28 +27,52 @@ export const GUARD: readonly Mutant[] = [
     edits: [
       { module: ADOPTION, find: 'nowMs < pageDeadlineMs(page, offsetMs) - marginMs(timing)', put: 'true' },
       { module: 'core/ownership/machine.js', find: 'if (s.nowMs >= deadlineMs - marginMs(timing))', put: 'if (false)' },
-      { module: ADOPTION, find: "deadlineMs: pageDeadlineMs(page, offsetMs), nonce: page.nonce", put: "deadlineMs: remains.nowMs + timing_(remains), nonce: page.nonce" },
-      { module: ADOPTION, find: 'const pageDeadlineMs = ', put: 'const timing_ = ({ timing }) => timing.selfFenceMs;\nconst pageDeadlineMs = ' },
+      {
+        module: ADOPTION,
+        find: 'deadlineMs: pageDeadlineMs(page, offsetMs), nonce: page.nonce',
+        put: 'deadlineMs: remains.nowMs + timing_(remains), nonce: page.nonce',
+      },
+      {
+        module: ADOPTION,
+        find: 'const pageDeadlineMs = ',
+        put: 'const timing_ = ({ timing }) => timing.selfFenceMs;\nconst pageDeadlineMs = ',
+      },
     ],
-    judge: { by: 'suite', file: 'test/ownership/machine.test.ts', because: 'the first renewal of who takes it up again tells: to be seen it would have to be cut off as well' },
+    judge: {
+      by: 'suite',
+      file: 'test/ownership/machine.test.ts',
+      because: 'the first renewal of who takes it up again tells: to be seen it would have to be cut off as well',
+    },
   },
   {
     name: 'tombstone-ignored-at-start',
     rule: 'a.2 leash',
     edits: [{ module: ADOPTION, find: '!leashFired &&', put: '' }],
-    judge: { by: 'suite', file: 'test/ownership/codecs.test.ts', because: 'the deadline has passed when a leash fires: a second lock on the same door' },
+    judge: {
+      by: 'suite',
+      file: 'test/ownership/codecs.test.ts',
+      because: 'the deadline has passed when a leash fires: a second lock on the same door',
+    },
   },
   {
     name: 'tombstone-ignored',
     rule: 'a.2 leash',
-    edits: [{ module: PAGE, find: "leashFired(group, epoch) {", put: "leashFired(group, epoch) { return 'no';" }],
-    judge: { by: 'suite', file: 'test/guard/guard.test.ts', because: 'the deadline has passed when a leash fires: a second lock on the same door' },
+    edits: [{ module: PAGE, find: 'leashFired(group, epoch) {', put: "leashFired(group, epoch) { return 'no';" }],
+    judge: {
+      by: 'suite',
+      file: 'test/guard/guard.test.ts',
+      because: 'the deadline has passed when a leash fires: a second lock on the same door',
+    },
   },
   {
     name: 'promise-lost-with-the-guard',
     rule: 'a.8',
     edits: [{ module: 'core/guard/leftovers.js', find: 'promise: pages.promised(group),', put: 'promise: null,' }],
-    judge: { by: 'nobody', world: 'guard', because: 'a new guard observes from zero, for W, and no promise given before it began lasts longer' },
+    judge: {
+      by: 'nobody',
+      world: 'guard',
+      because: 'a new guard observes from zero, for W, and no promise given before it began lasts longer',
+    },
   },
   {
     name: 'cas-on-the-epoch-alone',
@@ -84,26 +112,46 @@ export const GUARD: readonly Mutant[] = [
     name: 'no-look-after-the-pet',
     rule: 'a.5 I4',
     edits: [{ module: RUN, find: 'petted: () => this.#owner.tick(),', put: 'petted: () => undefined,' }],
-    judge: { by: 'nobody', world: 'guard', because: 'the next timer of the guard does the same within 100 ms, before anything else is petted' },
+    judge: {
+      by: 'nobody',
+      world: 'guard',
+      because: 'the next timer of the guard does the same within 100 ms, before anything else is petted',
+    },
   },
   {
     name: 'sleep-not-counted',
     rule: 'a.3',
     edits: [{ module: 'core/guard/lease-clock.js', find: 'this.#sleptMs += gapMs;', put: '' }],
-    judge: { by: 'suite', file: 'test/guard/parts.test.ts', because: 'without a watchdog nothing is promised for the time of a sleep, and with one it bites' },
+    judge: {
+      by: 'suite',
+      file: 'test/guard/parts.test.ts',
+      because: 'without a watchdog nothing is promised for the time of a sleep, and with one it bites',
+    },
   },
   {
     name: 'page-deadline-not-read',
     rule: 'a.2 readers',
     edits: [{ module: 'core/system/page-file.js', find: 'if (remainingMs <= 0)', put: 'if (false)' }],
-    judge: { by: 'suite', file: 'test/system/page-file.test.ts', because: 'it needs a controller that starts something in the moments between the end of a lease and its stop' },
+    judge: {
+      by: 'suite',
+      file: 'test/system/page-file.test.ts',
+      because: 'it needs a controller that starts something in the moments between the end of a lease and its stop',
+    },
   },
   {
     name: 'lease-not-asked-before-an-effect',
     rule: '0.9, I-4',
     edits: [
-      { module: 'core/scheduler/perform.js', find: 'const lost = () => (leased ? this.lostLease(group, epoch) : null);', put: 'const lost = () => null;' },
-      { module: 'core/scheduler/contexts.js', find: 'if (page.held && page.epoch === epoch && page.remainingMs >= reserveMs)', put: 'if (true)' },
+      {
+        module: 'core/scheduler/perform.js',
+        find: 'const lost = () => (leased ? this.lostLease(group, epoch) : null);',
+        put: 'const lost = () => null;',
+      },
+      {
+        module: 'core/scheduler/contexts.js',
+        find: 'if (page.held && page.epoch === epoch && page.remainingMs >= reserveMs)',
+        put: 'if (true)',
+      },
     ],
     judge: { by: 'whole', where: all(small, faults('stall', 4, { process: 'controller' })) },
   },
@@ -111,8 +159,16 @@ export const GUARD: readonly Mutant[] = [
     name: 'start-goes-on-after-the-loss',
     rule: '0.9, I-3',
     edits: [
-      { module: 'core/scheduler/reactions.js', find: 'this.executor.abortLeased(group.id, `the lease was lost: ${change.because}`);', put: '' },
-      { module: 'core/scheduler/contexts.js', find: 'if (page.held && page.epoch === epoch && page.remainingMs >= reserveMs)', put: 'if (true)' },
+      {
+        module: 'core/scheduler/reactions.js',
+        find: 'this.executor.abortLeased(group.id, `the lease was lost: ${change.because}`);',
+        put: '',
+      },
+      {
+        module: 'core/scheduler/contexts.js',
+        find: 'if (page.held && page.epoch === epoch && page.remainingMs >= reserveMs)',
+        put: 'if (true)',
+      },
     ],
     judge: { by: 'whole' },
   },
@@ -125,13 +181,29 @@ export const GUARD: readonly Mutant[] = [
   {
     name: 'actions-in-maintenance',
     rule: 'I-10',
-    edits: [{ module: 'core/planner/rules.js', find: 'when: ({ orders, maintenance }) => orders.maintenance || maintenance,', put: 'when: () => false,' }],
+    edits: [
+      {
+        module: 'core/planner/rules.js',
+        find: 'when: ({ orders, maintenance }) => orders.maintenance || maintenance,',
+        put: 'when: () => false,',
+      },
+    ],
     judge: { by: 'whole', where: all(small, faults('maintenance')) },
   },
   {
     name: 'not-stopped-and-released',
     rule: '0.11',
-    edits: [{ module: 'core/planner/rules.js', find: 'when: ({ members }) => members.some(({ seen }) => seen?.stopFailed != null),', put: 'when: () => false,' }],
-    judge: { by: 'suite', file: 'test/planner/scenarios.test.ts', because: 'the guard verifies the stop itself before it says RELEASED: no second copy can begin' },
+    edits: [
+      {
+        module: 'core/planner/rules.js',
+        find: 'when: ({ members }) => members.some(({ seen }) => seen?.stopFailed != null),',
+        put: 'when: () => false,',
+      },
+    ],
+    judge: {
+      by: 'suite',
+      file: 'test/planner/scenarios.test.ts',
+      because: 'the guard verifies the stop itself before it says RELEASED: no second copy can begin',
+    },
   },
 ];

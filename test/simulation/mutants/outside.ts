@@ -8,13 +8,25 @@ export const OUTSIDE: readonly Mutant[] = [
   {
     name: 'terminated-is-unknown',
     rule: 'a.7 EC2',
-    edits: [{ module: 'plugins/aws/ec2-fence-device.js', find: "const OFF = ['stopped', 'terminated', 'absent'];", put: "const OFF = ['stopped', 'absent'];" }],
+    edits: [
+      {
+        module: 'plugins/aws/ec2-fence-device.js',
+        find: "const OFF = ['stopped', 'terminated', 'absent'];",
+        put: "const OFF = ['stopped', 'absent'];",
+      },
+    ],
     judge: { by: 'suite', file: FENCES, because },
   },
   {
     name: 'stopping-confirms',
     rule: 'a.7 EC2',
-    edits: [{ module: 'plugins/aws/ec2-fence-device.js', find: "const OFF = ['stopped', 'terminated', 'absent'];", put: "const OFF = ['stopped', 'stopping', 'terminated', 'absent'];" }],
+    edits: [
+      {
+        module: 'plugins/aws/ec2-fence-device.js',
+        find: "const OFF = ['stopped', 'terminated', 'absent'];",
+        put: "const OFF = ['stopped', 'stopping', 'terminated', 'absent'];",
+      },
+    ],
     judge: { by: 'suite', file: FENCES, because },
   },
   {

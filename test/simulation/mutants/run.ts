@@ -37,7 +37,9 @@ const main = async (): Promise<number> => {
   const names = values.only?.split(',');
   const unknown = names?.filter((name) => !MUTANTS.some((mutant) => mutant.name === name)) ?? [];
   if (unknown.length > 0 || ![seeds, from, jobs, limitS].every((number) => Number.isSafeInteger(number) && number > 0)) {
-    process.stderr.write(`usage: mutants [--only NAME,…] [--jobs J] [--search [--seeds N] [--from S] [--limit-s S]]\n${unknown.map((name) => `there is no mutant ${name}\n`).join('')}`);
+    process.stderr.write(
+      `usage: mutants [--only NAME,…] [--jobs J] [--search [--seeds N] [--from S] [--limit-s S]]\n${unknown.map((name) => `there is no mutant ${name}\n`).join('')}`,
+    );
     return 2;
   }
   const known = JSON.parse(readFileSync(KNOWN, 'utf8')) as Known;
@@ -49,7 +51,12 @@ const main = async (): Promise<number> => {
   const work = async () => {
     for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
       const beganMs = performance.now();
-      const hunt = await huntFor(mutant, values.search ? range(from, from + seeds) : near(known[mutant.name] ?? 1), beganMs + limitS * 1_000, values.search ? Number.POSITIVE_INFINITY : RUNS);
+      const hunt = await huntFor(
+        mutant,
+        values.search ? range(from, from + seeds) : near(known[mutant.name] ?? 1),
+        beganMs + limitS * 1_000,
+        values.search ? Number.POSITIVE_INFINITY : RUNS,
+      );
       const row = { mutant, hunt, seconds: (performance.now() - beganMs) / 1_000 };
       rows.push(row);
       if (values.search) keep(rows);
@@ -63,7 +70,11 @@ const main = async (): Promise<number> => {
   const seconds = ((performance.now() - beganMs) / 1_000).toFixed(0);
   print(`\n${rows.length} mutants in ${seconds} s: ${rows.length - survivors.length} as expected, ${survivors.length} not`);
   for (const { mutant, hunt } of survivors)
-    print(hunt.caught === null ? `survives: ${mutant.name} (${mutant.rule}), ${hunt.ran} seeds` : `seen, although nobody should: ${mutant.name}, seed ${hunt.caught.seed}`);
+    print(
+      hunt.caught === null
+        ? `survives: ${mutant.name} (${mutant.rule}), ${hunt.ran} seeds`
+        : `seen, although nobody should: ${mutant.name}, seed ${hunt.caught.seed}`,
+    );
   if (!values.search) for (const mutant of queue.filter(isOpen)) print(`open: no seed has shown ${mutant.name} (${mutant.rule}) yet`);
   return survivors.length === 0 ? 0 : 1;
 };
@@ -85,7 +96,9 @@ const keep = (rows: readonly Row[]): void => {
   const found = rows.flatMap(({ mutant, hunt }) => (hunt.caught?.seed == null ? [] : [[mutant.name, hunt.caught.seed] as const]));
   const names = new Set(MUTANTS.map(({ name }) => name));
   const swarm = MUTANTS.filter(({ judge }) => judge.by === 'guard' || judge.by === 'whole').map(({ name }) => [name, null] as const);
-  const merged = Object.entries({ ...Object.fromEntries(swarm), ...known, ...Object.fromEntries(found) }).filter(([name]) => names.has(name));
+  const merged = Object.entries({ ...Object.fromEntries(swarm), ...known, ...Object.fromEntries(found) }).filter(([name]) =>
+    names.has(name),
+  );
   writeFileSync(KNOWN, `${JSON.stringify(Object.fromEntries(merged.sort(([one], [other]) => one.localeCompare(other))), null, 2)}\n`);
 };
 

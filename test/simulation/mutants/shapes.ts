@@ -18,13 +18,18 @@ export const any =
 export const faults =
   (kind: FaultKind, least = 1, about: Readonly<Record<string, unknown>> = {}): Shape =>
   ({ faults: planned }) =>
-    planned.filter((fault) => fault.kind === kind && Object.entries(about).every(([name, value]) => (fault as unknown as Record<string, unknown>)[name] === value)).length >= least;
+    planned.filter(
+      (fault) =>
+        fault.kind === kind &&
+        Object.entries(about).every(([name, value]) => (fault as unknown as Record<string, unknown>)[name] === value),
+    ).length >= least;
 
 /** What costs least: two nodes, and beats a second apart. More nodes and shorter times are more of the same for most mutants. */
 export const small: Shape = ({ nodes, profile }) => nodes === 2 && profile === 'standard';
 
 /** W as short as it may be, and no fence is waited for. */
-export const timeAlone: Shape = ({ tightW, fencing, profile, takeover }) => tightW && fencing !== 'required' && profile === 'standard' && takeover === 'lease';
+export const timeAlone: Shape = ({ tightW, fencing, profile, takeover }) =>
+  tightW && fencing !== 'required' && profile === 'standard' && takeover === 'lease';
 
 /** No watchdog bites, no fence is waited for: the guard and the leash are all there is. */
 export const guardAlone: Shape = (plan) => timeAlone(plan) && !plan.watchdog;
@@ -41,7 +46,10 @@ export const lateAnswers: Shape = ({ storeWeather }) => storeWeather.slow > 0.05
 
 /** The holder, and not everybody, loses the store for longer than W. */
 export const oneLosesTheStore: Shape = ({ faults: planned }) =>
-  planned.filter((fault) => fault.kind === 'arbiter' && fault.node !== null && (fault.how === 'down' || fault.how === 'unanswered') && fault.forMs > 15_000).length >= 2;
+  planned.filter(
+    (fault) =>
+      fault.kind === 'arbiter' && fault.node !== null && (fault.how === 'down' || fault.how === 'unanswered') && fault.forMs > 15_000,
+  ).length >= 2;
 
 export const preempt: Shape = ({ takeover, profile }) => takeover === 'preempt' && profile !== 'lan';
 
@@ -49,4 +57,5 @@ export const preempt: Shape = ({ takeover, profile }) => takeover === 'preempt' 
 export const calmBut =
   (kind: 'isolated' | 'hang'): Shape =>
   ({ faults: planned }) =>
-    planned.length < 40 && planned.some((fault) => fault.kind === kind && fault.atMs > 40_000 && fault.atMs < 270_000 && fault.forMs > 18_000);
+    planned.length < 40 &&
+    planned.some((fault) => fault.kind === kind && fault.atMs > 40_000 && fault.atMs < 270_000 && fault.forMs > 18_000);
