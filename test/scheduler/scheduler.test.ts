@@ -2,8 +2,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { reasonOf } from '../../core/errors/errors.js';
 import { replay } from '../../core/journal/replay.js';
+import type { PageReading } from '../../core/ownership/page.js';
 import { plan } from '../../core/planner/plan.js';
+import type { ActionContext } from '../../core/plugin/contract.js';
 import { WarmUp } from '../../core/scheduler/warm-up.js';
 import { FakeAgent, group, hook, resource, world } from '../support/controller-world.js';
 
@@ -175,6 +178,35 @@ test('the lease is lost while a start hangs: the start is told to end, and nothi
   );
   t.is(cycle.last?.observed.groups['g']?.resources['vip']?.startFailed, null);
 });
+
+const notHeld: [title: string, page: Partial<PageReading>, words: RegExp][] = [
+  ['the page no longer says HELD', { held: false, stopping: true, because: 'the lease is being given up' }, /the lease is being given up/],
+  ['the page is of another epoch', { epoch: 2 }, /the page is of epoch 2/],
+  ['less is left than the effect needs', { remainingMs: 400 }, /only 400 ms are left/],
+];
+for (const [title, page, words] of notHeld) {
+  test(`before an effect the lease page of that very moment is asked: ${title}`, async (t) => {
+    const { agent, guard, hold } = await world(t);
+    const said: unknown[] = [];
+    agent.during = async (call, context) => {
+      if (call !== 'start vip') return;
+      const acting = context as ActionContext<unknown>;
+      acting.checkLease(500);
+      // The guard has not been heard yet: the page alone knows.
+      guard.pages.set('g', { ...guard.read('g'), ...page });
+      await Promise.resolve();
+      try {
+        acting.checkLease(500);
+      } catch (error) {
+        said.push(reasonOf(error));
+        throw error;
+      }
+    };
+    await hold();
+    t.is(said.length, 1, 'the effect was refused');
+    t.regex(String(said[0]), words);
+  });
+}
 
 test('what the guard stopped when the lease was lost is no failure: with the next lease it is started, not restarted', async (t) => {
   const { agent, clock, guard, say, hold, events } = await world(t);
