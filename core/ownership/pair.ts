@@ -273,11 +273,13 @@ export const withdraw = (turn: Turn): boolean => {
 
 /** Held, and the other member is silent: it may be about to fence this node, and is to be fenced first. */
 export const fencesFirst = (state: OwnershipState): EarlierHolder | null => {
-  const { tenure, pair, phase, fencedMembers, nowMs } = state;
+  const { tenure, pair, phase, fencedMembers, fenced, nowMs } = state;
   if (tenure?.current == null || phase !== 'held' || pair?.silentSinceMs == null || nowMs < pair.silentSinceMs) return null;
   const other = otherMember(state, tenure.current.record);
   if (other === null || other.bootId === UNHEARD || !heardInThisBoot(state, tenure.current.record)) return null;
-  return fencedMembers.some(({ node, bootId }) => node === other.node && bootId === other.bootId) ? null : other;
+  // Proven down for this very boot, before the epoch was taken or since: there is nobody to be faster than.
+  const off = [...fencedMembers, ...fenced];
+  return off.some(({ node, bootId }) => node === other.node && bootId === other.bootId) ? null : other;
 };
 
 /** The record of the group as this node writes it for its peer. */

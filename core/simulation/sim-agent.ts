@@ -223,8 +223,9 @@ export class SimAgent implements Agent {
     return new Promise((resolve, reject) => {
       if (!Number.isFinite(takesMs)) return;
       world.at(this.#process.trueMs + takesMs, () => {
-        // Killed meanwhile, with its cgroup or with its host.
-        const alive = node.powered && node.boot === boot && this.#there(group, 'process', key);
+        // Killed meanwhile, with its cgroup or with its host; another script of the same resource is not this one.
+        const script = this.#os.fact(group, 'process', key);
+        const alive = node.powered && node.boot === boot && script?.epoch === epoch && script.checkedMs === checkedMs;
         if (alive && how !== 'fails' && how !== 'lies') this.#os.begin(group, 'process', epoch, 'its start script', resource, checkedMs);
         if (alive) this.#os.end(group, 'process', 'its exit', key);
         if (alive && how === 'dies soon') world.after(200, () => this.#os.end(group, 'process', 'a crash', resource));

@@ -47,7 +47,11 @@ export class SimOs {
   }
 
   has(group: GroupId, kind: FactKind, key: string = kind): boolean {
-    return this.#facts.has(`${group} ${kind} ${key}`);
+    return this.fact(group, kind, key) !== undefined;
+  }
+
+  fact(group: GroupId, kind: FactKind, key: string = kind): Fact | undefined {
+    return this.#facts.get(`${group} ${kind} ${key}`);
   }
 
   /** Something of the group is there from now on; nothing happens when it is there already. */
