@@ -147,12 +147,15 @@ export class SimNode {
     if (!this.powered || unit === undefined) return;
     const fromMs = process.offFromMs ?? this.world.nowMs;
     this.#deadFromMs.set(process.name, fromMs);
-    this.world.after(unit.restartMs(), () => {
+    const restart = (): void => {
       if (this.boot !== boot || !this.powered) return;
+      // The supervisor sleeps with its host: a guard that ran meanwhile would see a clock that stands.
+      if (this.asleep) return this.onWoken(restart);
       this.#deadFromMs.delete(process.name);
       this.wasOff(process.name, fromMs, this.world.nowMs);
       this.startUnit(process.name);
-    });
+    };
+    this.world.after(unit.restartMs(), restart);
   }
 
   /** The whole host does not run, and CLOCK_MONOTONIC stands; CLOCK_BOOTTIME goes on. */
