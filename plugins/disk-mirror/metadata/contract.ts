@@ -1,0 +1,90 @@
+// The durable memory of one copy (SAFETY b.1): double superblock, bitmap, activity log, in a file or partition of its own.
+// Invariants: a bit is durable, or its extent is in the durable log, before anything that changes either copy (W1); what is
+// read after any crash is a superset of what may differ; nothing is initialised anew silently.
+import type { CopyState, DiskState, Generation, Mode, Role, VolumeIdentity } from '../words.js';
+
+/** What the superblock holds beside its own bookkeeping. */
+export interface SuperblockState {
+  readonly identity: VolumeIdentity;
+  readonly node: string;
+  readonly mode: Mode;
+  readonly role: Role;
+  readonly primaryIndicator: boolean;
+  readonly primaryEpoch: number;
+  readonly maxEpochSeen: number;
+  readonly disk: DiskState;
+  readonly current: Generation;
+  readonly history: readonly Generation[];
+  readonly peer: {
+    readonly node: string;
+    readonly bootId: string;
+    readonly disk: DiskState;
+    readonly bitmapBase: Generation;
+  };
+  readonly forced: boolean;
+  readonly cleanShutdown: boolean;
+  readonly fullSyncNeeded: boolean;
+  /** An unfinished resync of this copy as the target, null = none. */
+  readonly resync: { readonly source: string; readonly kind: 'bitmap' | 'full' | 'checksum' } | null;
+}
+
+/** What attaching found. */
+export interface Attached {
+  readonly superblock: SuperblockState;
+  /** Bytes of one chunk, which is one bit. */
+  readonly chunkBytes: number;
+  /** Dirty bits in memory: on-disk bits, and every chunk of every extent that was in the log. */
+  readonly bits: DirtyBits;
+  /** What was mended on the way (one superblock copy bad, bitmap pages unreadable), for alarm and journal. */
+  readonly repairs: readonly string[];
+}
+
+/** The bitmap in memory. One bit a chunk; all ranges are chunk numbers. */
+export interface DirtyBits {
+  readonly chunks: number;
+  readonly chunkBytes: number;
+  /** Chunks set. */
+  count(): number;
+  has(chunk: number): boolean;
+  set(first: number, count: number): void;
+  clear(chunk: number): void;
+  /** The first set chunk at or after `from`, -1 when there is none. */
+  next(from: number): number;
+  /** A copy of bytes of the map, for the peer. */
+  slice(firstChunk: number, count: number): Uint8Array;
+  /** Sets what is set there. */
+  merge(firstChunk: number, bits: Uint8Array): void;
+}
+
+/** Asked by the engine. Each call answers once, not before it returns; an error means: the metadata cannot be trusted any more. */
+export interface MetadataStore {
+  /** Writes the superblock (the other copy of the two), durable when it answers. Calls are carried out in order, the last value wins. */
+  writeSuperblock(state: SuperblockState, done: (error: Error | null) => void): void;
+  /**
+   * Makes the extents active: durable in the log when it answers. One transaction at a time; what is asked meanwhile shares the
+   * next. To make room, extents that `mayEvict` names are written out to the bitmap pages first. `busy` when none can go.
+   */
+  activate(extents: readonly number[], mayEvict: (extent: number) => boolean, done: (error: Error | null) => void): void;
+  /** Whether the extent is active and durable: asked for each write, must cost nothing. */
+  isActive(extent: number): boolean;
+  /** Writes every bitmap page that differs from memory and empties the log: a clean end, or a checkpoint. */
+  checkpoint(done: (error: Error | null) => void): void;
+  close(): Promise<void>;
+}
+
+/** What of a copy's state the peer is told. */
+export const copyStateOf = (superblock: SuperblockState, bootId: string, dirtyChunks: number): CopyState => ({
+  identity: superblock.identity,
+  node: superblock.node,
+  bootId,
+  role: superblock.role,
+  disk: superblock.disk,
+  primaryIndicator: superblock.primaryIndicator,
+  primaryEpoch: superblock.primaryEpoch,
+  maxEpochSeen: superblock.maxEpochSeen,
+  current: superblock.current,
+  bitmapBase: superblock.peer.bitmapBase,
+  history: superblock.history,
+  dirtyChunks,
+  forced: superblock.forced,
+});
