@@ -7,7 +7,13 @@ import { drawPlan } from '../../core/simulation/fault-plan.js';
 import { runPlan } from '../../core/simulation/run-plan.js';
 import { type Pinned, storyOf } from '../../core/simulation/story.js';
 
-for (const file of globSync('test/simulation/pinned/*.json').sort()) {
+const PINNED = globSync('test/simulation/pinned/*.json').sort();
+
+test('there are scenarios: an empty directory, or a wrong one, proves nothing', (t) => {
+  t.true(PINNED.length > 0, `no scenario below ${process.cwd()}/test/simulation/pinned`);
+});
+
+for (const file of PINNED) {
   const { title, plan } = JSON.parse(readFileSync(file, 'utf8')) as Pinned;
   test.serial(`${basename(file, '.json')}: ${title}`, async (t) => {
     const outcome = await runPlan(plan);
