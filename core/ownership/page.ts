@@ -23,6 +23,8 @@ export interface PageReading {
   readonly held: boolean;
   /** State STOPPING and deadline not passed: stops may go on, starts may not. */
   readonly stopping: boolean;
+  /** This epoch holds no more, for good: STOPPING, RELEASED, DEAD, of another boot, or ended by the leash. False when it merely ran out. */
+  readonly over: boolean;
   readonly epoch: Epoch;
   readonly remainingMs: number;
   readonly inSync: readonly NodeId[];

@@ -47,7 +47,20 @@ export const openPageWriter = (path: string, files: Files): PageWriter => {
   return { write: (page) => file.write(encodePage(page)), close: () => file.close() };
 };
 
-const lost = (because: string, epoch = 0): PageReading => ({ held: false, stopping: false, epoch, remainingMs: 0, inSync: [], because });
+interface Loss {
+  readonly because: string;
+  readonly over: boolean;
+}
+
+const lost = (because: string, epoch = 0, over = false): PageReading => ({
+  held: false,
+  stopping: false,
+  over,
+  epoch,
+  remainingMs: 0,
+  inSync: [],
+  because,
+});
 
 /**
  * Opens the page of one group for asking. A missing page is no error: it reads as not held until there is one.
@@ -62,7 +75,7 @@ export const openPageReader = (path: string, clocks: PageClocks, files: Files): 
   let missing = true;
   let slowAtNs: bigint | null = null;
   let slowPage: LeasePage | null = null;
-  let slowLoss: string | null = null;
+  let slowLoss: Loss | null = null;
 
   const load = (): LeasePage | null => {
     for (let attempt = 0; attempt < 2; attempt++) {
@@ -78,10 +91,10 @@ export const openPageReader = (path: string, clocks: PageClocks, files: Files): 
     return null;
   };
 
-  const slowCheck = (found: LeasePage): string | null => {
-    if (clocks.bootOffsetMs() > found.bootOffsetMs + SLEPT_MS) return 'the host slept since the page was written';
+  const slowCheck = (found: LeasePage): Loss | null => {
     for (const kind of ['dead', 'stopped'])
-      if (files.exists(`${path}.${kind}.${found.epoch}`)) return `the leash ended epoch ${found.epoch}`;
+      if (files.exists(`${path}.${kind}.${found.epoch}`)) return { because: `the leash ended epoch ${found.epoch}`, over: true };
+    if (clocks.bootOffsetMs() > found.bootOffsetMs + SLEPT_MS) return { because: 'the host slept since the page was written', over: false };
     return null;
   };
 
@@ -97,16 +110,17 @@ export const openPageReader = (path: string, clocks: PageClocks, files: Files): 
       slowPage = found;
       if (slow) slowAtNs = startNs;
     }
-    if (found.bootId !== clocks.bootId) return lost('the lease page is of another boot', found.epoch);
-    if (slowLoss !== null) return lost(slowLoss, found.epoch);
+    if (found.bootId !== clocks.bootId) return lost('the lease page is of another boot', found.epoch, true);
+    if (slowLoss !== null) return lost(slowLoss.because, found.epoch, slowLoss.over);
     const remainingMs = Number(found.deadlineMonoNs - clocks.monoNs()) / 1e6;
-    if (remainingMs <= 0) return lost('the lease page has run out', found.epoch);
+    if (remainingMs <= 0) return lost('the lease page has run out', found.epoch, found.state !== 'HELD');
     if (found.state === 'HELD')
-      return { held: true, stopping: false, epoch: found.epoch, remainingMs, inSync: found.inSync, because: 'held' };
+      return { held: true, stopping: false, over: false, epoch: found.epoch, remainingMs, inSync: found.inSync, because: 'held' };
     const stopping = found.state === 'STOPPING';
     return {
       held: false,
       stopping,
+      over: true,
       epoch: found.epoch,
       remainingMs: stopping ? remainingMs : 0,
       inSync: found.inSync,

@@ -247,7 +247,7 @@ export class FakeGuard implements GuardDoor, LeasePages {
 
   read(group: string): PageReading {
     return (
-      this.pages.get(group) ?? { held: false, stopping: false, epoch: 0, remainingMs: 0, inSync: [], because: 'there is no lease page' }
+      this.pages.get(group) ?? { held: false, stopping: false, over: false, epoch: 0, remainingMs: 0, inSync: [], because: 'there is no lease page' }
     );
   }
 
@@ -262,6 +262,7 @@ export class FakeGuard implements GuardDoor, LeasePages {
     this.pages.set(id, {
       held,
       stopping: view.phase === 'releasing' || view.phase === 'fencing',
+      over: !held,
       epoch: view.epoch,
       remainingMs: held ? 1000 : 0,
       inSync: [],

@@ -41,7 +41,7 @@ test('no page, then one: not held, then held with the time that is left', (t) =>
   later(10);
   t.like(reader.read(), { held: false, because: 'the lease page cannot be read' }, 'a blank page is none');
   writer.write(base);
-  t.deepEqual(reader.read(), { held: true, stopping: false, epoch: 3, remainingMs: 990, inSync: ['a', 'b'], because: 'held' });
+  t.deepEqual(reader.read(), { held: true, stopping: false, over: false, epoch: 3, remainingMs: 990, inSync: ['a', 'b'], because: 'held' });
   t.is(statSync(path).mode & 0o777, 0o600);
   t.is(statSync(path).size, 512);
   reader.close();
@@ -54,26 +54,27 @@ const cases: [
   clock: { nowNs?: bigint; offsetMs?: number },
   held: boolean,
   stopping: boolean,
+  over: boolean,
   because: string,
 ][] = [
-  ['one nanosecond before the deadline: held', {}, { nowNs: 9_999_999_999n }, true, false, 'held'],
-  ['at the deadline: lost', {}, { nowNs: 10_000_000_000n }, false, false, 'the lease page has run out'],
-  ['another boot: lost', { bootId: 'boot-0' }, {}, false, false, 'the lease page is of another boot'],
-  ['STOPPING: stops may go on', { state: 'STOPPING' }, {}, false, true, 'the lease page says STOPPING'],
-  ['STOPPING after the deadline: neither', { state: 'STOPPING' }, { nowNs: 10_000_000_001n }, false, false, 'the lease page has run out'],
-  ['RELEASED: lost', { state: 'RELEASED' }, {}, false, false, 'the lease page says RELEASED'],
-  ['DEAD: lost', { state: 'DEAD' }, {}, false, false, 'the lease page says DEAD'],
-  ['the host slept 50 ms: within the step of the clocks', {}, { offsetMs: 550 }, true, false, 'held'],
-  ['the host slept longer: lost', {}, { offsetMs: 551 }, false, false, 'the host slept since the page was written'],
+  ['one nanosecond before the deadline: held', {}, { nowNs: 9_999_999_999n }, true, false, false, 'held'],
+  ['at the deadline: lost, and nobody said that it is over', {}, { nowNs: 10_000_000_000n }, false, false, false, 'the lease page has run out'],
+  ['another boot: lost', { bootId: 'boot-0' }, {}, false, false, true, 'the lease page is of another boot'],
+  ['STOPPING: stops may go on', { state: 'STOPPING' }, {}, false, true, true, 'the lease page says STOPPING'],
+  ['STOPPING after the deadline: neither', { state: 'STOPPING' }, { nowNs: 10_000_000_001n }, false, false, true, 'the lease page has run out'],
+  ['RELEASED: lost', { state: 'RELEASED' }, {}, false, false, true, 'the lease page says RELEASED'],
+  ['DEAD: lost', { state: 'DEAD' }, {}, false, false, true, 'the lease page says DEAD'],
+  ['the host slept 50 ms: within the step of the clocks', {}, { offsetMs: 550 }, true, false, false, 'held'],
+  ['the host slept longer: lost', {}, { offsetMs: 551 }, false, false, false, 'the host slept since the page was written'],
 ];
-for (const [title, page, clock, held, stopping, because] of cases) {
+for (const [title, page, clock, held, stopping, over, because] of cases) {
   test(`a page, ${title}`, (t) => {
     const { path, clocks } = set(t);
     const writer = openPageWriter(path, systemFiles);
     writer.write({ ...base, ...page });
     Object.assign(clocks, clock);
     const reader = openPageReader(path, clocks, systemFiles);
-    t.like(reader.read(), { held, stopping, because });
+    t.like(reader.read(), { held, stopping, over, because });
     reader.close();
     writer.close();
   });
@@ -103,7 +104,7 @@ for (const kind of ['dead', 'stopped']) {
     t.true(reader.read().held);
     writeFileSync(`${path}.${kind}.3`, '');
     later(10);
-    t.like(reader.read(), { held: false, epoch: 3, because: 'the leash ended epoch 3' });
+    t.like(reader.read(), { held: false, over: true, epoch: 3, because: 'the leash ended epoch 3' });
     writer.write({ ...base, nonce: 'again' });
     t.false(reader.read().held);
     writer.write({ ...base, epoch: 4 });
