@@ -48,6 +48,7 @@ export interface CopyState {
   readonly identity: VolumeIdentity;
   readonly node: NodeId;
   readonly bootId: string;
+  /** What it is in this moment; a primary that died and came back is secondary here, and its indicator tells. */
   readonly role: Role;
   readonly disk: DiskState;
   /** Set while it is Primary, cleared only by a clean demote. */
@@ -63,6 +64,11 @@ export interface CopyState {
   readonly dirtyChunks: number;
   /** It was promoted by force, accepting the loss of what only the peer had. */
   readonly forced: boolean;
+  readonly mode: Mode;
+  /** The boot of the peer with which it last was together; '' = never. The same boot still has what it acknowledged (W6, W7). */
+  readonly peerBootId: string;
+  /** An operator said that this copy gives up its own changes (SPLIT). Until its next start. */
+  readonly victim: boolean;
 }
 
 /** The step in which metadata and data are counted, bytes. */

@@ -4,7 +4,7 @@
 // record calls in sync has it, this copy has it, and the lease is held at that moment.
 import type { BlockFile } from '../io/block-file.js';
 import type { Frame } from '../link/frames.js';
-import type { MetadataStore } from '../metadata/contract.js';
+import type { Attached, MetadataStore } from '../metadata/contract.js';
 import type { Generation, Mode } from '../words.js';
 
 /** What the lease page says at this moment (SAFETY a.2). Asked before every answer to the application. */
@@ -17,7 +17,9 @@ export interface LeaseNow {
   readonly selfInSync: boolean;
 }
 
-export type InSyncAnswer = { readonly kind: 'ok'; readonly seq: number } | { readonly kind: 'refused' | 'unknown'; readonly because: string };
+export type InSyncAnswer =
+  | { readonly kind: 'ok'; readonly seq: number }
+  | { readonly kind: 'refused' | 'unknown'; readonly because: string };
 
 export interface EnginePorts {
   readonly data: BlockFile;
@@ -26,8 +28,17 @@ export interface EnginePorts {
   send(frame: Frame): boolean;
   /** Bytes on their way to the peer that the kernel has not taken yet. */
   queuedBytes(): number;
-  /** Ends the connection; it is made again. `forGood`: not before an operator or the next start (SPLIT). */
+  /**
+   * Bytes that are needed longer than they last: those of a frame after `frame` returned, those of a write after it was answered
+   * and before the link has sent them. The same array where nobody uses it again, else a copy.
+   */
+  keep(bytes: Uint8Array, from: 'link' | 'application'): Uint8Array;
+  /** A chunk's hash (checksum resync, verify); answers not before it returns, or at once. Both sides must use the same. */
+  hash(bytes: Uint8Array, done: (hash: Uint8Array) => void): void;
+  /** Ends the connection; it is made again. `forGood`: this side does not dial before `reconnect` or its next start (SPLIT); it still answers when the peer dials. */
   dropLink(because: string, forGood?: boolean): void;
+  /** An operator resolved what stood between the copies: the link may be made again, now. */
+  reconnect(): void;
   lease(): LeaseNow;
   /** Asks the guard to change the record (SAFETY a.11). */
   inSync(change: 'add' | 'remove', generation: Generation, answer: (answer: InSyncAnswer) => void): void;
@@ -37,6 +48,13 @@ export interface EnginePorts {
   random(): number;
   /** For the journal and people: `mirror.*` events with the reason. */
   tell(event: { readonly kind: string; readonly because: string; readonly data?: Readonly<Record<string, unknown>> }): void;
+}
+
+/** What the engine is made of: the ports, and what attaching the metadata found. `node`, `peer`, `bootId`, `mode` must fit the superblock. */
+export interface EngineParts {
+  readonly ports: EnginePorts;
+  readonly options: EngineOptions;
+  readonly attached: Attached;
 }
 
 export interface EngineOptions {
@@ -72,7 +90,14 @@ export interface EngineView {
   /** Async: answered and not yet at the peer. */
   readonly lagBytes: number;
   readonly lagMs: number;
-  readonly resync: { readonly kind: string; readonly direction: 'source' | 'target'; readonly doneBytes: number; readonly ofBytes: number; readonly etaMs: number | null; readonly paused: boolean } | null;
+  readonly resync: {
+    readonly kind: string;
+    readonly direction: 'source' | 'target';
+    readonly doneBytes: number;
+    readonly ofBytes: number;
+    readonly etaMs: number | null;
+    readonly paused: boolean;
+  } | null;
   readonly current: Generation;
   readonly epoch: number;
 }

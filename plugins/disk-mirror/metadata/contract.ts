@@ -62,7 +62,9 @@ export interface MetadataStore {
   writeSuperblock(state: SuperblockState, done: (error: Error | null) => void): void;
   /**
    * Makes the extents active: durable in the log when it answers. One transaction at a time; what is asked meanwhile shares the
-   * next. To make room, extents that `mayEvict` names are written out to the bitmap pages first. `busy` when none can go.
+   * next. To make room, extents that `mayEvict` names are written out to the bitmap pages first; from the moment one was named
+   * `isActive` denies it. When none can go, it answers with an error of the message `busy`: the engine asks again once something
+   * has ended.
    */
   activate(extents: readonly number[], mayEvict: (extent: number) => boolean, done: (error: Error | null) => void): void;
   /** Whether the extent is active and durable: asked for each write, must cost nothing. */
@@ -73,7 +75,7 @@ export interface MetadataStore {
 }
 
 /** What of a copy's state the peer is told. */
-export const copyStateOf = (superblock: SuperblockState, bootId: string, dirtyChunks: number): CopyState => ({
+export const copyStateOf = (superblock: SuperblockState, bootId: string, dirtyChunks: number, victim = false): CopyState => ({
   identity: superblock.identity,
   node: superblock.node,
   bootId,
@@ -87,4 +89,7 @@ export const copyStateOf = (superblock: SuperblockState, bootId: string, dirtyCh
   history: superblock.history,
   dirtyChunks,
   forced: superblock.forced,
+  mode: superblock.mode,
+  peerBootId: superblock.peer.bootId,
+  victim,
 });

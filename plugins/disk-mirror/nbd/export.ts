@@ -33,7 +33,12 @@ export interface NbdExport {
   flush(done: NbdDone): void;
   trim(offset: number, length: number, fua: boolean, done: NbdDone): void;
   /** `noHole`: the space stays allocated. `fast`: answer ENOTSUP rather than write zeroes byte for byte. */
-  zeroes(offset: number, length: number, options: { readonly fua: boolean; readonly noHole: boolean; readonly fast: boolean }, done: NbdDone): void;
+  zeroes(
+    offset: number,
+    length: number,
+    options: { readonly fua: boolean; readonly noHole: boolean; readonly fast: boolean },
+    done: NbdDone,
+  ): void;
   status(context: string, offset: number, length: number): Promise<readonly StatusRun[]>;
   /** A client is there (true) or gone (false): there is one at a time. */
   attached(there: boolean): void;
