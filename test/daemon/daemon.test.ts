@@ -17,12 +17,12 @@ import { PlanViews } from '../../core/api/plan-view.js';
 import { Routes } from '../../core/api/routes.js';
 import { Link } from '../../core/link/link.js';
 import { Loop } from '../../core/scheduler/loop.js';
-import { systemClock } from '../../core/system/clock.js';
 import type { Exec, RunOptions } from '../../core/system/exec.js';
 import { generateKey } from '../../core/system/key-file.js';
 import { pathsFrom } from '../../core/system/paths.js';
 import { readStat } from '../../core/system/process.js';
 import { systemRandom } from '../../core/system/random.js';
+import { FakeClock } from '../support/fake-clock.js';
 import { FakeGuard, LAN, SILENT } from '../support/controller-world.js';
 import { TOY_PLUGIN } from '../support/toy-plugin.js';
 import { until } from '../support/until.js';
@@ -70,11 +70,24 @@ test('a child that is killed: started again, in a session of its own, its output
 
 test('a config that is wrong: tried again ever more rarely, not ten times a second', async (t) => {
   const { paths, directory } = scratch(t);
-  const supervised = supervise([shell('controller', `echo x >>${directory}/tries; exit 2`)], paths, SILENT);
+  const clock = new FakeClock();
+  const { lines, log } = noted();
+  const supervised = supervise([shell('controller', `echo x >>${directory}/tries; exit 2`)], paths, log, clock);
   t.teardown(() => supervised.stop());
-  await systemClock.sleep(1500);
-  const tries = readFileSync(join(directory, 'tries'), 'utf8').length / 2;
-  t.true(tries >= 2 && tries <= 5, `${tries} tries`);
+  const tries = () => readFileSync(join(directory, 'tries'), 'utf8').length / 2;
+  const waits: number[] = [];
+  for (const at of [1, 2, 3, 4, 5, 6, 7, 8, 9]) {
+    // It is a real process, and it ends when the machine lets it; only what is waited between two is by the clock.
+    await until('it has ended', () => lines.length === at);
+    t.is(tries(), at);
+    const { againInMs } = JSON.parse(lines.at(-1)!.replace(/^[^{]*/, '')) as { againInMs: number };
+    waits.push(againInMs);
+    clock.advance(againInMs - 1);
+    t.is(supervised.pids['controller'], null, 'not earlier');
+    clock.advance(1);
+    t.not(supervised.pids['controller'], null);
+  }
+  t.deepEqual(waits, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000]);
 });
 
 test('the supervisor was killed and comes back: what it left is ended first, so that there are never two', async (t) => {
