@@ -25,6 +25,10 @@ export const ERRORS = {
   },
   JOURNAL_UNWRITABLE: { exit: 1, hint: 'Check space and rights of the state directory.' },
   LAB_FAILED: { exit: 1, hint: 'Run understudy lab down, then try again; see docs/how-to/use-the-lab.md.' },
+  METADATA: {
+    exit: 4,
+    hint: 'Nothing was made anew. The way back is in docs/reference/mirror-metadata.md.',
+  },
   PROTOCOL: { exit: 1, hint: 'The other side speaks another version or is not understudy.' },
 } as const satisfies Record<string, { exit: 1 | 2 | 3 | 4; hint: string }>;
 
