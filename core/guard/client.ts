@@ -1,17 +1,17 @@
-// The controller's side of <run>/guard.sock: keeps a connection, makes a new one when it ends, hands on every view and event.
+// The side of controller and mirrors of <run>/guard.sock: keeps a connection, makes a new one when it ends, hands on every view and event.
 // A guard that is away is no error here: the last view stays, and says by its age that it is old.
 import { UnderstudyError, reasonOf } from '../errors/errors.js';
 import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
-import type { GroupOrders, GuardView, NodeOrders, Will } from '../model/lease.js';
+import type { GroupOrders, GuardView, InSyncAnswer, NodeOrders, Will } from '../model/lease.js';
 import type { Clock, Timer } from '../system/clock.js';
 import type { FramedConnection, LocalSockets } from '../system/framed-socket.js';
-import type { FromGuard, OrdersRequest, ToGuard } from './protocol.js';
+import type { FromGuard, InSyncRequest, OrdersRequest, ToGuard } from './protocol.js';
 
 export interface GuardClientOptions {
   readonly sockets: LocalSockets;
   readonly path: string;
   readonly clock: Clock;
-  readonly role: 'controller' | 'reader';
+  readonly role: 'controller' | 'reader' | 'mirror';
   readonly pid: number;
   /** Start time of this process in clock ticks (field 22 of /proc/PID/stat): the guard ends no other process by mistake. */
   readonly startTime: string;
@@ -22,6 +22,8 @@ export type GuardEvent = Extract<FromGuard, { t: 'event' }>['event'];
 const FIRST_RETRY_MS = 20;
 const MAX_RETRY_MS = 1_000;
 const ORDERS_DEADLINE_MS = 15_000;
+/** The guard has given up by then, and its answer is on its way. */
+const ANSWER_MS = 500;
 /** Older wills may no longer be meant. */
 const WILLS_FRESH_MS = 1_000;
 
@@ -39,6 +41,7 @@ export class GuardClient {
   readonly #eventListeners: ((event: GuardEvent) => void)[] = [];
   readonly #stateListeners: ((connected: boolean, because: string) => void)[] = [];
   readonly #orders = new Map<number, PendingOrders>();
+  readonly #inSync = new Map<number, (answer: InSyncAnswer) => void>();
   #connection: FramedConnection | null = null;
   #retry: Timer | null = null;
   #retryMs = FIRST_RETRY_MS;
@@ -112,6 +115,26 @@ export class GuardClient {
     return ((await this.#ask((id) => ({ t: 'restore', id, group, epoch, why }), deadlineMs)) as { readonly restored: Epoch }).restored;
   }
 
+  /**
+   * Asks for another set of who is in sync (SAFETY a.11); `limitMs` is how long the guard tries. Never rejects. `unknown`: it may
+   * have happened or happens yet; only the lease page, or asking again, tells.
+   */
+  inSync(request: InSyncRequest): Promise<InSyncAnswer> {
+    const id = (this.#lastOrders += 1);
+    return new Promise((resolve) => {
+      const settle = (answer: InSyncAnswer): void => {
+        if (!this.#inSync.delete(id)) return;
+        late.cancel();
+        resolve(answer);
+      };
+      const late = this.#options.clock.after(request.limitMs + ANSWER_MS, () =>
+        settle({ kind: 'unknown', because: `the guard did not answer within ${request.limitMs + ANSWER_MS} ms` }),
+      );
+      this.#inSync.set(id, settle);
+      if (!this.#send({ t: 'in-sync', id, ...request })) settle({ kind: 'refused', because: 'the guard is not connected' });
+    });
+  }
+
   #ask(message: (id: number) => ToGuard, deadlineMs: number): Promise<Replied> {
     const id = (this.#lastOrders += 1);
     return new Promise((resolve, reject) => {
@@ -178,6 +201,9 @@ export class GuardClient {
         // Nothing to look up: every effect from here on is behind a look at the page, which was written before this was asked.
         this.#send({ t: 'ended', id: message.id });
         return undefined;
+      case 'in-sync-answer':
+        this.#inSync.get(message.id)?.(message.answer);
+        return undefined;
       case 'reply':
         return this.#settle(message.id, (pending) =>
           message.ok ? pending.resolve(message.value) : pending.reject(new UnderstudyError(message.code, message.message)),
@@ -201,6 +227,7 @@ export class GuardClient {
   }
 
   #dropOrders(because: string): void {
+    for (const settle of [...this.#inSync.values()]) settle({ kind: 'unknown', because: `the guard went away: ${because}` });
     for (const id of this.#orders.keys()) this.#settle(id, (pending) => pending.reject(this.#away(because)));
   }
 

@@ -2,13 +2,13 @@
 // processes of the same user; a message that is not one of protocol.ts ends its connection and nothing else.
 import { UnderstudyError } from '../errors/errors.js';
 import type { Epoch, GroupId } from '../model/ids.js';
-import type { GuardView, Will } from '../model/lease.js';
+import type { GuardView, InSyncAnswer, Will } from '../model/lease.js';
 import type { Clock } from '../system/clock.js';
 import type { FramedConnection, FramedServer, LocalSockets } from '../system/framed-socket.js';
 import type { SocketTrouble } from '../system/unix-socket.js';
 import type { ControllerIdentity } from './controller-watch.js';
 import type { RestoreWish } from '../ownership/restore.js';
-import type { FromGuard, OrdersRequest, ToGuard } from './protocol.js';
+import type { FromGuard, InSyncRequest, OrdersRequest, ToGuard } from './protocol.js';
 import { messageToGuard, ordersRequest } from './read-message.js';
 import type { OrdersAnswer } from './orders-desk.js';
 import type { RestoreAnswer } from './restore-record.js';
@@ -25,6 +25,8 @@ export interface ControlServerOptions {
   readonly fenced: (evidence: Extract<ToGuard, { t: 'fenced' }>) => void;
   readonly orders: (request: OrdersRequest) => Promise<OrdersAnswer>;
   readonly restore: (group: GroupId, wish: RestoreWish) => Promise<RestoreAnswer>;
+  /** `askId` is unlike any other of this guard; the answer comes by `answerInSync`. */
+  readonly inSync: (askId: number, request: InSyncRequest) => void;
   readonly leave: (forMs: number) => void;
   /** A client could not be let in. */
   readonly trouble: SocketTrouble;
@@ -42,6 +44,8 @@ export class ControlServer {
   #controller: FramedConnection | null = null;
   #ordersOpen = 0;
   #asked = 0;
+  readonly #mirrors = new Set<FramedConnection>();
+  readonly #inSyncAsked = new Map<number, { readonly connection: FramedConnection; readonly id: number }>();
   readonly #lastWords = new Map<number, (answered: boolean) => void>();
 
   constructor(options: ControlServerOptions) {
@@ -75,6 +79,13 @@ export class ControlServer {
     });
   }
 
+  /** What became of a change; whoever asked may be gone. */
+  answerInSync(askId: number, answer: InSyncAnswer): void {
+    const asked = this.#inSyncAsked.get(askId);
+    this.#inSyncAsked.delete(askId);
+    asked?.connection.send({ t: 'in-sync-answer', id: asked.id, answer } satisfies FromGuard);
+  }
+
   get listeners(): number {
     return this.#connections.size;
   }
@@ -86,6 +97,7 @@ export class ControlServer {
   #serve(connection: FramedConnection): void {
     connection.onClose(() => {
       this.#connections.delete(connection);
+      this.#mirrors.delete(connection);
       if (this.#controller !== connection) return;
       this.#controller = null;
       for (const settle of Array.from(this.#lastWords.values())) settle(false);
@@ -105,6 +117,7 @@ export class ControlServer {
       connection.send({ t: 'view', view: this.#options.view() } satisfies FromGuard);
       return true;
     }
+    if (message.t === 'in-sync') return this.#inSync(connection, message);
     // The rest is the controller's alone.
     if (connection !== this.#controller) return false;
     switch (message.t) {
@@ -136,6 +149,14 @@ export class ControlServer {
     }
   }
 
+  #inSync(connection: FramedConnection, { t: _t, id, ...request }: Extract<ToGuard, { t: 'in-sync' }>): boolean {
+    if (!this.#mirrors.has(connection) || !this.#options.groups.includes(request.group)) return false;
+    const askId = (this.#asked += 1);
+    this.#inSyncAsked.set(askId, { connection, id });
+    this.#options.inSync(askId, request);
+    return true;
+  }
+
   #hello(connection: FramedConnection, { role, pid, startTime }: Extract<ToGuard, { t: 'hello' }>): boolean {
     this.#connections.add(connection);
     if (role === 'controller') {
@@ -145,6 +166,7 @@ export class ControlServer {
       if (old !== null && old !== connection) old.close();
       this.#options.hello({ pid, startTime });
     }
+    if (role === 'mirror') this.#mirrors.add(connection);
     connection.send({ t: 'view', view: this.#options.view() } satisfies FromGuard);
     return true;
   }

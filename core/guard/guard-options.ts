@@ -41,6 +41,8 @@ export interface GuardOptions {
   readonly resetHost: (because: string) => void;
   /** Whether nothing is acquired without the leash's beat. Default: where there is no watchdog. */
   readonly needsLeash?: boolean;
+  /** The groups whose data is mirrored: by which resources is not the guard's to know. Default: none. */
+  readonly mirrored?: readonly GroupId[];
   readonly turned?: TurnWatch;
 }
 
@@ -68,6 +70,7 @@ export const policyOf = (options: GuardOptions, id: GroupId, instance: string): 
     cfgHash: config.cfgHash,
     failsafe: config.failsafe,
     pair: pairOf(options, group?.prefer ?? []),
+    mirrored: options.mirrored?.includes(id) === true,
   };
 };
 

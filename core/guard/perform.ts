@@ -2,6 +2,7 @@
 // nothing on the way from a suspicion to HELD is awaited but the arbiter (and the watchdog, beside it).
 import type { Epoch, GroupId, NodeId } from '../model/ids.js';
 import type { NewEvent } from '../model/event.js';
+import type { InSyncAnswer } from '../model/lease.js';
 import { reasonOf } from '../errors/errors.js';
 import type { Heartbeats } from '../membership/contract.js';
 import type { OwnershipEffect } from '../ownership/events.js';
@@ -26,6 +27,7 @@ export interface PerformOptions {
   readonly stopBudgetMs: number;
   readonly dispatch: (group: GroupId, happening: Happening) => void;
   readonly keepOrders: (group: GroupId, orders: Parameters<GuardStore['keepGroupOrders']>[1]) => void;
+  readonly answerInSync: (askId: number, answer: InSyncAnswer) => void;
   readonly tell: (event: NewEvent) => void;
   /** Looks now at what stands against acquiring on this host. */
   readonly checkGate: () => void;
@@ -89,6 +91,8 @@ export const perform = (options: PerformOptions, group: GroupId, effect: Ownersh
     }
     case 'nudge':
       return nudge(options, group, effect.to, effect.epoch, NUDGES);
+    case 'in-sync-answer':
+      return options.answerInSync(effect.askId, effect.answer);
     case 'journal':
       return tell({
         kind: effect.event,

@@ -1,7 +1,7 @@
 // What is said on <run>/guard.sock: JSON messages, each behind a 4-byte big-endian length (at most 1 MiB). The controller
-// speaks and listens; a reader (the CLI while no controller is there) only asks for the view.
+// speaks and listens; a mirror asks for changes of inSync; a reader (the CLI while no controller is there) only asks for the view.
 import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
-import type { GroupOrders, GuardView, NodeOrders, Will } from '../model/lease.js';
+import type { GroupOrders, GuardView, InSyncAnswer, NodeOrders, Will } from '../model/lease.js';
 import type { NewEvent } from '../model/event.js';
 
 /** A change to an orders record. The guard reads, applies `set`, and CASes; on conflict it reads and applies again, 5 times at most. */
@@ -17,8 +17,22 @@ export type OrdersRequest =
     }
   | { readonly key: 'node'; readonly node: NodeId; readonly set: Partial<NodeOrders> };
 
+/** What a mirror wants of inSync (SAFETY a.11), as the holder of `epoch`. */
+export interface InSyncRequest {
+  readonly group: GroupId;
+  readonly change: 'add' | 'remove';
+  readonly peer: NodeId;
+  /** With `add`: the boot in which the peer has the data. */
+  readonly bootId: BootId | null;
+  readonly epoch: Epoch;
+  /** The generation of the data, for the journal. */
+  readonly generation: string;
+  /** So long the guard tries. */
+  readonly limitMs: number;
+}
+
 export type ToGuard =
-  | { readonly t: 'hello'; readonly role: 'controller' | 'reader'; readonly pid: number; readonly startTime: string }
+  | { readonly t: 'hello'; readonly role: 'controller' | 'reader' | 'mirror'; readonly pid: number; readonly startTime: string }
   /** Each cycle and at least every second: the wills, and the proof that the controller makes progress. */
   | { readonly t: 'wills'; readonly wills: readonly Will[]; readonly loopLagMs: number }
   /** Evidence that a holder is down, for exactly that boot and epoch (SAFETY a.2). */
@@ -31,6 +45,8 @@ export type ToGuard =
       readonly evidence: string;
     }
   | { readonly t: 'orders'; readonly id: number; readonly request: OrdersRequest }
+  /** A mirror asks the holder's guard to change who is in sync; `bootId` of the peer with `add`. */
+  | ({ readonly t: 'in-sync'; readonly id: number } & InSyncRequest)
   /** The answer to `ended?`: from this turn of its loop on the controller finds what the lease page says. */
   | { readonly t: 'ended'; readonly id: number }
   /** An operator puts a lost lease record back: HELD-UNKNOWN, behind every epoch known here and at least `epoch`. */
@@ -46,6 +62,7 @@ export type FromGuard =
   | { readonly t: 'ended?'; readonly id: number; readonly group: GroupId; readonly epoch: Epoch }
   /** What happened, for the journal and `explain`; sent to the controller as it happens. */
   | { readonly t: 'event'; readonly event: NewEvent & { readonly monoMs: number } }
+  | { readonly t: 'in-sync-answer'; readonly id: number; readonly answer: InSyncAnswer }
   | { readonly t: 'reply'; readonly id: number; readonly ok: true; readonly value: GroupOrders | NodeOrders | { readonly restored: Epoch } }
   | {
       readonly t: 'reply';

@@ -23,6 +23,8 @@ const orNull =
 
 const isMove: Check = (value) =>
   isObject(value) && isName(value['id']) && isName(value['to']) && isText(value['by']) && isText(value['why']);
+const isForce: Check = (value) =>
+  isObject(value) && isName(value['node']) && isCount(value['epoch']) && isText(value['by']) && isText(value['why']);
 const isFailover: Check = (value) =>
   isObject(value) && isCount(value['epoch']) && orNull(isName)(value['from']) && isName(value['to']) && isText(value['because']);
 
@@ -33,6 +35,7 @@ const GROUP_SET: Readonly<Record<keyof Required<GroupSet>, Check>> = {
   frozen: isFlag,
   maintenance: isFlag,
   unwatched: isFlag,
+  forced: orNull(isForce),
   clears: isCount,
   failovers: (value) => isList(value, isFailover),
   by: isText,
@@ -67,12 +70,21 @@ const isWill = (value: unknown): value is Will =>
   typeof value['because'] === 'string';
 
 const READ: Readonly<Record<ToGuard['t'], (value: Readonly<Record<string, unknown>>) => boolean>> = {
-  hello: ({ role, pid, startTime }) => (role === 'controller' || role === 'reader') && Number.isSafeInteger(pid) && isText(startTime),
+  hello: ({ role, pid, startTime }) => (role === 'controller' || role === 'reader' || role === 'mirror') && Number.isSafeInteger(pid) && isText(startTime),
   wills: ({ wills, loopLagMs }) => isList(wills, isWill) && isDuration(loopLagMs),
   fenced: ({ group, node, bootId, forEpoch, evidence }) =>
     isName(group) && isName(node) && isName(bootId) && isCount(forEpoch) && isText(evidence),
   // Its request is judged apart: a wrong one is answered.
   orders: ({ id, request }) => isCount(id) && isObject(request),
+  'in-sync': ({ id, group, change, peer, bootId, epoch, generation, limitMs }) =>
+    isCount(id) &&
+    isName(group) &&
+    (change === 'add' || change === 'remove') &&
+    isName(peer) &&
+    orNull(isName)(bootId) &&
+    isCount(epoch) &&
+    isText(generation) &&
+    isDuration(limitMs),
   ended: ({ id }) => isCount(id),
   restore: ({ id, group, epoch, why }) => isCount(id) && isName(group) && orNull(isCount)(epoch) && isText(why),
   leave: ({ forMs }) => isDuration(forMs),

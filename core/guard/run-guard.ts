@@ -150,6 +150,7 @@ class Guard implements GuardHandle {
           group,
           wish,
         ),
+      inSync: (askId, { group, ...wish }) => this.#owner.dispatch(group, { kind: 'in-sync', askId, ...wish }),
       leave: (forMs) => this.#leave(this.#controller.leave(forMs, clock.nowMs())),
       trouble: this.#alarms.passing('socket', clock, (because) => this.#tell({ kind: 'guard.socket-trouble', because })),
     });
@@ -163,6 +164,7 @@ class Guard implements GuardHandle {
       stopBudgetMs: timing.stopBudgetMs,
       dispatch: (group, happening) => this.#owner.dispatch(group, happening),
       keepOrders: (group, orders) => void this.#store.keepGroupOrders(group, orders),
+      answerInSync: (askId, answer) => this.#server.answerInSync(askId, answer),
       tell: (event) => this.#tell(event),
       checkGate: () => this.#gate.look(),
       unfit: (because) => this.#gate.unfit(because),

@@ -87,13 +87,14 @@ export const newsOf = ({ peers, arbiter, leases, groupOrders, nodeOrders, watchd
     groups,
   ]),
   arbiter.state,
-  leases.map(({ group, phase, epoch, holder, record, inSync, successor, fencing, unproven, failsafe = null }) => [
+  leases.map(({ group, phase, epoch, holder, record, inSync, mirror, successor, fencing, unproven, failsafe = null }) => [
     group,
     phase,
     epoch,
     holder,
     record,
     inSync,
+    mirror,
     successor,
     fencing,
     unproven,

@@ -41,6 +41,11 @@ export interface LeaseView {
   /** Since the record was last read or confirmed by an own CAS; null when never. */
   readonly recordAgeMs: number | null;
   readonly inSync: readonly NodeId[];
+  /**
+   * The group has a mirror. `stale`: of inSync, those whose entry is of an earlier boot and so counts no longer. `forced`: the
+   * epoch was taken by an operator's order although the copy was not in sync. Absent or null = it has none.
+   */
+  readonly mirror?: { readonly stale: readonly NodeId[]; readonly forced: boolean } | null;
   /** Who the holder named to come next when it released (a planned move), else null. */
   readonly successor: NodeId | null;
   /** While the holder goes on without the arbiter, by the promises of all members (SAFETY a.8); else null or absent. */
@@ -140,6 +145,11 @@ export interface GroupOrders {
   readonly maintenance: boolean;
   /** With `maintenance`: the watchdog is not needed for this group while it lasts. Absent in records of older versions. */
   readonly unwatched?: boolean;
+  /**
+   * The copy of this node is used although it may lack what only others had (`start --force --accept-data-loss`). Of the lease
+   * record's epoch at that time, and of no other: what changes since makes the order void. Absent = none.
+   */
+  readonly forced?: { readonly node: NodeId; readonly epoch: Epoch; readonly by: string; readonly why: string } | null;
   /** Raised by `understudy clear`: failures counted before it no longer count. */
   readonly clears: number;
   /** The last failovers, newest last, at most 16. */
@@ -148,6 +158,15 @@ export interface GroupOrders {
   readonly by: string;
   readonly why: string;
 }
+
+/**
+ * What became of a change of inSync. `refused`: it did not happen. `unknown`: it may have happened or happens yet; the lease page,
+ * or asking again, tells.
+ */
+export type InSyncAnswer =
+  | { readonly kind: 'ok'; readonly seq: number }
+  | { readonly kind: 'refused'; readonly because: string }
+  | { readonly kind: 'unknown'; readonly because: string };
 
 export interface FailoverEntry {
   readonly epoch: Epoch;

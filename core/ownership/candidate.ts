@@ -5,6 +5,7 @@ import type { LeasePhase } from '../model/lease.js';
 import { beginToConfirm, beginToWait } from './awaiting.js';
 import type { Found } from './events.js';
 import { fenceSelf } from './fencing.js';
+import { inheritedSync, lacksSync } from './in-sync.js';
 import { askToStop } from './please-stop.js';
 import { expireQuestion, followPeer, hasConsent, nextEpoch } from './pair.js';
 import type { LeaseRecord, RecordMember } from './record.js';
@@ -119,6 +120,7 @@ const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: str
   const epoch = s.pair?.asking?.epoch ?? nextEpoch(s, record);
   if (s.pair !== null) s.pair = { ...s.pair, asking: null };
   const fencing = owed(s, record, licence.evidence);
+  const forced = lacksSync(s, record);
   // One attempt an edge: whatever comes of it, the suspicion is used up. A read under way is older than what follows.
   s.suspicion = null;
   s.reading = null;
@@ -136,7 +138,8 @@ const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: str
     ttlW: timing.takeoverWaitMs,
     d: timing.selfFenceMs,
     members: own(record.members),
-    inSync: own(record.inSync),
+    inSync: inheritedSync(s, record, own(record.inSync)),
+    ...(forced === null ? {} : { forced: true as const }),
     successor: null,
     watchdog: policy.watchdog,
     reason: licence.because,
@@ -155,7 +158,12 @@ const acquire = (turn: Turn, licence: Licence, record: LeaseRecord, version: str
     turn,
     'lease.acquiring',
     licence.because,
-    { evidence: licence.evidence, from: record.holder ?? record.prevHolder, ...(fencing.length > 0 ? { waitsFor: fencing } : {}) },
+    {
+      evidence: licence.evidence,
+      from: record.holder ?? record.prevHolder,
+      ...(fencing.length > 0 ? { waitsFor: fencing } : {}),
+      ...(forced === null ? {} : { forced, by: s.orders.group.forced?.by, why: s.orders.group.forced?.why }),
+    },
     epoch,
   );
 };

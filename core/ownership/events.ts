@@ -1,7 +1,7 @@
 // What may happen to the ownership machine, and what it may want done. The guard turns answers, messages and timers into
 // events and carries the effects out in their order; nothing else passes between them.
 import type { BootId, Epoch, NodeId } from '../model/ids.js';
-import type { GroupOrders, LeasePhase, NodeOrders, Will } from '../model/lease.js';
+import type { GroupOrders, InSyncAnswer, LeasePhase, NodeOrders, Will } from '../model/lease.js';
 import type { BeatGroup } from '../membership/contract.js';
 import type { Leftover } from './adoption.js';
 import type { PageState } from './page.js';
@@ -69,6 +69,18 @@ type Happening =
       readonly because: string;
     }
   | { readonly kind: 'fenced'; readonly node: NodeId; readonly bootId: BootId; readonly forEpoch: Epoch; readonly evidence: string }
+  /** A mirror of this host wants another set of who is in sync, as the holder of `epoch`. `generation`: of its data, for people. */
+  | {
+      readonly kind: 'in-sync';
+      readonly askId: number;
+      readonly change: 'add' | 'remove';
+      readonly peer: NodeId;
+      /** With `add`: the boot in which the peer has the data. */
+      readonly bootId: BootId | null;
+      readonly epoch: Epoch;
+      readonly generation: string;
+      readonly limitMs: number;
+    }
   /** The leash has fired for this epoch. */
   | { readonly kind: 'tombstone'; readonly epoch: Epoch }
   /** Nobody can act for the group here any more (a controller that never comes back): stop it and give it up. */
@@ -119,6 +131,7 @@ export type OwnershipEffect =
       readonly knows: Epoch;
       readonly because: string;
     }
+  | { readonly kind: 'in-sync-answer'; readonly askId: number; readonly answer: InSyncAnswer }
   | {
       readonly kind: 'journal';
       readonly event: string;

@@ -1,6 +1,7 @@
 // What people and the planner are shown of a holder in failsafe. Derived from the state only; nothing here decides a lease.
 import type { FailsafeView } from '../model/lease.js';
 import { lastBootOf, silentOf } from './failsafe.js';
+import { staleSync } from './in-sync.js';
 import type { OwnershipState } from './state.js';
 
 /** null while the arbiter answers. */
@@ -10,7 +11,10 @@ export const failsafeViewOf = (state: OwnershipState, nowMs: number): FailsafeVi
   const { peerLost, arbiterLossMoveMs } = policy.failsafe;
   const silent = failsafe.trouble === null || peerLost === 'stop' ? [] : silentOf(state);
   const late = nowMs - failsafe.sinceMs >= arbiterLossMoveMs;
-  const ready = (id: string) => failsafe.full?.by.includes(id) === true && tenure?.inSync.some((member) => member.id === id) === true;
+  const current = tenure?.current?.record;
+  const stale = policy.mirrored === true && current !== undefined ? staleSync(state, current) : [];
+  const ready = (id: string) =>
+    failsafe.full?.by.includes(id) === true && tenure?.inSync.some((member) => member.id === id) === true && !stale.includes(id);
   return {
     silentMs: Math.max(0, nowMs - failsafe.sinceMs),
     by: failsafe.full?.by ?? null,

@@ -7,6 +7,7 @@ import type { Found } from './events.js';
 import { releasedRecord } from './candidate.js';
 import { askAll, endFailsafe } from './failsafe.js';
 import { fenceSelf } from './fencing.js';
+import { confirmedSync, sentSync, wishedSync } from './in-sync.js';
 import { withdraw } from './pair.js';
 import type { LeaseRecord, RecordMember } from './record.js';
 import type { Attempt, Tenure } from './state.js';
@@ -45,7 +46,7 @@ export const hold = (turn: Turn): void => {
   if (withdraw(turn)) return;
   if (s.writing === null) {
     if (s.release?.verified === true) return release(turn, tenure.current);
-    const newsMs = hasNews(turn, tenure.current.record) ? tenure.notBeforeMs : Number.POSITIVE_INFINITY;
+    const newsMs = s.inSyncWish?.pending === true || hasNews(turn, tenure.current.record) ? tenure.notBeforeMs : Number.POSITIVE_INFINITY;
     if (s.release?.sent !== true && s.nowMs >= Math.min(renewAtMs(turn), newsMs)) renew(turn, tenure.current);
   }
   // The orders are read with the lease's own period; the answer never delays a renewal.
@@ -85,8 +86,10 @@ export const renewed = (turn: Turn, record: LeaseRecord, version: string): void 
   );
   s.confirmedMs = s.nowMs;
   endFailsafe(turn, 'the arbiter answers again');
-  if (s.phase !== 'fencing') writePage(turn, s.phase === 'held' ? 'HELD' : 'STOPPING');
-  else if (waited(turn, record, tenure.current?.record ?? null, sentMs)) renewNow(turn);
+  if (s.phase !== 'fencing') {
+    writePage(turn, s.phase === 'held' ? 'HELD' : 'STOPPING');
+    confirmedSync(turn, record);
+  } else if (waited(turn, record, tenure.current?.record ?? null, sentMs)) renewNow(turn);
 };
 
 /** A renewal or a release met another state of the record. */
@@ -222,9 +225,11 @@ const renew = (turn: Turn, { version, record }: NonNullable<Tenure['current']>):
     ttlW: policy.timing.takeoverWaitMs,
     d: policy.timing.selfFenceMs,
     members,
+    inSync: wishedSync(turn, record.inSync),
     watchdog: policy.watchdog && s.dogArmed,
     cfgHash: policy.cfgHash,
   }));
+  sentSync(turn);
   const attempts = [...tenure.attempts, { nonce: attempt.record.nonce, sentMs: attempt.sentMs }].slice(-ATTEMPTS_KEPT);
   const membersSent = [...new Set([...tenure.membersSent, ...attempt.record.members.map(({ id }) => id)])];
   s.tenure = { ...(s.tenure ?? tenure), sentMs: attempt.sentMs, attempts, membersSent };

@@ -1,6 +1,7 @@
 // What controller, CLI and API are shown of one group's ownership. Derived from the state only; nothing here decides a lease.
 import type { EarlierHolderView, LeaseView } from '../model/lease.js';
 import { failsafeSentence, failsafeViewOf } from './failsafe-view.js';
+import { staleSync } from './in-sync.js';
 import { fencesFirst, otherMember } from './pair.js';
 import { proofOf } from './proof.js';
 import type { EarlierHolder, LeaseRecord } from './record.js';
@@ -27,6 +28,7 @@ export const leaseViewOf = (state: OwnershipState, nowMs: number): LeaseView => 
     remainingMs: acting ? Math.max(0, tenure.deadlineMs - nowMs) : 0,
     recordAgeMs: state.confirmedMs === null ? null : Math.max(0, nowMs - state.confirmedMs),
     inSync: (record?.inSync ?? []).map(({ id }) => id),
+    mirror: state.policy.mirrored === true ? { stale: record === null ? [] : staleSync(state, record), forced: record?.forced === true } : null,
     successor: record?.state === 'RELEASED' ? record.successor : null,
     failsafe: failsafeViewOf(state, nowMs),
     withoutStore: withoutStoreOf(state, record),

@@ -6,6 +6,7 @@ import type { Found, OwnershipEffect, OwnershipEvent } from './events.js';
 import { asked, granted, provenMs, refused, roundAtMs } from './failsafe.js';
 import { fenceSelf, hardStopped, pressOn } from './fencing.js';
 import { contested, enforceDeadline, hold, released, renewAtMs, renewed, stopVerified, unanswered } from './holder.js';
+import { expireSync, inSyncAsked } from './in-sync.js';
 import { bootChanged, fellSilent, fenced, heard, weigh } from './peers.js';
 import { consentAsked, consentGranted, consentRefused, consented, questionDueMs } from './pair.js';
 import { pleaseStop } from './please-stop.js';
@@ -23,6 +24,7 @@ export const machine = (state: OwnershipState, event: OwnershipEvent): readonly 
   if (turn.s.phase === 'fencing-self') pressOn(turn);
   else if (turn.s.tenure === null) seek(turn);
   else hold(turn);
+  expireSync(turn);
   return [turn.s, turn.effects];
 };
 
@@ -39,7 +41,9 @@ export const nextWakeMs = (state: OwnershipState): number => {
     const adopting = tenure.current === null && reading === null ? [state.lastReadMs + retryMs(timing)] : [];
     const write = writing === null && tenure.current !== null ? [state.release?.sent === true ? tenure.notBeforeMs : renewAtMs(turn)] : [];
     const slow = tenure.slow ? [] : [tenure.renewedMs + timing.softMs];
-    return Math.min(tenure.deadlineMs, roundAtMs(state), ...attempts, ...nextRead, ...adopting, ...write, ...slow);
+    const wish = state.inSyncWish;
+    const sync = wish === null ? [] : [wish.dueMs, ...(wish.pending && writing === null ? [tenure.notBeforeMs] : [])];
+    return Math.min(tenure.deadlineMs, roundAtMs(state), ...attempts, ...nextRead, ...adopting, ...write, ...slow, ...sync);
   }
   // One write at a time: until its answer nothing else is sent.
   if (writing !== null) return Math.min(...attempts);
@@ -121,6 +125,8 @@ const handle = (turn: Turn, event: OwnershipEvent): void => {
       return s.pair === null ? refused(turn, event) : consentRefused(turn, event);
     case 'fenced':
       return fenced(turn, event);
+    case 'in-sync':
+      return inSyncAsked(turn, event);
     case 'tombstone':
       if (s.tenure?.epoch === event.epoch) fenceSelf(turn, `the leash has fired for epoch ${event.epoch}`);
       return undefined;

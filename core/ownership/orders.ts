@@ -64,6 +64,8 @@ const isText = (value: unknown): boolean => typeof value === 'string';
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 const isMove = (value: unknown): boolean =>
   value === null || (isObject(value) && ['id', 'to', 'by', 'why'].every((key) => isText(value[key])));
+const isForce = (value: unknown): boolean =>
+  value === null || (isObject(value) && isText(value['node']) && isCount(value['epoch']) && isText(value['by']) && isText(value['why']));
 const isFailover = (value: unknown): boolean =>
   isObject(value) &&
   isCount(value['epoch']) &&
@@ -77,6 +79,7 @@ const GROUP: Checks<GroupOrders> = {
   frozen: isFlag,
   maintenance: isFlag,
   unwatched: (value) => value === undefined || isFlag(value),
+  forced: (value) => value === undefined || isForce(value),
   clears: isCount,
   failovers: (value) => Array.isArray(value) && value.length <= MAX_FAILOVERS && value.every(isFailover),
   by: isText,

@@ -78,6 +78,7 @@ const CHECKS: Readonly<Record<keyof LeaseRecord, (value: unknown) => boolean>> =
   d: isDuration,
   members: areMembers,
   inSync: areMembers,
+  forced: (value) => value === undefined || value === true,
   successor: isNode,
   watchdog: (value) => typeof value === 'boolean',
   reason: isText,

@@ -38,6 +38,8 @@ export interface LeaseRecord {
   readonly members: readonly RecordMember[];
   /** Who may be promoted: entries carry the boot (SAFETY a.7b). */
   readonly inSync: readonly RecordMember[];
+  /** This epoch was taken by an operator's order with a copy that was not in sync: what only others had may be lost. */
+  readonly forced?: true;
   /** With RELEASED: the node a planned move names as next, else null. */
   readonly successor: NodeId | null;
   /** The holder has a watchdog armed. */

@@ -43,7 +43,8 @@ export const restoration = (state: OwnershipState, found: Found, heard: readonly
       state: 'HELD-UNKNOWN',
       fencing: [],
       members,
-      inSync: members,
+      // Whose copy is good went with the record: an operator says where it is, with `start --force --accept-data-loss`.
+      inSync: policy.mirrored === true ? [] : members,
       successor: null,
       ttlW: policy.timing.takeoverWaitMs,
       d: policy.timing.selfFenceMs,

@@ -28,6 +28,8 @@ export interface OwnershipPolicy {
   readonly failsafe: FailsafePolicy;
   /** Two nodes without a store: the other member's consent or its proven end takes the place of W. Absent or null: there is a store. */
   readonly pair?: PairPolicy | null;
+  /** The group's data is mirrored: who is in sync is a matter of boots. Absent = it is not, and members stay in sync over boots. */
+  readonly mirrored?: boolean;
 }
 
 /** What the holder may do while the arbiter is silent (SAFETY a.8). */
@@ -116,6 +118,21 @@ export interface Failsafe {
   readonly trouble: string | null;
 }
 
+/** A change of who is in sync that a mirror waits for. */
+export interface InSyncWish {
+  readonly askId: number;
+  readonly change: 'add' | 'remove';
+  readonly peer: NodeId;
+  readonly bootId: BootId;
+  readonly epoch: Epoch;
+  readonly generation: string;
+  readonly dueMs: number;
+  /** A renewal is to be sent for it, now. */
+  readonly pending: boolean;
+  /** A renewal with it was sent: it may have happened. */
+  readonly sent: boolean;
+}
+
 /** The word given to a holder in failsafe: no acquisition by time or suspicion before `untilMs`. */
 export interface Promised {
   readonly to: NodeId;
@@ -194,6 +211,7 @@ export interface OwnershipState {
     readonly successor: NodeId | null;
   } | null;
   readonly releaseNotBeforeMs: number;
+  readonly inSyncWish: InSyncWish | null;
   /** Set in `fencing-self`. */
   readonly fencing: {
     readonly sinceMs: number;
@@ -203,11 +221,11 @@ export interface OwnershipState {
     readonly resetMs: number;
   } | null;
   readonly will: { readonly will: Will; readonly atMs: number } | null;
-  /** Reasons of this host not to acquire: no leash, a watchdog that cannot be armed. */
   /** The controller has left on purpose until then. */
   readonly leaveUntilMs: number;
   /** When the holder's guard was last asked to stop. */
   readonly pleadedMs: number;
+  /** Reasons of this host not to acquire: no leash, a watchdog that cannot be armed. */
   readonly gate: readonly string[];
   readonly dogArmed: boolean;
   readonly peers: Readonly<Record<NodeId, PeerFacts>>;
@@ -249,6 +267,7 @@ export const initialState = (policy: OwnershipPolicy, nowMs: number, maxEpochSee
   tenure: null,
   release: null,
   releaseNotBeforeMs: Number.NEGATIVE_INFINITY,
+  inSyncWish: null,
   fencing: null,
   will: null,
   leaveUntilMs: Number.NEGATIVE_INFINITY,

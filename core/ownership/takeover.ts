@@ -2,6 +2,7 @@
 // Heartbeats give suspicion; only the record, a statement, a changed boot, a confirmed fence or W gives a right.
 import type { Epoch, NodeId } from '../model/ids.js';
 import { promiseInForce } from './failsafe.js';
+import { isForced, lacksSync } from './in-sync.js';
 import { otherMember, pairLicence } from './pair.js';
 import { proofOf } from './proof.js';
 import type { EarlierHolder, LeaseRecord } from './record.js';
@@ -59,6 +60,8 @@ export const obstacleFor = (state: OwnershipState): string | null => {
   const ahead = Object.entries(state.peers).find(([, { announced }]) => announced > record.epoch);
   if (ahead !== undefined && policy.pair == null)
     return `${ahead[0]} knows of epoch ${ahead[1].announced}, the record is at ${record.epoch}`;
+  const lacks = lacksSync(state, record);
+  if (lacks !== null && !isForced(state, record)) return lacks;
   if (!sameConfig(state, record))
     return `this node's configuration is not the one of the lease record, written by ${record.holder ?? record.prevHolder ?? 'nobody'}`;
   return null;

@@ -28,6 +28,8 @@ export interface ClusterOptions {
   readonly watchdog?: boolean;
   readonly groups?: readonly string[];
   readonly follow?: boolean;
+  /** The groups have a mirror. */
+  readonly mirrored?: boolean;
 }
 
 /** What all hosts share. */
@@ -154,6 +156,7 @@ export class TestHost {
       endProcess: ({ pid }) => this.ended.push(pid) > 0,
       resetHost: (because) => void this.resets.push(because),
       needsLeash: false,
+      mirrored: cluster.options.mirrored === true ? (cluster.options.groups ?? ['g']) : [],
       ...change,
     });
   }

@@ -359,6 +359,7 @@ export const runWorld = ({
       }
       // Files outlive the process: the world remembers what they would hold by itself.
       case 'journal':
+      case 'in-sync-answer':
       case 'persist-max-epoch':
         return undefined;
       default:

@@ -249,6 +249,7 @@ export const runPairWorld = ({
       case 'nudge':
       case 'please-stop':
       case 'journal':
+      case 'in-sync-answer':
       case 'persist-max-epoch':
         return undefined;
       default:
