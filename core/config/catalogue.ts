@@ -1,6 +1,7 @@
 // What the config needs to know of plugins, as an argument: this room stands below them. An AgentDefinition and an
 // ArbiterDefinition of the plugin contract fit these shapes as they are.
 import type { Operations } from '../model/desired.js';
+import type { GroupId, NodeId, ResourceId } from '../model/ids.js';
 import type { z } from './fields.js';
 
 /** A resource type. */
@@ -10,7 +11,18 @@ export interface CatalogueAgent {
   readonly operations?: Operations;
   readonly promotable?: boolean;
   readonly fencedByEpoch?: boolean | ((options: never) => boolean);
+  readonly mirror?: boolean;
+  readonly process?: string;
+  readonly outputs?: (where: OutputWhere<never>) => Readonly<Record<string, string>>;
   readonly defaults?: Partial<Record<'everyMs' | 'monitorTimeoutMs' | 'startTimeoutMs' | 'stopTimeoutMs', number>>;
+}
+
+/** Whose outputs are asked for, and where. */
+export interface OutputWhere<Options> {
+  readonly options: Options;
+  readonly group: GroupId;
+  readonly resource: ResourceId;
+  readonly node: NodeId;
 }
 
 export interface CatalogueArbiter {

@@ -21,11 +21,12 @@ export const checkNodes = (raw: unknown, findings: Findings): CheckedNodes | nul
     if (!ID_PATTERN.test(id)) findings.problem(['nodes', id], `"${id}" is not a name for a node: ${ID_RULE}`, { at: 'key' });
     const parsed = findings.check(nodeSchema, raw[id] ?? {}, ['nodes', id]);
     if (parsed === undefined) return [];
-    const { service = null, heartbeat, mirror = null } = parsed.networks;
+    const { service = null, heartbeat, mirror = [] } = parsed.networks;
     return [{ id, zone: parsed.zone ?? null, networks: { service, heartbeat, mirror } }];
   });
   if (names.length === 1) findings.warning(['nodes'], 'one node alone: nothing can take over', { at: 'key' });
   checkHeartbeats(nodes, findings);
+  checkMirrorNetworks(nodes, findings);
   checkAddresses(nodes, findings);
   return { names, nodes, heartbeatNetworks: nodes[0]?.networks.heartbeat.length ?? 1 };
 };
@@ -57,6 +58,17 @@ const checkHeartbeats = (nodes: readonly NodeConfig[], findings: Findings): void
     );
 };
 
+/** Each path of a mirror needs both ends. */
+const checkMirrorNetworks = ([first, ...others]: readonly NodeConfig[], findings: Findings): void => {
+  const count = first?.networks.mirror.length ?? 0;
+  for (const { id, networks } of others)
+    if (networks.mirror.length !== count)
+      findings.problem(
+        ['nodes', id, 'networks', ...(networks.mirror.length === 0 ? [] : ['mirror'])],
+        `${networks.mirror.length} mirror networks here, but ${count} on node ${first?.id}: every node must be in every one, in the same order`,
+      );
+};
+
 /** An address belongs to one node, and a heartbeat address to one network. */
 const checkAddresses = (nodes: readonly NodeConfig[], findings: Findings): void => {
   const owners = new Map<string, { readonly node: string; readonly what: string }>();
@@ -65,7 +77,7 @@ const checkAddresses = (nodes: readonly NodeConfig[], findings: Findings): void 
     const own = [
       ...networks.heartbeat.map((address, index) => ({ address, what: `heartbeat-${index + 1}`, at: [...path, 'heartbeat', index] })),
       ...(networks.service === null ? [] : [{ address: networks.service, what: 'service', at: [...path, 'service'] }]),
-      ...(networks.mirror === null ? [] : [{ address: networks.mirror, what: 'mirror', at: [...path, 'mirror'] }]),
+      ...networks.mirror.map((address) => ({ address, what: 'mirror', at: [...path, 'mirror'] })),
     ];
     for (const { address, what, at } of own) {
       const owner = owners.get(address);

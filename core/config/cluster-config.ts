@@ -11,7 +11,8 @@ export interface NodeConfig {
     readonly service: string | null;
     /** One address per heartbeat network; the networks are called heartbeat-1, heartbeat-2, … in this order on every node. */
     readonly heartbeat: readonly string[];
-    readonly mirror: string | null;
+    /** One address per mirror network, in the same order on every node; empty = the heartbeat networks carry it. */
+    readonly mirror: readonly string[];
   };
 }
 

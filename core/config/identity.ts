@@ -15,7 +15,7 @@ export const whichNode = (config: ClusterConfig, named: string | undefined, host
     );
   }
   const here = config.nodes.filter(({ networks }) =>
-    [networks.service, networks.mirror, ...networks.heartbeat].some((address) => address !== null && hostAddresses.includes(address)),
+    [networks.service, ...networks.mirror, ...networks.heartbeat].some((address) => address !== null && hostAddresses.includes(address)),
   );
   const [only] = here;
   if (only !== undefined && here.length === 1) return only.id;

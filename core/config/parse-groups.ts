@@ -1,11 +1,12 @@
 // Groups, resources and hooks of the file. Pure. Keys of a resource that understudy does not own are its agent's options:
-// checked for every node when the catalogue is known, opaque otherwise. `${resource.key}` in them stays as it is.
+// checked for every node when the catalogue is known, opaque otherwise. `${resource.key}` in them is followed for the check only.
 import { HOOK_POINTS, type DesiredHook } from '../model/desired.js';
 import type { Catalogue, CatalogueAgent } from './catalogue.js';
 import type { GroupConfig, ResourceConfig } from './cluster-config.js';
 import type { Findings } from './findings.js';
 import { findCycle } from './order.js';
 import { type ConfigPath, isRecord } from './problem.js';
+import { type Referable, resolvedOptions } from './references.js';
 import { groupSchema, hookPointSchema, hookSchema, ID_PATTERN, ID_RULE, RESOURCE_KEYS, resourceSchema } from './sections.js';
 import { strict } from './walk-schema.js';
 
@@ -49,7 +50,8 @@ const parseResources = (raw: unknown, path: ConfigPath, around: GroupSurrounding
   if (!isRecord(raw)) return [];
   const ids = Object.keys(raw);
   if (ids.length === 0) findings.problem(path, 'a group needs at least one resource');
-  const resources = ids.flatMap((id) => parseResource(id, raw[id], [...path, id], ids, around) ?? []);
+  const referable = ids.flatMap((id) => referableOf(id, raw[id]));
+  const resources = ids.flatMap((id) => parseResource(id, raw[id], [...path, id], referable, around) ?? []);
   const cycle = resources.length === ids.length ? findCycle(resources) : null;
   if (cycle !== null) {
     const implied = cycle.some((id) => resources.find((one) => one.id === id)?.after === null);
@@ -65,21 +67,22 @@ const parseResource = (
   id: string,
   raw: unknown,
   path: ConfigPath,
-  ids: readonly string[],
+  siblings: readonly Referable[],
   around: GroupSurroundings,
 ): ResourceConfig | null => {
   const { findings, nodes, catalogue } = around;
+  const ids = siblings.map((one) => one.id);
   checkName(id, 'resource', path, findings);
   if (!isRecord(raw)) {
     findings.problem(path, 'expected a table of keys: { use: AGENT, … }');
     return null;
   }
   const own = Object.fromEntries(Object.entries(raw).filter(([key]) => RESOURCE_KEYS.includes(key)));
-  const options = Object.fromEntries(Object.entries(raw).filter(([key]) => !RESOURCE_KEYS.includes(key)));
+  const self = siblings.find((one) => one.id === id);
+  const options = self?.options ?? {};
   const parsed = findings.check(resourceSchema, own, path);
   // What is wrong with understudy's keys must not hide what is wrong with the agent's.
-  if (catalogue !== undefined && typeof raw['use'] === 'string')
-    checkOptions({ use: raw['use'], options, on: overridesOf(raw['on']) }, path, around, catalogue);
+  if (catalogue !== undefined && self !== undefined && typeof raw['use'] === 'string') checkOptions(self, siblings, path, around, catalogue);
   if (parsed === undefined) return null;
   parsed.after?.forEach((other, index) => {
     if (!ids.includes(other))
@@ -109,22 +112,34 @@ const parseResource = (
   };
 };
 
-type Optioned = Pick<ResourceConfig, 'use' | 'options' | 'on'>;
+/** As it stands, however wrong: what refers to it must find it. */
+const referableOf = (id: string, raw: unknown): Referable => {
+  const { use, after, on, ...rest }: Readonly<Record<string, unknown>> = isRecord(raw) ? raw : {};
+  return {
+    id,
+    use: typeof use === 'string' ? use : '',
+    after: Array.isArray(after) ? after.filter((one) => typeof one === 'string') : null,
+    options: Object.fromEntries(Object.entries(rest).filter(([key]) => !RESOURCE_KEYS.includes(key))),
+    on: overridesOf(on),
+  };
+};
 
 const overridesOf = (on: unknown): ResourceConfig['on'] =>
   isRecord(on)
     ? Object.fromEntries(Object.entries(on).filter((entry): entry is [string, Record<string, unknown>] => isRecord(entry[1])))
     : {};
 
-/** The options as one node has them. */
-export const optionsOn = (resource: Omit<Optioned, 'use'>, node: string): Readonly<Record<string, unknown>> =>
-  Object.hasOwn(resource.on, node) ? { ...resource.options, ...resource.on[node] } : resource.options;
-
 export const agentOf = (catalogue: Catalogue, type: string): CatalogueAgent | undefined =>
   Object.hasOwn(catalogue.agents, type) ? catalogue.agents[type] : undefined;
 
 /** Every node's options must be right, not only this node's: the file is the same on all. */
-const checkOptions = (resource: Optioned, path: ConfigPath, { findings, nodes }: GroupSurroundings, catalogue: Catalogue): void => {
+const checkOptions = (
+  resource: Referable,
+  siblings: readonly Referable[],
+  path: ConfigPath,
+  { findings, nodes }: GroupSurroundings,
+  catalogue: Catalogue,
+): void => {
   const agent = agentOf(catalogue, resource.use);
   if (agent === undefined) {
     findings.unknownName([...path, 'use'], 'agent', resource.use, Object.keys(catalogue.agents), { lenient: catalogue.lenient === true });
@@ -133,7 +148,14 @@ const checkOptions = (resource: Optioned, path: ConfigPath, { findings, nodes }:
   for (const node of nodes ?? ['']) {
     const overridden = Object.hasOwn(resource.on, node) ? Object.keys(resource.on[node]!) : [];
     const place = (inner: ConfigPath) => (overridden.includes(String(inner[0])) ? [...path, 'on', node, ...inner] : [...path, ...inner]);
-    findings.check(strict(agent.options), optionsOn(resource, node), path, { place, also: RESOURCE_KEYS });
+    const { options, problems } = resolvedOptions(resource, {
+      group: String(path[1]),
+      node,
+      resources: siblings,
+      agent: (type) => agentOf(catalogue, type),
+    });
+    for (const problem of problems) findings.problem(place(problem.path), problem.message, { hint: problem.hint });
+    if (problems.length === 0) findings.check(strict(agent.options), options, path, { place, also: RESOURCE_KEYS });
   }
 };
 
@@ -178,7 +200,9 @@ const checkPreempt = (
   for (const resource of resources) {
     const agent = agentOf(catalogue, resource.use);
     if (agent === undefined) continue;
-    const safe = (nodes ?? ['']).every((node) => isFencedByEpoch(agent, agent.options.safeParse(optionsOn(resource, node)).data));
+    const optionsOf = (node: string) =>
+      resolvedOptions(resource, { group: String(path[1]), node, resources, agent: (type) => agentOf(catalogue, type) }).options;
+    const safe = (nodes ?? ['']).every((node) => isFencedByEpoch(agent, agent.options.safeParse(optionsOf(node)).data));
     if (!safe)
       findings.problem(
         [...path, 'resources', resource.id],

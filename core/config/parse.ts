@@ -8,8 +8,9 @@ import type { ClusterConfig, PluginReference, NodeConfig } from './cluster-confi
 import { readDocument } from './document.js';
 import { Findings } from './findings.js';
 import { findStaticKeys, findTraps, tooDeep } from './forbidden.js';
-import { parseGroups } from './parse-groups.js';
+import { agentOf, parseGroups } from './parse-groups.js';
 import { meaningHash } from './meaning-hash.js';
+import { mirrorProblems } from './mirrors.js';
 import { nearest } from './nearest.js';
 import { checkNoStore } from './no-store.js';
 import { withoutStore } from '../model/no-store.js';
@@ -120,6 +121,9 @@ const parseRoot = (
   const arbiter = present('arbiter', (value) => parseArbiter(value, timing.renewMs, findings, catalogue));
   if (arbiter !== undefined && withoutStore({ arbiter }))
     checkNoStore({ nodes: nodes?.names.length ?? null, heartbeatNetworks: nodes?.heartbeatNetworks ?? null, fencing, groups }, findings);
+  if (catalogue !== undefined && groups !== null && arbiter !== undefined)
+    for (const { path, message, hint } of mirrorProblems({ groups, arbiter }, (type) => agentOf(catalogue, type)?.mirror === true))
+      findings.problem(path, message, { at: 'key', hint });
   const settings = parseSettings(root, findings, catalogue);
   findStaticKeys(root, findings);
   if (

@@ -7,8 +7,9 @@ import type { CatalogueAgent } from './catalogue.js';
 import type { ClusterConfig, GroupConfig, ResourceConfig } from './cluster-config.js';
 import { complaintsOf } from './describe-issue.js';
 import { predecessors, startOrder } from './order.js';
-import { isFencedByEpoch, optionsOn } from './parse-groups.js';
+import { isFencedByEpoch } from './parse-groups.js';
 import { pathText, type Problem } from './problem.js';
+import { resolvedOptions } from './references.js';
 import { strict } from './walk-schema.js';
 
 /** Milliseconds. The agent's definition may say otherwise, and the file has the last word. */
@@ -52,7 +53,9 @@ const desiredGroup = (
       say(['use'], `there is no agent "${resource.use}"`);
       return [];
     }
-    const options = optionsOn(resource, node);
+    const { options, problems: unresolved } = resolvedOptions(resource, { group: id, node, resources: group.resources, agent: agents });
+    for (const { path, message, hint } of unresolved) say(path, message, hint);
+    if (unresolved.length > 0) return [];
     const parsed = strict(agent.options).safeParse(options);
     if (!parsed.success) {
       for (const complaint of complaintsOf(parsed.error, strict(agent.options), options))

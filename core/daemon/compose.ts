@@ -24,7 +24,8 @@ import { systemFiles } from '../system/files-system.js';
 import { systemLocalSockets } from '../system/framed-socket.js';
 import { loadKeys } from '../system/key-file.js';
 import { systemPageClocks } from '../system/page-file.js';
-import { captureDir, guardSocket, journalDir, type Paths } from '../system/paths.js';
+import { alarmFile, captureDir, guardSocket, journalDir, type Paths } from '../system/paths.js';
+import { readAlarms } from './alarm-file.js';
 import { privateDirectory } from '../system/private-directory.js';
 import { startTimeOf } from '../system/process.js';
 import { type ControllerParts, provideController } from './controller-core.js';
@@ -33,6 +34,7 @@ import { fenceDevices } from './fence-devices.js';
 import { registerAddresses, registerHost } from './host.js';
 import { loadAgents } from './loaded-agents.js';
 import { type DaemonOptions, levelOf, nodeOf, pathsOf } from './options.js';
+import { processName } from './process-words.js';
 
 /** A controller that is put together and has not begun. */
 export interface ComposedController {
@@ -108,8 +110,15 @@ export const composeController = async (options: ComposeOptions): Promise<Compos
   const exec = container.resolve<Exec>(Exec);
   const devices = fenceDevices({ config, node, registry, exec, clock: systemClock, log: (component) => log.child(component) });
   container.register<Fence>(Fence, { useValue: devices });
+  const names = config.groups.flatMap(({ id: group, resources }) =>
+    resources.flatMap(({ id: resource, use }) => {
+      const name = registry.agent(use)?.process;
+      return name === undefined ? [] : [processName({ process: `/${name}`, group, resource })];
+    }),
+  );
+  const processAlarms = () => names.flatMap((name) => readAlarms(systemFiles, alarmFile(paths, name), bootId));
   container.register<ApiSources>(ApiSources, {
-    useValue: { journalDirectory: journalDir(paths), registry, explain, alarms: () => alarms.all() },
+    useValue: { journalDirectory: journalDir(paths), registry, explain, alarms: () => [...alarms.all(), ...processAlarms()] },
   });
   return { container, parts, config, registry, node, paths, log, guard, alarms, journalTrouble: () => journalTrouble };
 };

@@ -6,17 +6,24 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { type DaemonOptions, pathsOf } from './options.js';
 import { runDaemon } from './process-main.js';
+import { OWN_WORDS, parseProcessWords } from './process-words.js';
 
-export type DaemonName = 'guard' | 'controller' | 'run';
+export type DaemonName = 'guard' | 'controller' | 'run' | 'process';
 type Start = (options: DaemonOptions) => Promise<{ stop(): Promise<void> }>;
 
-const STARTS: Readonly<Record<DaemonName, () => Promise<Start>>> = {
+/** How each is begun; the words are what the options leave over. */
+const STARTS: Readonly<Record<DaemonName, (words: readonly string[]) => Promise<Start>>> = {
   guard: async () => (await import('./guard.js')).startGuard,
   controller: async () => {
     await import('reflect-metadata');
     return (await import('./controller.js')).startController;
   },
   run: async () => (await import('./run.js')).startRun,
+  process: async (words) => {
+    const which = parseProcessWords(words);
+    const { startPluginProcess } = await import('./plugin-process.js');
+    return (options) => startPluginProcess(which, options);
+  },
 };
 
 export const isDaemon = (word: string | undefined): word is DaemonName => word !== undefined && Object.hasOwn(STARTS, word);
@@ -28,17 +35,22 @@ const SETTLED_MS = 10_000;
 const collectOnce = (): void => (runInNewContext('gc') as () => void)();
 
 /** Runs the daemon in this process until it is told to end. */
-export const enterDaemon = async (name: DaemonName, words: readonly string[]): Promise<void> => {
+export const enterDaemon = async (name: DaemonName, all: readonly string[]): Promise<void> => {
+  const own = name === 'process' ? all.slice(0, OWN_WORDS) : [];
+  const words = all.slice(own.length);
   // A daemon idles: what the optimizing compilers would gain it never notices, and their code and data are 9 MB of its memory.
-  setFlagsFromString('--no-opt');
-  setFlagsFromString('--no-maglev');
+  // A plugin's process carries data, and does notice.
+  if (name !== 'process') {
+    setFlagsFromString('--no-opt');
+    setFlagsFromString('--no-maglev');
+  }
   // All flags before the first line is compiled: compiled code is kept by them. The global `gc` is only in new contexts.
   setFlagsFromString('--expose-gc');
   await runDaemon(name, words, async (options) => {
     // Compiled code is read back only by a process with the same flags, and must not lie where others may write: so not in
     // the directory that all of this user's processes share.
     module.enableCompileCache(join(pathsOf(options).state, 'compiled'));
-    const start = await STARTS[name]();
+    const start = await STARTS[name](own);
     const running = await start(options);
     // Now, not at the end: a process that is killed has no end, and its successor is in a hurry.
     module.flushCompileCache();

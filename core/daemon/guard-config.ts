@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import type { ClusterConfig } from '../config/cluster-config.js';
 import { findConfig } from '../config/find.js';
+import type { GroupId } from '../model/ids.js';
+import type { ProcessPlan } from '../plugin/builtin-agents.js';
 import { writeAtomicSync } from '../system/atomic-file.js';
 import type { Paths } from '../system/paths.js';
 import { type DaemonOptions, wordsOf } from './options.js';
@@ -17,10 +19,14 @@ export interface GuardConfig {
   readonly config: ClusterConfig;
   /** What the arbiter's schema made of `arbiter.options`. */
   readonly arbiterOptions: unknown;
+  /** The groups whose data is mirrored. */
+  readonly mirrored: readonly GroupId[];
+  /** The long-lived processes of built-in plugins, on whichever nodes. */
+  readonly processes: readonly ProcessPlan[];
 }
 
 /** Grows with the shape of GuardConfig and with what the parser makes of the same text. */
-const SHAPE = 3;
+const SHAPE = 4;
 const COMPILER = fileURLToPath(new URL('./compile-config-process.js', import.meta.url));
 const COMPILE_LIMIT_MS = 15_000;
 const PACKAGE = new URL('../../../package.json', import.meta.url);
@@ -39,12 +45,19 @@ export const loadGuardConfig = async (options: DaemonOptions, paths: Paths, env:
 /** Parses in this process, and keeps the result for those that come after. Rejects as `loadGuardConfig`. */
 export const compileGuardConfig = async ({ config: named }: DaemonOptions, paths: Paths, env: NodeJS.ProcessEnv): Promise<GuardConfig> => {
   const found = await findConfig({ config: named, env });
-  const [{ parseConfigOrThrow }, { checkedArbiterOptions }] = await Promise.all([
+  const [{ parseConfigOrThrow }, { checkedArbiterOptions }, { builtInAgents, processPlans, mirroredGroups }] = await Promise.all([
     import('../config/parse.js'),
     import('../plugin/builtin-arbiter.js'),
+    import('../plugin/builtin-agents.js'),
   ]);
   const { config } = parseConfigOrThrow(found.text, found.file);
-  const compiled: GuardConfig = { config, arbiterOptions: await checkedArbiterOptions(config) };
+  const agents = await builtInAgents();
+  const compiled: GuardConfig = {
+    config,
+    arbiterOptions: await checkedArbiterOptions(config),
+    mirrored: mirroredGroups(config, agents),
+    processes: processPlans(config, agents),
+  };
   const body = JSON.stringify(compiled);
   // Options that JSON cannot hold are checked anew at each start.
   if (isDeepStrictEqual(JSON.parse(JSON.stringify(compiled.arbiterOptions)), compiled.arbiterOptions))

@@ -42,7 +42,7 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
   const paths = pathsOf(options);
   for (const directory of [paths.run, paths.state]) privateDirectory(directory);
   const log = stderrLog({ component: 'guard', level: levelOf(options, env), wallIso: systemClock.wallIso, env });
-  const { config, arbiterOptions } = await loadGuardConfig(options, paths, env);
+  const { config, arbiterOptions, mirrored } = await loadGuardConfig(options, paths, env);
   const node = nodeOf(config, options, env);
   const keys = loadKeys(config.keyFile);
   const bootId = readBootId(paths);
@@ -77,6 +77,7 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
     hardStop: quickHardStop(scriptHardStop(exec, paths.run), paths.run),
     endProcess: ({ pid, startTime }) => endProcess(pid, startTime),
     resetHost: resetHost(log, env),
+    mirrored,
     ...(options.needsLeash === undefined ? {} : { needsLeash: options.needsLeash }),
   });
   journal.write({

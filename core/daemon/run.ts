@@ -1,5 +1,5 @@
-// `understudy run`: guard, controller and leash of one node, supervised, where there is no systemd (containers, the lab,
-// Windows). Each is a child in a session of its own and is started again when it ends; ending `run` ends these three and
+// `understudy run`: guard, controller, leash and plugins' processes of one node, supervised, where there is no systemd (containers, the lab,
+// Windows). Each is a child in a session of its own and is started again when it ends; ending `run` ends these and
 // nothing else: applications run on, and the next `run` adopts them.
 import { closeSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs';
 import { spawn } from 'node:child_process';
@@ -17,11 +17,13 @@ import { readStat } from '../system/process.js';
 import type { Timing } from '../model/timing.js';
 import { loadGuardConfig } from './guard-config.js';
 import { leashReset } from './reset-host.js';
-import { type DaemonOptions, levelOf, pathsOf, wordsOf } from './options.js';
+import { type DaemonOptions, levelOf, nodeOf, pathsOf, wordsOf } from './options.js';
+import { type ProcessChoice, processName, processWords } from './process-words.js';
 
 /** One supervised process. */
 export interface ChildPlan {
-  readonly name: 'guard' | 'controller' | 'leash';
+  /** `guard`, `controller`, `leash`, or of a plugin's process. */
+  readonly name: string;
   readonly file: string;
   readonly args: readonly string[];
   /** Added to the environment. */
@@ -51,13 +53,14 @@ const SMALL_MALLOC = { MALLOC_MMAP_THRESHOLD_: '8192' };
 
 const besides = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** The three processes of a node. Windows has no leash of this kind. */
+/** The processes of a node. Windows has no leash of this kind. */
 export const childPlans = (
   options: DaemonOptions,
   paths: Paths,
   { selfFenceMs, stopBudgetMs }: Timing,
   env: NodeJS.ProcessEnv = process.env,
   platform: NodeJS.Platform = process.platform,
+  processes: readonly ProcessChoice[] = [],
 ): readonly ChildPlan[] => {
   const words = wordsOf({ ...options, runDir: paths.run, stateDir: paths.state, logDir: paths.log });
   const times = ['--self-fence-ms', String(selfFenceMs), '--stop-budget-ms', String(stopBudgetMs)];
@@ -69,6 +72,11 @@ export const childPlans = (
   return [
     { name: 'guard', file: process.execPath, args: [SMALL_HEAP, besides('./guard-process.js'), ...words] },
     ...(platform === 'win32' ? [] : [leash]),
+    ...processes.map((which) => ({
+      name: processName(which),
+      file: process.execPath,
+      args: [besides('./plugin-process-process.js'), ...processWords(which), ...words],
+    })),
     { name: 'controller', file: process.execPath, args: [SMALL_HEAP, besides('./controller-process.js'), ...words], env: SMALL_MALLOC },
   ];
 };
@@ -96,8 +104,11 @@ export const startRun = async (options: DaemonOptions): Promise<{ stop(): Promis
   const paths = pathsOf(options);
   const log = stderrLog({ component: 'run', level: levelOf(options), wallIso: systemClock.wallIso });
   mkdirSync(paths.run, { recursive: true, mode: 0o700 });
-  const { config } = await loadGuardConfig(options, paths, process.env);
-  const supervised = supervise(childPlans(options, paths, config.timing), paths, log);
+  const { config, processes } = await loadGuardConfig(options, paths, process.env);
+  // Only where there are any: a supervisor that knows no node must be able to start what says so itself.
+  const node = processes.length === 0 ? null : nodeOf(config, options);
+  const own = processes.filter(({ nodes }) => node !== null && nodes.includes(node));
+  const supervised = supervise(childPlans(options, paths, config.timing, process.env, process.platform, own), paths, log);
   return {
     stop: async () => {
       process.stderr.write(

@@ -2,10 +2,10 @@
 // A guard that is away is no error here: the last view stays, and says by its age that it is old.
 import { UnderstudyError, reasonOf } from '../errors/errors.js';
 import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
-import type { GroupOrders, GuardView, InSyncAnswer, NodeOrders, Will } from '../model/lease.js';
+import type { GroupOrders, GuardView, InSyncAnswer, InSyncRequest, NodeOrders, Will } from '../model/lease.js';
 import type { Clock, Timer } from '../system/clock.js';
 import type { FramedConnection, LocalSockets } from '../system/framed-socket.js';
-import type { FromGuard, InSyncRequest, OrdersRequest, ToGuard } from './protocol.js';
+import type { FromGuard, OrdersRequest, ToGuard } from './protocol.js';
 
 export interface GuardClientOptions {
   readonly sockets: LocalSockets;
@@ -113,6 +113,11 @@ export class GuardClient {
   /** Resolves with the epoch at which the record was put back. Rejects as `orders`. */
   async restore(group: GroupId, epoch: Epoch | null, why: string, deadlineMs = ORDERS_DEADLINE_MS): Promise<Epoch> {
     return ((await this.#ask((id) => ({ t: 'restore', id, group, epoch, why }), deadlineMs)) as { readonly restored: Epoch }).restored;
+  }
+
+  /** The peer of a mirror knows of this epoch; false while the guard is away: say it again. */
+  higherEpoch(group: GroupId, epoch: Epoch, because: string): boolean {
+    return this.#send({ t: 'higher-epoch', group, epoch, because });
   }
 
   /**

@@ -8,8 +8,9 @@ import type { FramedConnection, FramedServer, LocalSockets } from '../system/fra
 import type { SocketTrouble } from '../system/unix-socket.js';
 import type { ControllerIdentity } from './controller-watch.js';
 import type { RestoreWish } from '../ownership/restore.js';
-import type { FromGuard, InSyncRequest, OrdersRequest, ToGuard } from './protocol.js';
+import type { FromGuard, OrdersRequest, ToGuard } from './protocol.js';
 import { messageToGuard, ordersRequest } from './read-message.js';
+import type { Happening } from './owner.js';
 import type { OrdersAnswer } from './orders-desk.js';
 import type { RestoreAnswer } from './restore-record.js';
 
@@ -22,11 +23,10 @@ export interface ControlServerOptions {
   readonly hello: (controller: ControllerIdentity) => void;
   readonly gone: () => void;
   readonly wills: (wills: readonly Will[], loopLagMs: number) => void;
-  readonly fenced: (evidence: Extract<ToGuard, { t: 'fenced' }>) => void;
   readonly orders: (request: OrdersRequest) => Promise<OrdersAnswer>;
   readonly restore: (group: GroupId, wish: RestoreWish) => Promise<RestoreAnswer>;
-  /** `askId` is unlike any other of this guard; the answer comes by `answerInSync`. */
-  readonly inSync: (askId: number, request: InSyncRequest) => void;
+  /** What the ownership machine is to hear. An `in-sync` is answered by `answerInSync`; its `askId` is unlike any other of this guard. */
+  readonly said: (group: GroupId, happening: Extract<Happening, { kind: 'fenced' | 'in-sync' | 'higher-epoch' }>) => void;
   readonly leave: (forMs: number) => void;
   /** A client could not be let in. */
   readonly trouble: SocketTrouble;
@@ -117,7 +117,15 @@ export class ControlServer {
       connection.send({ t: 'view', view: this.#options.view() } satisfies FromGuard);
       return true;
     }
-    if (message.t === 'in-sync') return this.#inSync(connection, message);
+    if (message.t === 'in-sync' || message.t === 'higher-epoch') {
+      if (!this.#mirrors.has(connection) || !this.#options.groups.includes(message.group)) return false;
+      if (message.t === 'in-sync') this.#inSync(connection, message);
+      else {
+        const { group, epoch, because } = message;
+        this.#options.said(group, { kind: 'higher-epoch', epoch, because });
+      }
+      return true;
+    }
     // The rest is the controller's alone.
     if (connection !== this.#controller) return false;
     switch (message.t) {
@@ -127,7 +135,7 @@ export class ControlServer {
         return true;
       case 'fenced':
         if (!this.#options.groups.includes(message.group)) return false;
-        this.#options.fenced(message);
+        this.#fenced(message);
         return true;
       case 'orders':
         void this.#orders(connection, message);
@@ -149,12 +157,14 @@ export class ControlServer {
     }
   }
 
-  #inSync(connection: FramedConnection, { t: _t, id, ...request }: Extract<ToGuard, { t: 'in-sync' }>): boolean {
-    if (!this.#mirrors.has(connection) || !this.#options.groups.includes(request.group)) return false;
+  #fenced({ t: _t, group, ...evidence }: Extract<ToGuard, { t: 'fenced' }>): void {
+    this.#options.said(group, { kind: 'fenced', ...evidence });
+  }
+
+  #inSync(connection: FramedConnection, { t: _t, id, group, ...wish }: Extract<ToGuard, { t: 'in-sync' }>): void {
     const askId = (this.#asked += 1);
     this.#inSyncAsked.set(askId, { connection, id });
-    this.#options.inSync(askId, request);
-    return true;
+    this.#options.said(group, { kind: 'in-sync', askId, ...wish });
   }
 
   #hello(connection: FramedConnection, { role, pid, startTime }: Extract<ToGuard, { t: 'hello' }>): boolean {

@@ -1,7 +1,7 @@
 // What is said on <run>/guard.sock: JSON messages, each behind a 4-byte big-endian length (at most 1 MiB). The controller
 // speaks and listens; a mirror asks for changes of inSync; a reader (the CLI while no controller is there) only asks for the view.
 import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
-import type { GroupOrders, GuardView, InSyncAnswer, NodeOrders, Will } from '../model/lease.js';
+import type { GroupOrders, GuardView, InSyncAnswer, InSyncRequest, NodeOrders, Will } from '../model/lease.js';
 import type { NewEvent } from '../model/event.js';
 
 /** A change to an orders record. The guard reads, applies `set`, and CASes; on conflict it reads and applies again, 5 times at most. */
@@ -16,20 +16,6 @@ export type OrdersRequest =
       };
     }
   | { readonly key: 'node'; readonly node: NodeId; readonly set: Partial<NodeOrders> };
-
-/** What a mirror wants of inSync (SAFETY a.11), as the holder of `epoch`. */
-export interface InSyncRequest {
-  readonly group: GroupId;
-  readonly change: 'add' | 'remove';
-  readonly peer: NodeId;
-  /** With `add`: the boot in which the peer has the data. */
-  readonly bootId: BootId | null;
-  readonly epoch: Epoch;
-  /** The generation of the data, for the journal. */
-  readonly generation: string;
-  /** So long the guard tries. */
-  readonly limitMs: number;
-}
 
 export type ToGuard =
   | { readonly t: 'hello'; readonly role: 'controller' | 'reader' | 'mirror'; readonly pid: number; readonly startTime: string }
@@ -47,6 +33,8 @@ export type ToGuard =
   | { readonly t: 'orders'; readonly id: number; readonly request: OrdersRequest }
   /** A mirror asks the holder's guard to change who is in sync; `bootId` of the peer with `add`. */
   | ({ readonly t: 'in-sync'; readonly id: number } & InSyncRequest)
+  /** A mirror met a peer that knows of a higher epoch: whoever holds a lower one is stopped at once (SAFETY a.6, a.11). */
+  | { readonly t: 'higher-epoch'; readonly group: GroupId; readonly epoch: Epoch; readonly because: string }
   /** The answer to `ended?`: from this turn of its loop on the controller finds what the lease page says. */
   | { readonly t: 'ended'; readonly id: number }
   /** An operator puts a lost lease record back: HELD-UNKNOWN, behind every epoch known here and at least `epoch`. */

@@ -85,6 +85,7 @@ const READ: Readonly<Record<ToGuard['t'], (value: Readonly<Record<string, unknow
     isCount(epoch) &&
     isText(generation) &&
     isDuration(limitMs),
+  'higher-epoch': ({ group, epoch, because }) => isName(group) && isCount(epoch) && isText(because),
   ended: ({ id }) => isCount(id),
   restore: ({ id, group, epoch, why }) => isCount(id) && isName(group) && orNull(isCount)(epoch) && isText(why),
   leave: ({ forMs }) => isDuration(forMs),

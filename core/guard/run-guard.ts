@@ -137,7 +137,6 @@ class Guard implements GuardHandle {
         this.#controller.progress(clock.nowMs());
         for (const will of wills) this.#owner.dispatch(will.group, { kind: 'will', will });
       },
-      fenced: ({ t: _t, group, ...evidence }) => this.#owner.dispatch(group, { kind: 'fenced', ...evidence }),
       orders: async (request) => {
         const answer = await changeOrders({ arbiter, clock, cluster: config.cluster, attemptMs: timing.attemptMs }, request);
         // Whoever ordered it wants to see it done: not at the next poll.
@@ -150,8 +149,11 @@ class Guard implements GuardHandle {
           group,
           wish,
         ),
-      inSync: (askId, { group, ...wish }) => this.#owner.dispatch(group, { kind: 'in-sync', askId, ...wish }),
-      leave: (forMs) => this.#leave(this.#controller.leave(forMs, clock.nowMs())),
+      said: (group, happening) => this.#owner.dispatch(group, happening),
+      leave: (forMs) => {
+        const untilMs = this.#leaseClock.nowMs() + this.#controller.leave(forMs, clock.nowMs());
+        this.#owner.dispatch('all', { kind: 'leave', untilMs });
+      },
       trouble: this.#alarms.passing('socket', clock, (because) => this.#tell({ kind: 'guard.socket-trouble', because })),
     });
     const port: PerformOptions = {
@@ -280,10 +282,6 @@ class Guard implements GuardHandle {
     this.#dog.consider();
     // The view of a group that only grew older is the same: to put it together for nothing cost most of a tick.
     if (news) this.#show(false);
-  }
-
-  #leave(forMs: number): void {
-    this.#owner.dispatch('all', { kind: 'leave', untilMs: this.#leaseClock.nowMs() + forMs });
   }
 
   #watchController(): void {

@@ -159,6 +159,20 @@ export interface GroupOrders {
   readonly why: string;
 }
 
+/** What a mirror wants of inSync (SAFETY a.11), as the holder of `epoch`. */
+export interface InSyncRequest {
+  readonly group: GroupId;
+  readonly change: 'add' | 'remove';
+  readonly peer: NodeId;
+  /** With `add`: the boot in which the peer has the data. */
+  readonly bootId: BootId | null;
+  readonly epoch: Epoch;
+  /** The generation of the data, for the journal. */
+  readonly generation: string;
+  /** So long the guard tries. */
+  readonly limitMs: number;
+}
+
 /**
  * What became of a change of inSync. `refused`: it did not happen. `unknown`: it may have happened or happens yet; the lease page,
  * or asking again, tells.

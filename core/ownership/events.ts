@@ -81,6 +81,8 @@ type Happening =
       readonly generation: string;
       readonly limitMs: number;
     }
+  /** A mirror of this host met a peer that knows of this epoch. */
+  | { readonly kind: 'higher-epoch'; readonly epoch: Epoch; readonly because: string }
   /** The leash has fired for this epoch. */
   | { readonly kind: 'tombstone'; readonly epoch: Epoch }
   /** Nobody can act for the group here any more (a controller that never comes back): stop it and give it up. */

@@ -127,6 +127,10 @@ const handle = (turn: Turn, event: OwnershipEvent): void => {
       return fenced(turn, event);
     case 'in-sync':
       return inSyncAsked(turn, event);
+    case 'higher-epoch':
+      if (s.tenure === null || event.epoch <= s.tenure.epoch) return undefined;
+      journal(turn, 'lease.conflict', event.because, { epoch: event.epoch });
+      return fenceSelf(turn, `epoch ${event.epoch} is known: epoch ${s.tenure.epoch} is over: ${event.because}`);
     case 'tombstone':
       if (s.tenure?.epoch === event.epoch) fenceSelf(turn, `the leash has fired for epoch ${event.epoch}`);
       return undefined;

@@ -19,9 +19,26 @@ export const checkPlugin = (exported: unknown): CheckedPlugin => {
     ...known(exported, PLUGIN_KEYS, ''),
     ...head(exported),
     ...MEMBERS.flatMap(([key, check]) => (exported[key] === undefined ? [] : check(exported[key]))),
+    ...lackingProcesses(exported),
   ];
   return problems.length === 0 ? { plugin: exported as unknown as Plugin, problems: [] } : { plugin: null, problems };
 };
+
+/** A plugin that is no part of this package: guard and supervisor load no such code, and must know these two before it runs. */
+export const onlyBuiltIn = ({ agents, processes }: Plugin): readonly string[] => [
+  ...Object.entries(agents ?? {})
+    .filter(([, { mirror, process }]) => mirror === true || process !== undefined)
+    .map(([type]) => `agent ${type}: mirror and process are for built-in plugins only`),
+  ...(processes === undefined ? [] : ['processes are for built-in plugins only']),
+];
+
+const lackingProcesses = ({ agents, processes }: Readonly<Record<string, unknown>>): readonly string[] =>
+  Object.entries(isRecord(agents) ? agents : {}).flatMap(([type, agent]) => {
+    const process = isRecord(agent) ? agent['process'] : undefined;
+    return typeof process !== 'string' || (isRecord(processes) && Object.hasOwn(processes, process))
+      ? []
+      : [`agent ${type}: there is no process "${process}" in processes`];
+  });
 
 /** A class, as told from a function that loads one: classes say so in their text, or have an agent's methods. */
 export const isClass = (value: unknown): value is new (...dependencies: never[]) => unknown => {
@@ -60,12 +77,28 @@ export const agentProblems = (
 };
 const OPTIONAL_METHODS = ['plan', 'watch', 'reassert'];
 
-const PLUGIN_KEYS = ['name', 'api', 'version', 'agents', 'hooks', 'arbiters', 'fences', 'commands', 'labServices', 'settings', 'provide'];
+const PLUGIN_KEYS = [
+  'name',
+  'api',
+  'version',
+  'agents',
+  'hooks',
+  'arbiters',
+  'fences',
+  'commands',
+  'processes',
+  'labServices',
+  'settings',
+  'provide',
+];
 const AGENT_KEYS = [
   'summary',
   'options',
   'operations',
   'promotable',
+  'mirror',
+  'process',
+  'outputs',
   'fencedByEpoch',
   'defaults',
   'permissions',
@@ -129,7 +162,9 @@ const agentDefinition = (type: string, value: unknown): readonly string[] => {
     ...(fencedByEpoch === undefined || typeof fencedByEpoch === 'boolean' || typeof fencedByEpoch === 'function'
       ? []
       : ['fencedByEpoch must be true, false or a function of the options']),
-    ...functions(value, ['permissions', 'programs', 'hardStop']),
+    ...(value['mirror'] === undefined || typeof value['mirror'] === 'boolean' ? [] : ['mirror must be true or false']),
+    ...(value['process'] === undefined || typeof value['process'] === 'string' ? [] : ['process must be a name in processes']),
+    ...functions(value, ['permissions', 'programs', 'hardStop', 'outputs']),
     ...(defaults === undefined
       ? []
       : isRecord(defaults)
@@ -169,6 +204,7 @@ const MEMBERS: readonly (readonly [string, (value: unknown) => readonly string[]
   ['arbiters', lazy('arbiter')],
   ['fences', lazy('fence')],
   ['commands', lazy('command')],
+  ['processes', lazy('process')],
   ['labServices', lazy('lab service')],
   ['settings', (value) => (isSchema(value) ? [] : ['settings must be a schema: options({ … }) with the builders of understudy/plugin'])],
   ['provide', (value) => (typeof value === 'function' ? [] : ['provide must be a function'])],

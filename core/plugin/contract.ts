@@ -1,14 +1,19 @@
 // The plugin contract: everything a plugin may contribute and everything it is given. Built-in plugins use this door and
 // no other. Meaning of every member: docs/reference/plugin-api.md.
 import type { z } from 'zod';
+import type { OutputWhere } from '../config/catalogue.js';
 import type { Epoch, GroupId, NodeId, ResourceId } from '../model/ids.js';
 import type { HookPoint, Operations } from '../model/desired.js';
 import type { ResourceState } from '../model/observed.js';
 import type { Arbiter } from '../ownership/arbiter.js';
 import type { FenceDefinition } from './fence-contract.js';
+import type { LabServiceDefinition } from './lab-contract.js';
+import type { ProcessDefinition } from './process-contract.js';
 import type { RunOptions, RunResult } from '../system/exec.js';
 
 export type * from './fence-contract.js';
+export type * from './lab-contract.js';
+export type * from './process-contract.js';
 
 /** The version of this contract. A plugin names the one it was written for. */
 export const API_VERSION = 1;
@@ -146,6 +151,12 @@ export interface AgentDefinition<Schema extends z.ZodType = z.ZodType> {
   /** Default `on-off`. */
   readonly operations?: Operations;
   readonly promotable?: boolean;
+  /** Its data is kept in copies: who is in sync is kept in the lease record (SAFETY a.4), by boots. Built-in plugins alone. */
+  readonly mirror?: boolean;
+  /** Each of its resources has this long-lived process, a key of `processes`, on every node of its group. Built-in plugins alone. */
+  readonly process?: string;
+  /** Pure: what other resources of the group may refer to as `${id.KEY}`. */
+  readonly outputs?: (where: OutputWhere<z.output<Schema>>) => Readonly<Record<string, string>>;
   /** Whether a late effect of an old epoch is harmless (SAFETY a.7b); may depend on the options (`lingerSafe`). */
   readonly fencedByEpoch?: boolean | ((options: z.output<Schema>) => boolean);
   /** Defaults that differ from the general ones, milliseconds. */
@@ -220,54 +231,6 @@ export interface CommandDefinition {
   run(options: Readonly<Record<string, unknown>>, positional: readonly string[]): Promise<number>;
 }
 
-/** A host of the lab, as a lab service sees it. */
-export interface LabHost {
-  readonly node: NodeId;
-  /** The address of its service network, by which requests from it are known. */
-  readonly serviceAddress: string;
-  readonly zone: string;
-}
-
-export interface LabServiceContext {
-  readonly hosts: readonly LabHost[];
-  /** Addresses that the lab's groups float, e.g. 192.168.0.10. */
-  readonly floating: readonly string[];
-  /** Where hosts and the lab itself reach the service. */
-  readonly listenAddress: string;
-  /** Directory for the service's own files. */
-  readonly directory: string;
-  /** What the lab was told about this service beyond its name: `--arbiter etcd:1` gives `1`. */
-  readonly variant?: string;
-  /** The cluster key file of the lab's hosts, for services that authenticate by it. */
-  readonly keyFile: string;
-  /** Tells the lab's router: packets for `address` go to `node`, or nowhere. Resolves when packets follow. */
-  readonly route: (address: string, node: NodeId | null) => Promise<void>;
-  /** Powers a host off or on because the service was asked to (StopInstances). */
-  readonly power: (node: NodeId, on: boolean) => Promise<void>;
-  readonly log: Log;
-}
-
-/** A running service of the lab: the cloud's API, an arbiter. */
-export interface LabService {
-  /** Merged into the generated config, e.g. `{ aws: { endpoint } }` or `{ arbiter: { … } }`. */
-  readonly config: Readonly<Record<string, unknown>>;
-  /** The resource that floats an address by this service, as it stands in a config file. */
-  readonly addressResource?: (address: string) => Readonly<Record<string, unknown>>;
-  /** Told when the lab powers a host off or on by other means. */
-  readonly powered?: (node: NodeId, on: boolean) => void;
-  /** Faults it can be told to show, e.g. `latency 100ms`; answers with what it now does. */
-  readonly fault?: (words: readonly string[]) => Promise<string>;
-  readonly state?: () => unknown;
-  stop(): Promise<void>;
-}
-
-export interface LabServiceDefinition {
-  readonly summary: string;
-  /** It keeps the lab's leases. A lab starts one such service, the one of the name it was told; the others always run. */
-  readonly arbiter?: boolean;
-  start(context: LabServiceContext): Promise<LabService>;
-}
-
 /** The one shape of a plugin. Contributions are lazy so that listing plugins loads nothing heavy. */
 export interface Plugin {
   readonly name: string;
@@ -278,6 +241,8 @@ export interface Plugin {
   readonly arbiters?: Readonly<Record<string, () => Promise<ArbiterDefinition<any>>>>;
   readonly fences?: Readonly<Record<string, () => Promise<FenceDefinition<any>>>>;
   readonly commands?: Readonly<Record<string, () => Promise<CommandDefinition>>>;
+  /** Long-lived processes, by the names under which the plugin's agents ask for them. Built-in plugins alone. */
+  readonly processes?: Readonly<Record<string, () => Promise<ProcessDefinition<any>>>>;
   readonly labServices?: Readonly<Record<string, () => Promise<LabServiceDefinition>>>;
   /** Schema of the top-level config key of the plugin's own name (`aws:`). */
   readonly settings?: z.ZodType;

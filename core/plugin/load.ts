@@ -8,7 +8,7 @@ import { reasonOf } from '../errors/errors.js';
 import { type Clock, systemClock } from '../system/clock.js';
 import { distrustOf, TRUST_HINT, trustOf } from '../system/trusted-program.js';
 import { containerOf, type Services } from './build-agent.js';
-import { checkPlugin } from './check.js';
+import { checkPlugin, onlyBuiltIn } from './check.js';
 import type { Plugin } from './contract.js';
 import { within } from './deadline.js';
 import { type Candidate, discoverPlugins, PLUGIN_DIRECTORY } from './discover.js';
@@ -85,6 +85,8 @@ const loadOne = async (candidate: Candidate, clock: Clock, trustRootOnly: boolea
   }
   const { plugin, problems } = checkPlugin(exported);
   if (plugin === null) return refused(problems, exported);
+  const reserved = candidate.builtIn ? [] : onlyBuiltIn(plugin);
+  if (reserved.length > 0) return refused(reserved, exported);
   const clashes = clashesWith(plugin, before);
   if (clashes.length > 0) return { ...refused(clashes, exported), brokenTypes: [] };
   return { plugin: frozen(plugin), found: foundAs(candidate, plugin, []), brokenTypes: [] };
@@ -110,6 +112,7 @@ const CONTRIBUTIONS = [
   ['arbiters', 'arbiter'],
   ['fences', 'fence'],
   ['commands', 'command'],
+  ['processes', 'process'],
   ['labServices', 'lab service'],
 ] as const;
 

@@ -39,6 +39,7 @@ const EXPECTED: Readonly<Record<EventKind, Expectation>> = {
   refused: { always: ['held'] },
   fenced: { always: ['fencing'] },
   'in-sync': { always: [], never: PHASES, because: 'no group of these worlds has a mirror; test/ownership does' },
+  'higher-epoch': { always: [], never: PHASES, because: 'a mirror says it, and no group of these worlds has one; test/ownership does' },
   tombstone: { always: [], never: WITHOUT, because: 'it is found when a page or a renewal of a holder is written' },
   'give-up': { always: ['idle', 'held', 'fencing-self'] },
   'stop-verified': { always: ['releasing'], never: ['acquiring'], because: 'whoever acquires has no stop under way' },

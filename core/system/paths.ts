@@ -23,6 +23,8 @@ export const hardStopList = (paths: Paths, group: string): string => join(paths.
 /** Written by the leash when it fires: `<group>.dead.<epoch>`, then `<group>.stopped.<epoch>` (SAFETY a.2). */
 export const tombstone = (paths: Paths, group: string, kind: 'dead' | 'stopped', epoch: number): string =>
   join(paths.run, 'lease', `${group}.${kind}.${epoch}`);
+/** Sentences of a long-lived process that want a person. */
+export const alarmFile = (paths: Paths, process: string): string => join(paths.run, 'alarms', process);
 export const leashBeat = (paths: Paths): string => join(paths.run, 'leash.beat');
 /** The lab and nobody else makes this at power-on; the bootId hashes it in (SAFETY a.4). */
 export const bootSalt = (paths: Paths): string => join(paths.run, 'boot-salt');

@@ -272,16 +272,17 @@ test('the units: what systemd-analyze can check is right, and the reason of the 
     'understudy-apps.service',
     'understudy-controller.service',
     'understudy-guard.service',
+    'understudy-mirror@.service',
     'understudy-witness.service',
     'understudy.service',
   ]);
-  for (const unit of ['understudy-guard.service', 'understudy-controller.service', 'understudy-apps.service'])
+  for (const unit of ['understudy-guard.service', 'understudy-controller.service', 'understudy-apps.service', 'understudy-mirror@.service'])
     t.regex(readFileSync(join(directory, unit), 'utf8'), /KillMode=process\n/);
   t.true(readFileSync(join(directory, 'understudy.service'), 'utf8').includes(`--why "${SHUTDOWN}"`));
   // An unmount of the hard-stop list must be one on the host: no mounts of its own for whoever runs it, nor for what applications inherit.
   const OWN_MOUNTS =
     /^(Protect\w+|Private\w+|(ReadWrite|ReadOnly|Inaccessible|Exec|NoExec|Bind|BindReadOnly)Paths|TemporaryFileSystem|ProcSubset|RootDirectory|DynamicUser|MountFlags)=/m;
-  for (const unit of ['understudy-guard.service', 'understudy-apps.service', 'understudy-controller.service'])
+  for (const unit of ['understudy-guard.service', 'understudy-apps.service', 'understudy-controller.service', 'understudy-mirror@.service'])
     t.notRegex(readFileSync(join(directory, unit), 'utf8'), OWN_MOUNTS, unit);
   // What works by the cgroup would work on every application below it.
   t.notRegex(readFileSync(join(directory, 'understudy-apps.service'), 'utf8'), /^(Device|ProtectClock|IPAddress|Memory|CPU|Tasks|IO)\w*=/m);
@@ -299,7 +300,7 @@ test('the units: what systemd-analyze can check is right, and the reason of the 
     stderr.split('\n').filter((line) => line !== '' && !line.includes('is not executable')),
     [],
   );
-  const most = { 'understudy-guard': 56, 'understudy-apps': 56, 'understudy-witness': 20, understudy: 15 };
+  const most = { 'understudy-guard': 56, 'understudy-apps': 56, 'understudy-mirror@': 56, 'understudy-witness': 20, understudy: 15 };
   for (const [unit, threshold] of Object.entries(most)) {
     const judged = spawnSync(
       'systemd-analyze',

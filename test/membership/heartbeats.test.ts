@@ -17,7 +17,7 @@ const configOf = (networks = 2, port = 4470, prefix = '10.0'): ClusterConfig =>
     nodes: ['a', 'b'].map((id, index) => ({
       id,
       zone: null,
-      networks: { service: null, mirror: null, heartbeat: [1, 2].slice(0, networks).map((n) => `${prefix}.${n}.${index + 1}`) },
+      networks: { service: null, mirror: [], heartbeat: [1, 2].slice(0, networks).map((n) => `${prefix}.${n}.${index + 1}`) },
     })),
     timing: { heartbeatMs: 40, suspectAfterMs: 220, takeoverWaitMs: 3000 },
     ports: { heartbeat: port },

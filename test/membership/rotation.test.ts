@@ -16,7 +16,7 @@ const config = {
   nodes: ['a', 'b'].map((id, index) => ({
     id,
     zone: null,
-    networks: { service: null, mirror: null, heartbeat: [`10.0.1.${index + 1}`, `10.0.2.${index + 1}`] },
+    networks: { service: null, mirror: [], heartbeat: [`10.0.1.${index + 1}`, `10.0.2.${index + 1}`] },
   })),
   timing: { heartbeatMs: 40, suspectAfterMs: 220, takeoverWaitMs: 3000 },
   ports: { heartbeat: 4470 },

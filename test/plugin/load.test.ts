@@ -374,7 +374,7 @@ test('shape: every error of a plugin at once', (t) => {
     'agent Bad Type: a type is named with a-z, 0-9 and "-"',
     'agent Bad Type: options must be a schema: options({ … }) with the builders of understudy/plugin',
     'agent Bad Type: agent is neither an object of functions nor a class',
-    'agent web: "extra" is not known here (known: summary, options, operations, promotable, fencedByEpoch, defaults, permissions, programs, hardStop, agent)',
+    'agent web: "extra" is not known here (known: summary, options, operations, promotable, mirror, process, outputs, fencedByEpoch, defaults, permissions, programs, hardStop, agent)',
     'agent web: summary is missing: one sentence',
     'agent web: options must be a schema: options({ … }) with the builders of understudy/plugin',
     'agent web: operations "on-of" is not one of: on-off, on-only, none',

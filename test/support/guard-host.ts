@@ -78,7 +78,7 @@ export class TestCluster {
       cluster: 'test',
       file: 'test.yaml',
       keyFile: '/dev/null',
-      nodes: ['a', 'b'].map((id) => ({ id, zone: null, networks: { service: null, heartbeat: ['127.0.0.1'], mirror: null } })),
+      nodes: ['a', 'b'].map((id) => ({ id, zone: null, networks: { service: null, heartbeat: ['127.0.0.1'], mirror: [] } })),
       arbiter: { use: 'memory', options: {} },
       fencing: { policy: 'watchdog', unsafe: false, levels: [], delay: { standbyMs: 20_000, randomMs: 10_000 } },
       timing: { ...LAN, ...timing },
