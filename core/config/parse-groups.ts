@@ -82,7 +82,8 @@ const parseResource = (
   const options = self?.options ?? {};
   const parsed = findings.check(resourceSchema, own, path);
   // What is wrong with understudy's keys must not hide what is wrong with the agent's.
-  if (catalogue !== undefined && self !== undefined && typeof raw['use'] === 'string') checkOptions(self, siblings, path, around, catalogue);
+  if (catalogue !== undefined && self !== undefined && typeof raw['use'] === 'string')
+    checkOptions(self, siblings, path, around, catalogue);
   if (parsed === undefined) return null;
   parsed.after?.forEach((other, index) => {
     if (!ids.includes(other))

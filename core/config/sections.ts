@@ -46,9 +46,14 @@ export const nodeSchema = z.strictObject({
         .readonly()
         .describe('One address in each heartbeat network, in the same order on every node. Two networks that share nothing are best.'),
       mirror: z
-        .union([address('Address for disk mirroring.').transform((one) => [one]), z.array(address('Address in one mirror network.')).min(1).readonly()])
+        .union([
+          address('Address for disk mirroring.').transform((one) => [one]),
+          z.array(address('Address in one mirror network.')).min(1).readonly(),
+        ])
         .optional()
-        .describe('Address for disk mirroring, or one in each mirror network, in the same order on every node. Default: the heartbeat networks.'),
+        .describe(
+          'Address for disk mirroring, or one in each mirror network, in the same order on every node. Default: the heartbeat networks.',
+        ),
     })
     .describe('Numeric addresses of this node.'),
 });

@@ -55,8 +55,7 @@ export const startPluginProcess = async (
   const definition = await loadDefinition(owner, which);
   const bootId = readBootId(paths);
   const [own, settings, keys] = [optionsOf(node), settingsOf(config, owner), loadKeys(config.keyFile)];
-  const networksOf = (id: NodeId): ProcessNetworks =>
-    config.nodes.find((one) => one.id === id)?.networks ?? { mirror: [], heartbeat: [] };
+  const networksOf = (id: NodeId): ProcessNetworks => config.nodes.find((one) => one.id === id)?.networks ?? { mirror: [], heartbeat: [] };
   const guard = new GuardClient({
     sockets: systemLocalSockets,
     path: guardSocket(paths),
@@ -77,7 +76,13 @@ export const startPluginProcess = async (
   const page = openPageReader(leasePage(paths, which.group), systemPageClocks(bootId), systemFiles);
   const exec = systemExec();
   guard.start();
-  journal.write({ kind: 'process.start', group: which.group, resource: which.resource, because: `${name} began`, data: { pid: process.pid } });
+  journal.write({
+    kind: 'process.start',
+    group: which.group,
+    resource: which.resource,
+    because: `${name} began`,
+    data: { pid: process.pid },
+  });
   const close = async (): Promise<void> => {
     guard.close();
     page.close();
@@ -124,7 +129,9 @@ export const startPluginProcess = async (
 };
 
 const planOf = (plans: readonly ProcessPlan[], which: ProcessChoice, node: NodeId, { file }: ClusterConfig): ProcessPlan => {
-  const plan = plans.find(({ process, group, resource }) => process === which.process && group === which.group && resource === which.resource);
+  const plan = plans.find(
+    ({ process, group, resource }) => process === which.process && group === which.group && resource === which.resource,
+  );
   if (plan === undefined) {
     const known = plans.map((each) => processWords(each).join(' '));
     throw new UnderstudyError(
@@ -133,7 +140,10 @@ const planOf = (plans: readonly ProcessPlan[], which: ProcessChoice, node: NodeI
     );
   }
   if (!plan.nodes.includes(node))
-    throw new UnderstudyError('USAGE', `${which.group} runs on ${plan.nodes.join(' and ')}, and this node is ${node}: there is nothing to do here`);
+    throw new UnderstudyError(
+      'USAGE',
+      `${which.group} runs on ${plan.nodes.join(' and ')}, and this node is ${node}: there is nothing to do here`,
+    );
   return plan;
 };
 

@@ -17,7 +17,10 @@ export const parseProcessWords = (words: readonly string[]): ProcessChoice => {
   const [process = '', of = ''] = words;
   const [, group, resource] = /^([a-z0-9][a-z0-9-]*)\.([a-z0-9][a-z0-9-]*)$/.exec(of) ?? [];
   if (!/^[a-z0-9-]+\/[a-z0-9-]+$/.test(process) || group === undefined || resource === undefined)
-    throw new UnderstudyError('USAGE', 'write: understudy process PLUGIN/NAME GROUP.RESOURCE, e.g. understudy process disk-mirror/mirror db.data');
+    throw new UnderstudyError(
+      'USAGE',
+      'write: understudy process PLUGIN/NAME GROUP.RESOURCE, e.g. understudy process disk-mirror/mirror db.data',
+    );
   return { process, group, resource };
 };
 

@@ -232,7 +232,7 @@ export class GuardClient {
   }
 
   #dropOrders(because: string): void {
-    for (const settle of [...this.#inSync.values()]) settle({ kind: 'unknown', because: `the guard went away: ${because}` });
+    for (const settle of this.#inSync.values()) settle({ kind: 'unknown', because: `the guard went away: ${because}` });
     for (const id of this.#orders.keys()) this.#settle(id, (pending) => pending.reject(this.#away(because)));
   }
 

@@ -70,7 +70,8 @@ const isWill = (value: unknown): value is Will =>
   typeof value['because'] === 'string';
 
 const READ: Readonly<Record<ToGuard['t'], (value: Readonly<Record<string, unknown>>) => boolean>> = {
-  hello: ({ role, pid, startTime }) => (role === 'controller' || role === 'reader' || role === 'mirror') && Number.isSafeInteger(pid) && isText(startTime),
+  hello: ({ role, pid, startTime }) =>
+    (role === 'controller' || role === 'reader' || role === 'mirror') && Number.isSafeInteger(pid) && isText(startTime),
   wills: ({ wills, loopLagMs }) => isList(wills, isWill) && isDuration(loopLagMs),
   fenced: ({ group, node, bootId, forEpoch, evidence }) =>
     isName(group) && isName(node) && isName(bootId) && isCount(forEpoch) && isText(evidence),

@@ -28,7 +28,8 @@ export const leaseViewOf = (state: OwnershipState, nowMs: number): LeaseView => 
     remainingMs: acting ? Math.max(0, tenure.deadlineMs - nowMs) : 0,
     recordAgeMs: state.confirmedMs === null ? null : Math.max(0, nowMs - state.confirmedMs),
     inSync: (record?.inSync ?? []).map(({ id }) => id),
-    mirror: state.policy.mirrored === true ? { stale: record === null ? [] : staleSync(state, record), forced: record?.forced === true } : null,
+    mirror:
+      state.policy.mirrored === true ? { stale: record === null ? [] : staleSync(state, record), forced: record?.forced === true } : null,
     successor: record?.state === 'RELEASED' ? record.successor : null,
     failsafe: failsafeViewOf(state, nowMs),
     withoutStore: withoutStoreOf(state, record),

@@ -11,7 +11,17 @@ const agents: Readonly<Record<string, CatalogueAgent>> = {
     mirror: true,
     promotable: true,
     options: options({ backing: text('Where it lies.'), pass: text('A secret.').optional() }),
-    outputs: ({ group, resource, node, options: { backing } }: { group: string; resource: string; node: string; options: { backing: string } }) => ({
+    outputs: ({
+      group,
+      resource,
+      node,
+      options: { backing },
+    }: {
+      group: string;
+      resource: string;
+      node: string;
+      options: { backing: string };
+    }) => ({
       device: `/dev/understudy/${group}-${resource}`,
       where: `${node}:${backing}`,
     }),
@@ -46,7 +56,9 @@ const optionsAt = (text: string, resource: string, node: string) => {
 };
 const said = (text: string): readonly string[] => {
   const parsed = parseConfig(text, 'c.yaml', catalogue);
-  return 'problems' in parsed ? parsed.problems.map(({ path, message, hint }) => `${path}: ${message}${hint === undefined ? '' : ` (${hint})`}`) : [];
+  return 'problems' in parsed
+    ? parsed.problems.map(({ path, message, hint }) => `${path}: ${message}${hint === undefined ? '' : ` (${hint})`}`)
+    : [];
 };
 
 test('a reference: what the agent provides, the option of that node, inside a longer text', (t) => {
@@ -56,31 +68,65 @@ test('a reference: what the agent provides, the option of that node, inside a lo
 });
 
 test('a reference through a reference; and what only looks like one stays', (t) => {
-  const text = file(`${DATA}\nfs: { use: mount, device: "\${data.device}", mount: /m }\nlog: { use: mount, device: "\${fs.device}", mount: "\${HOME}" }`);
+  const text = file(
+    `${DATA}\nfs: { use: mount, device: "\${data.device}", mount: /m }\nlog: { use: mount, device: "\${fs.device}", mount: "\${HOME}" }`,
+  );
   t.deepEqual(optionsAt(text, 'log', 'a'), { device: '/dev/understudy/db-data', mount: '${HOME}' });
 });
 
 const refused: [title: string, resources: string, problem: RegExp][] = [
-  ['a name that is nearly one', `${DATA}\nfs: { use: mount, device: "\${dat.device}", mount: /m }`, /fs\.device: there is no resource "dat" to refer to \(did you mean "?data"?\?\)/],
-  ['a key that is nearly one', `${DATA}\nfs: { use: mount, device: "\${data.devise}", mount: /m }`, /"data" \(copies\) provides no "devise" \(did you mean "?device"?\?\)/],
-  ['something that starts later', `fs: { use: mount, device: "\${data.device}", mount: /m }\n${DATA}`, /"fs" refers to "data", which does not start before it \(put "data" before it, or write after: \[data\]\)/],
+  [
+    'a name that is nearly one',
+    `${DATA}\nfs: { use: mount, device: "\${dat.device}", mount: /m }`,
+    /fs\.device: there is no resource "dat" to refer to \(did you mean "?data"?\?\)/,
+  ],
+  [
+    'a key that is nearly one',
+    `${DATA}\nfs: { use: mount, device: "\${data.devise}", mount: /m }`,
+    /"data" \(copies\) provides no "devise" \(did you mean "?device"?\?\)/,
+  ],
+  [
+    'something that starts later',
+    `fs: { use: mount, device: "\${data.device}", mount: /m }\n${DATA}`,
+    /"fs" refers to "data", which does not start before it \(put "data" before it, or write after: \[data\]\)/,
+  ],
   ['itself', 'fs: { use: mount, device: "${fs.mount}", mount: /m }', /"fs" refers to itself/],
-  ['a secret', 'data: { use: copies, backing: /x, password: file:/p }\nfs: { use: mount, device: "${data.password}", mount: /m }', /password/],
-  ['what the schema does not take', `${DATA}\nfs: { use: mount, device: "\${data.where}", mount: /m }`, /fs\.device: write an absolute path/],
-  ['a circle', 'x: { use: mount, after: [y], device: "${y.device}", mount: /m }\ny: { use: mount, after: [x], device: "${x.device}", mount: /m }', /goes round in a circle/],
+  [
+    'a secret',
+    'data: { use: copies, backing: /x, password: file:/p }\nfs: { use: mount, device: "${data.password}", mount: /m }',
+    /password/,
+  ],
+  [
+    'what the schema does not take',
+    `${DATA}\nfs: { use: mount, device: "\${data.where}", mount: /m }`,
+    /fs\.device: write an absolute path/,
+  ],
+  [
+    'a circle',
+    'x: { use: mount, after: [y], device: "${y.device}", mount: /m }\ny: { use: mount, after: [x], device: "${x.device}", mount: /m }',
+    /goes round in a circle/,
+  ],
 ];
-for (const [title, resources, problem] of refused) test(`a reference to ${title}: refused`, (t) => t.regex(said(file(resources)).join('\n'), problem));
+for (const [title, resources, problem] of refused)
+  test(`a reference to ${title}: refused`, (t) => t.regex(said(file(resources)).join('\n'), problem));
 
 test('a mirror: two nodes, one in a group, a store', (t) => {
   t.deepEqual(said(file(DATA)), []);
-  t.regex(said(file(DATA, { prefer: '[a, b, c]' })).join(), /data: a mirror has two copies, and db has 3 nodes \(name two: prefer: \[a, b\]\)/);
+  t.regex(
+    said(file(DATA, { prefer: '[a, b, c]' })).join(),
+    /data: a mirror has two copies, and db has 3 nodes \(name two: prefer: \[a, b\]\)/,
+  );
   t.regex(said(file(DATA, { prefer: '[a]' })).join(), /db has 1 node \(/);
   t.regex(said(file(`${DATA}\nmore: { use: copies, backing: /dev/three }`)).join(), /more: db has a mirror already \("data"\)/);
   t.regex(said(file(DATA, { arbiter: 'none' })).join(), /a mirror needs a store/);
 });
 
 test('mirror networks: one address or several, and the same number on every node', (t) => {
-  const three = (mirror: string) => file(DATA).replaceAll(/(10\.1\.(\d)\.\d)\]/g, (_whole, address: string, n: string) => `${address}], mirror: ${mirror.replaceAll('N', n)}`);
+  const three = (mirror: string) =>
+    file(DATA).replaceAll(
+      /(10\.1\.(\d)\.\d)\]/g,
+      (_whole, address: string, n: string) => `${address}], mirror: ${mirror.replaceAll('N', n)}`,
+    );
   const networks = (text: string) => parseConfigOrThrow(text, 'c.yaml', catalogue).config.nodes.map((node) => node.networks.mirror);
   t.deepEqual(networks(three('10.9.N.1')), [['10.9.1.1'], ['10.9.2.1'], ['10.9.3.1']]);
   t.deepEqual(networks(three('[10.9.N.1, 10.8.N.1]'))[1], ['10.9.2.1', '10.8.2.1']);

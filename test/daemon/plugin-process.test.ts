@@ -128,10 +128,13 @@ test.serial('started: what it is given, what it tells, and its end', async (t) =
   t.like(context.peers, [{ node: 'c', options: { backing: '/dev/far', mode: 'async' }, networks: { mirror: ['127.0.9.3'] } }]);
   t.is(context.peers.length, 1);
   t.like(context.leasePage.read(), { held: false, because: 'there is no lease page' });
-  t.deepEqual(await context.guard.inSync({ group: 'two', change: 'remove', peer: 'c', bootId: null, epoch: 1, generation: '', limitMs: 10 }), {
-    kind: 'refused',
-    because: 'the guard is not connected',
-  });
+  t.deepEqual(
+    await context.guard.inSync({ group: 'two', change: 'remove', peer: 'c', bootId: null, epoch: 1, generation: '', limitMs: 10 }),
+    {
+      kind: 'refused',
+      because: 'the guard is not connected',
+    },
+  );
   context.alarms.set('link', 'the peer is not reached');
   context.journal.write({ kind: 'mirror.link-down', group: 'two', because: 'of the test' });
   await running.stop();
@@ -169,7 +172,10 @@ test.serial('not to be started: another node, a resource without one, options th
 });
 
 test('a plugin that is no part of the package may not have them; one that is must have what its agents ask for', (t) => {
-  t.deepEqual(onlyBuiltIn(plugin), ['agent copy: mirror and process are for built-in plugins only', 'processes are for built-in plugins only']);
+  t.deepEqual(onlyBuiltIn(plugin), [
+    'agent copy: mirror and process are for built-in plugins only',
+    'processes are for built-in plugins only',
+  ]);
   t.deepEqual(checkPlugin(plugin).problems, []);
   t.deepEqual(checkPlugin({ ...plugin, processes: {} }).problems, ['agent copy: there is no process "mirror" in processes']);
   t.deepEqual(checkPlugin({ ...plugin, processes: { mirror: 1 } }).problems.length, 1);

@@ -407,55 +407,58 @@ test.serial('its end leaves nothing behind: no timer, and the page as it is', as
   t.is(c.clock.pendingTimers, 0);
 });
 
-test.serial('a mirror asks its guard for another inSync: answered behind the page; refused, or unknown, where that is the truth', async (t) => {
-  const { c, a } = await running(t, { mirrored: true });
-  t.deepEqual(a.lease.mirror, { stale: [], forced: false });
-  const client = (role: 'mirror' | 'reader'): GuardClient => {
-    const made = new GuardClient({
-      sockets: systemLocalSockets,
-      path: guardSocket(a.paths),
-      clock: c.clock,
-      role,
-      pid: 1,
-      startTime: '1',
-    });
-    t.teardown(() => made.close());
-    made.start();
-    return made;
-  };
-  const mirror = client('mirror');
-  const wish = { group: 'g', peer: 'b', bootId: null, epoch: a.lease.epoch, generation: '1', limitMs: 500 } as const;
-  t.deepEqual(await mirror.inSync({ ...wish, change: 'remove' }), { kind: 'refused', because: 'the guard is not connected' });
-  await c.until('the mirror hears its guard', () => mirror.view() !== null);
-  const asked = async (request: Parameters<GuardClient['inSync']>[0]) => {
-    const answer = mirror.inSync(request);
-    let settled = false;
-    void answer.then(() => (settled = true));
-    for (let turns = 0; !settled && turns < 200; turns += 1) await c.pass(10);
-    return answer;
-  };
+test.serial(
+  'a mirror asks its guard for another inSync: answered behind the page; refused, or unknown, where that is the truth',
+  async (t) => {
+    const { c, a } = await running(t, { mirrored: true });
+    t.deepEqual(a.lease.mirror, { stale: [], forced: false });
+    const client = (role: 'mirror' | 'reader'): GuardClient => {
+      const made = new GuardClient({
+        sockets: systemLocalSockets,
+        path: guardSocket(a.paths),
+        clock: c.clock,
+        role,
+        pid: 1,
+        startTime: '1',
+      });
+      t.teardown(() => made.close());
+      made.start();
+      return made;
+    };
+    const mirror = client('mirror');
+    const wish = { group: 'g', peer: 'b', bootId: null, epoch: a.lease.epoch, generation: '1', limitMs: 500 } as const;
+    t.deepEqual(await mirror.inSync({ ...wish, change: 'remove' }), { kind: 'refused', because: 'the guard is not connected' });
+    await c.until('the mirror hears its guard', () => mirror.view() !== null);
+    const asked = async (request: Parameters<GuardClient['inSync']>[0]) => {
+      const answer = mirror.inSync(request);
+      let settled = false;
+      void answer.then(() => (settled = true));
+      for (let turns = 0; !settled && turns < 200; turns += 1) await c.pass(10);
+      return answer;
+    };
 
-  t.is((await asked({ ...wish, change: 'remove' })).kind, 'ok');
-  t.deepEqual(a.page()?.inSync, ['a']);
-  t.regex(a.event('lease.in-sync')?.because ?? '', /^b is no longer in sync$/);
-  t.like(await asked({ ...wish, change: 'remove', epoch: 99 }), { kind: 'refused' });
-  t.like(await asked({ ...wish, change: 'add', bootId: 'b-boot7' }), { kind: 'refused' });
-  t.is((await asked({ ...wish, change: 'add', bootId: 'b-boot1' })).kind, 'ok');
-  t.deepEqual(a.page()?.inSync, ['a', 'b']);
+    t.is((await asked({ ...wish, change: 'remove' })).kind, 'ok');
+    t.deepEqual(a.page()?.inSync, ['a']);
+    t.regex(a.event('lease.in-sync')?.because ?? '', /^b is no longer in sync$/);
+    t.like(await asked({ ...wish, change: 'remove', epoch: 99 }), { kind: 'refused' });
+    t.like(await asked({ ...wish, change: 'add', bootId: 'b-boot7' }), { kind: 'refused' });
+    t.is((await asked({ ...wish, change: 'add', bootId: 'b-boot1' })).kind, 'ok');
+    t.deepEqual(a.page()?.inSync, ['a', 'b']);
 
-  // The store takes the write and is not heard: nobody knows, until it is asked again.
-  a.arbiter.faults.loseAnswer = true;
-  t.is((await asked({ ...wish, change: 'remove' })).kind, 'unknown');
-  t.deepEqual(a.page()?.inSync, ['a', 'b']);
-  a.arbiter.faults.loseAnswer = false;
-  t.is((await asked({ ...wish, change: 'remove' })).kind, 'ok');
-  t.deepEqual(a.page()?.inSync, ['a']);
-  t.is(a.lease.epoch, 1);
+    // The store takes the write and is not heard: nobody knows, until it is asked again.
+    a.arbiter.faults.loseAnswer = true;
+    t.is((await asked({ ...wish, change: 'remove' })).kind, 'unknown');
+    t.deepEqual(a.page()?.inSync, ['a', 'b']);
+    a.arbiter.faults.loseAnswer = false;
+    t.is((await asked({ ...wish, change: 'remove' })).kind, 'ok');
+    t.deepEqual(a.page()?.inSync, ['a']);
+    t.is(a.lease.epoch, 1);
 
-  const reader = client('reader');
-  await c.until('the reader hears the guard', () => reader.view() !== null);
-  t.is((await reader.inSync({ ...wish, change: 'remove' })).kind, 'unknown', 'the guard ends the connection of whoever may not ask');
-});
+    const reader = client('reader');
+    await c.until('the reader hears the guard', () => reader.view() !== null);
+    t.is((await reader.inSync({ ...wish, change: 'remove' })).kind, 'unknown', 'the guard ends the connection of whoever may not ask');
+  },
+);
 
 test.serial('a mirrored group after a power loss: whoever is not in sync does not take it, and says why', async (t) => {
   const { c, a, b } = await running(t, { mirrored: true });

@@ -20,7 +20,12 @@ const beat = (bootId: string): Happening => ({ kind: 'beat', from: 'b', bootId, 
 
 /** A machine that holds epoch 8 of a group with a mirror, both in sync, b heard in its boot b1. */
 const holding = (policy: Partial<OwnershipPolicy> = MIRRORED): Bench => {
-  const bench = new Bench(policy).start().step(beatOfB({ phase: 'observe' })).read(freed()).will().pass(100);
+  const bench = new Bench(policy)
+    .start()
+    .step(beatOfB({ phase: 'observe' }))
+    .read(freed())
+    .will()
+    .pass(100);
   if (bench.state.reading !== null) bench.read(freed());
   return bench.done('v8');
 };
@@ -42,7 +47,13 @@ const eligibility: [title: string, found: Partial<LeaseRecord>, heardB: string |
   ['in sync in this boot', { inSync: [entry('a', 'a1'), entry('b', 'b1')] }, 'b1', true],
   ['not in sync', { inSync: [entry('b', 'b1')] }, 'b1', false, /the copy of a is not in sync by the lease record \(in sync: b\)/],
   ['nobody in sync', { inSync: [] }, 'b1', false, /in sync: nobody/],
-  ['in sync in an earlier boot', { inSync: [entry('a', 'a0'), entry('b', 'b1')] }, 'b1', false, /earlier boot, and a was not the last holder/],
+  [
+    'in sync in an earlier boot',
+    { inSync: [entry('a', 'a0'), entry('b', 'b1')] },
+    'b1',
+    false,
+    /earlier boot, and a was not the last holder/,
+  ],
   ['in sync in no boot that is known', { inSync: [entry('a', ''), entry('b', 'b1')] }, 'b1', false, /earlier boot/],
   [
     'last holder, rebooted, the other in sync as it was',
@@ -51,10 +62,21 @@ const eligibility: [title: string, found: Partial<LeaseRecord>, heardB: string |
     false,
     /and b may have a better one/,
   ],
-  ['last holder, rebooted, the other not heard', { prevHolder: 'a', inSync: [entry('a', 'a0'), entry('b', 'b1')] }, null, false, /b may have/],
+  [
+    'last holder, rebooted, the other not heard',
+    { prevHolder: 'a', inSync: [entry('a', 'a0'), entry('b', 'b1')] },
+    null,
+    false,
+    /b may have/,
+  ],
   ['last holder, rebooted, and so is the other', { prevHolder: 'a', inSync: [entry('a', 'a0'), entry('b', 'b1')] }, 'b2', true],
   ['last holder, rebooted, alone in sync', { prevHolder: 'a', inSync: [entry('a', 'a0')] }, 'b1', true],
-  ['last holder, rebooted, the other in no boot that is known', { prevHolder: 'a', inSync: [entry('a', 'a0'), entry('b', '')] }, 'b2', false],
+  [
+    'last holder, rebooted, the other in no boot that is known',
+    { prevHolder: 'a', inSync: [entry('a', 'a0'), entry('b', '')] },
+    'b2',
+    false,
+  ],
 ];
 for (const [title, found, heardB, may, why] of eligibility) {
   test(`group with a mirror, ${title}: ${may ? 'it may be taken' : 'it is not taken'}`, (t) => {
@@ -76,7 +98,10 @@ test('group without a mirror: members stay in sync over boots, and nobody is kep
 
 test('an acquisition inherits inSync as it is: an entry of another boot of the peer is not made good by it', (t) => {
   const bench = new Bench(MIRRORED).start().step(beat('b2'));
-  bench.read(freed({ inSync: [entry('a', 'a1'), entry('b', 'b1')] })).will().pass(200);
+  bench
+    .read(freed({ inSync: [entry('a', 'a1'), entry('b', 'b1')] }))
+    .will()
+    .pass(200);
   t.deepEqual(bench.attempt.record.inSync, [entry('a', 'a1'), entry('b', 'b1')]);
   bench.done('v8');
   t.deepEqual(leaseViewOf(bench.state, bench.nowMs).mirror, { stale: ['b'], forced: false });
@@ -100,7 +125,11 @@ test('removed: a renewal at once, the page behind it, and only then the answer',
   t.is(bench.attempt.purpose, 'renew');
   t.deepEqual(ids(bench.attempt.record.inSync), ['a']);
   t.like(bench.attempt.record, { epoch: 8, seq: 72, state: 'HELD' });
-  t.deepEqual(bench.state.tenure?.inSync.map(({ id }) => id), ['a', 'b'], 'not before it is known to have happened');
+  t.deepEqual(
+    bench.state.tenure?.inSync.map(({ id }) => id),
+    ['a', 'b'],
+    'not before it is known to have happened',
+  );
   const before = bench.all.length;
   bench.done('v9');
   const after = bench.all.slice(before).filter(({ kind }) => kind === 'write-page' || kind === 'in-sync-answer');
@@ -211,7 +240,10 @@ test('the other node was faster: the change is not known, and the epoch is over'
   bench.conflict({ kind: 'record', record: record({ epoch: 9, holder: 'b', bootId: 'b1', seq: 72 }), version: 'v9' });
   t.is(bench.state.phase, 'fencing-self');
   t.is(bench.last('in-sync-answer')?.answer.kind, 'unknown');
-  t.deepEqual(bench.all.flatMap((effect) => (effect.kind === 'write-page' && effect.state === 'HELD' ? [effect.inSync] : [])).at(-1), ['a', 'b']);
+  t.deepEqual(bench.all.flatMap((effect) => (effect.kind === 'write-page' && effect.state === 'HELD' ? [effect.inSync] : [])).at(-1), [
+    'a',
+    'b',
+  ]);
 });
 
 test('the machine wakes for whoever waits for it', (t) => {
@@ -232,7 +264,11 @@ test('forced by an operator: taken although it is not in sync, alone in sync fro
 
 test('forced: for another node, or another epoch than the record’s, it is no order', (t) => {
   for (const orders of [forced('b', 7), forced('a', 6), forced('a', 8)]) {
-    const bench = new Bench(MIRRORED).start().read(freed({ inSync: [entry('b', 'b1')] }), orders).will().pass(200);
+    const bench = new Bench(MIRRORED)
+      .start()
+      .read(freed({ inSync: [entry('b', 'b1')] }), orders)
+      .will()
+      .pass(200);
     t.is(bench.state.writing, null);
   }
 });

@@ -6,7 +6,11 @@ import type { LeaseRecord } from '../../core/ownership/record.js';
 import { type OwnershipPolicy, type OwnershipState, initialState } from '../../core/ownership/state.js';
 import { LAN } from './lease-world.js';
 
-export type Happening = OwnershipEvent extends infer Event ? (Event extends { readonly nowMs: number } ? Omit<Event, 'nowMs'> : never) : never;
+export type Happening = OwnershipEvent extends infer Event
+  ? Event extends { readonly nowMs: number }
+    ? Omit<Event, 'nowMs'>
+    : never
+  : never;
 type Of<Kind extends OwnershipEffect['kind']> = Extract<OwnershipEffect, { kind: Kind }>;
 
 /** One machine on node a, and everything it wanted. */
