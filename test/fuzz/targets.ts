@@ -28,6 +28,7 @@ import {
   WireError,
 } from '../../plugins/witness/wire.js';
 import { ec2Answer } from './ec2-answer.js';
+import { mirrorFrame } from './mirror-frame.js';
 import { assertStable, assertThat, type Target } from './target.js';
 
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
@@ -438,4 +439,5 @@ export const TARGETS: readonly Target[] = [
   keyFile,
   config,
   ec2Answer,
+  mirrorFrame,
 ];

@@ -1,0 +1,47 @@
+// A frame as bytes: its header, and its payload by reference, so that a write of a megabyte is not copied to be sent. Pure.
+import assert from 'node:assert';
+import { MAX_PAYLOAD_BYTES } from './frames.js';
+import { bodyOf } from './json-body.js';
+import { AT, checksum, HEADER_BYTES, LAYOUTS, MAGIC, MAX_JSON_BYTES, type WireFrame, writeNumber } from './layout.js';
+
+export interface Encoded {
+  readonly header: Uint8Array;
+  /** Must stay as it is until it is sent; null = there is none. */
+  readonly payload: Uint8Array | null;
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** `pack`: the payload smaller, or null when it is not worth it. Asserts what the program itself must keep: a payload within its bound. */
+export const encodeFrame = (frame: WireFrame, pack?: (bytes: Uint8Array) => Uint8Array | null): Encoded => {
+  const layout = LAYOUTS[frame.t];
+  const members = frame as unknown as Record<string, unknown>;
+  const plain =
+    layout.payload === undefined ? EMPTY : layout.payload === 'json' ? bodyOf(members) : (members[layout.payload] as Uint8Array);
+  const bound = layout.payload === 'json' ? MAX_JSON_BYTES : MAX_PAYLOAD_BYTES;
+  assert(plain.length <= bound, `${frame.t} carries ${plain.length} bytes, at most ${bound} may be`);
+  const packed = pack?.(plain) ?? null;
+  const payload = packed ?? plain;
+
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  const view = new DataView(header.buffer, header.byteOffset, HEADER_BYTES);
+  view.setUint32(0, MAGIC, true);
+  view.setUint8(AT.kind, layout.code);
+  view.setUint8(AT.flags, layout.flag !== undefined && members[layout.flag] === true ? 1 : 0);
+  view.setUint16(AT.zero, 0, true);
+  writeNumber(view, AT.epoch, whole(frame.t, 'epoch', frame.epoch));
+  for (let at = 0; at < 3; at += 1) {
+    const name = layout.numbers[at];
+    writeNumber(view, AT.numbers + 8 * at, name === undefined ? 0 : whole(frame.t, name, members[name]));
+  }
+  view.setUint32(AT.length, payload.length, true);
+  view.setUint32(AT.plain, packed === null ? 0 : plain.length, true);
+  view.setUint32(AT.payloadSum, payload.length === 0 ? 0 : checksum(payload), true);
+  view.setUint32(AT.headerSum, checksum(header.subarray(0, AT.headerSum)), true);
+  return { header, payload: payload.length === 0 ? null : payload };
+};
+
+const whole = (kind: string, name: string, value: unknown): number => {
+  assert(Number.isSafeInteger(value) && (value as number) >= 0, `${kind}.${name} is ${String(value)}, not a whole number`);
+  return value as number;
+};

@@ -1,0 +1,174 @@
+// One socket that speaks frames: parsed on the way in, gathered into one write a turn on the way out, pinged, and given up when
+// it is silent, sends nonsense or takes nothing. Ends once, with the first reason.
+import type { Socket } from 'node:net';
+import { type Clock, reasonOf, type Timer } from 'understudy/plugin';
+import { encodeFrame } from './encode-frame.js';
+import { FrameParser } from './frame-parser.js';
+import type { WireFrame } from './layout.js';
+import { MAX_PAYLOAD_BYTES } from './frames.js';
+import { MAX_JSON_BYTES } from './layout.js';
+import type { Sink } from './peer-network.js';
+import type { ReceiveMemory } from './receive-memory.js';
+import { Silence } from './silence.js';
+
+export interface ConnectionOptions {
+  readonly clock: Clock;
+  readonly memory: ReceiveMemory;
+  readonly pingMs: number;
+  readonly deadMs: number;
+  readonly maxQueuedBytes: number;
+  readonly pack?: (frame: WireFrame) => (bytes: Uint8Array) => Uint8Array | null;
+}
+
+export interface ConnectionListener {
+  frame(frame: WireFrame): void;
+  /** Not before the call that ended it has returned. */
+  ended(because: string): void;
+}
+
+/** What is smaller is copied into one write with its neighbours. */
+const GATHERED_BYTES = 16 * 1024;
+
+export class FrameConnection implements Sink {
+  readonly #options: ConnectionOptions;
+  readonly #listener: ConnectionListener;
+  readonly #parser: FrameParser;
+  readonly #silence: Silence;
+  #socket: Socket | null = null;
+  #ticking: Timer | null = null;
+  #ended: string | null = null;
+  #out: Uint8Array[] = [];
+  #outBytes = 0;
+  #trusted = false;
+  rttMs: number | null = null;
+
+  constructor(options: ConnectionOptions, listener: ConnectionListener) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#silence = new Silence(options.deadMs, options.pingMs, options.clock.nowMs());
+    this.#parser = new FrameParser((frame) => this.#frame(frame), {
+      take: (bytes) => options.memory.take(bytes),
+      maxPayloadBytes: () => (this.#trusted ? MAX_PAYLOAD_BYTES : MAX_JSON_BYTES),
+    });
+  }
+
+  /** From here on it belongs to this. `flowing`: its bytes come as `data`, not through the sink. */
+  attach(socket: Socket, { flowing }: { readonly flowing: boolean }): void {
+    this.#socket = socket;
+    socket.on('error', (error) => this.end(reasonOf(error)));
+    socket.on('end', () => this.end('the peer ended it'));
+    socket.on('close', () => this.end('it was closed'));
+    if (this.#ended !== null) return void socket.destroy();
+    if (flowing) socket.on('data', (piece: Buffer) => this.#read(this.#parser.push(piece)));
+    this.#ticking = this.#options.clock.every(this.#options.pingMs, () => this.#tick(), { idle: true });
+    if (this.#out.length > 0) this.#flush();
+  }
+
+  /** The peer is who it should be: payloads of full length may come. */
+  trust(): void {
+    this.#trusted = true;
+  }
+
+  /** False when it has ended. The payload must stay as it is until it is sent. */
+  send(frame: WireFrame): boolean {
+    if (this.#ended !== null) return false;
+    const { header, payload } = encodeFrame(frame, this.#options.pack?.(frame));
+    if (this.#out.length === 0) process.nextTick(() => this.#flush());
+    this.#out.push(header);
+    this.#outBytes += header.length;
+    if (payload !== null) {
+      this.#out.push(payload);
+      this.#outBytes += payload.length;
+    }
+    if (this.queuedBytes() <= this.#options.maxQueuedBytes) return true;
+    this.end(`the peer does not take what is sent: ${this.queuedBytes()} bytes are waiting`);
+    return false;
+  }
+
+  queuedBytes(): number {
+    return this.#outBytes + (this.#socket?.writableLength ?? 0);
+  }
+
+  /** When something last arrived. */
+  get heardMs(): number {
+    return this.#silence.heardMs;
+  }
+
+  ping(): void {
+    this.send({ t: 'ping', epoch: 0, sent: Math.floor(this.#options.clock.nowMs()) });
+  }
+
+  end(because: string): void {
+    if (this.#ended !== null) return;
+    this.#ended = because;
+    this.#parser.stop(because);
+    this.#ticking?.cancel();
+    this.#out = [];
+    this.#outBytes = 0;
+    this.#socket?.destroy();
+    this.#options.clock.soon(() => this.#listener.ended(because));
+  }
+
+  // --- the sink of a socket that this end dialled
+  buffer(): Uint8Array {
+    return this.#parser.target() ?? this.#options.memory.room();
+  }
+
+  received(bytes: number, into: Uint8Array): void {
+    const target = this.#parser.target();
+    if (target !== null && target.buffer === into.buffer && target.byteOffset === into.byteOffset)
+      return this.#read(this.#parser.filled(bytes));
+    this.#options.memory.spent(bytes);
+    this.#read(this.#parser.push(into.subarray(0, bytes)));
+  }
+
+  #read(bad: string | null): void {
+    if (bad !== null) return this.end(bad);
+    this.#silence.heard(this.#options.clock.nowMs());
+  }
+
+  #frame(frame: WireFrame): void {
+    if (this.#ended !== null) return;
+    if (frame.t === 'ping') this.send({ t: 'pong', epoch: 0, sent: frame.sent });
+    else if (frame.t === 'pong') this.rttMs = Math.max(0, this.#options.clock.nowMs() - frame.sent);
+    else this.#listener.frame(frame);
+  }
+
+  #tick(): void {
+    if (this.#silence.tick(this.#options.clock.nowMs())) this.end(`nothing was heard for ${this.#options.deadMs} ms`);
+    else this.ping();
+  }
+
+  /** One system call for what a turn has said, as far as it is small; large payloads go by reference. */
+  #flush(): void {
+    const socket = this.#socket;
+    if (socket === null || this.#out.length === 0) return;
+    const out = this.#out;
+    this.#out = [];
+    this.#outBytes = 0;
+    const pieces = gathered(out);
+    if (pieces.length === 1) return void socket.write(pieces[0] as Uint8Array);
+    socket.cork();
+    for (const piece of pieces) socket.write(piece);
+    socket.uncork();
+  }
+}
+
+/** Neighbours that are small become one piece. */
+const gathered = (out: readonly Uint8Array[]): Uint8Array[] => {
+  const pieces: Uint8Array[] = [];
+  let small: Uint8Array[] = [];
+  const join = () => {
+    if (small.length > 0) pieces.push(small.length === 1 ? (small[0] as Uint8Array) : Buffer.concat(small));
+    small = [];
+  };
+  for (const piece of out) {
+    if (piece.length <= GATHERED_BYTES) small.push(piece);
+    else {
+      join();
+      pieces.push(piece);
+    }
+  }
+  join();
+  return pieces;
+};
