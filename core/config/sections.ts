@@ -129,7 +129,7 @@ export const failsafeSchema = z.strictObject({
     '`stop`: while the arbiter is silent, a member that does not answer ends the group within D. `fence-then-continue`: its confirmed fence counts as its promise until it is heard again.',
     ['stop', 'fence-then-continue'],
   ).default('stop'),
-  arbiterLossMove: durationMs('So long alone without the arbiter, while a ready node sees it: the group moves there.', 60_000),
+  arbiterLossMove: durationMs('So long alone without the arbiter, while a ready node sees it all the time: the group moves there.', 60_000),
 });
 
 const port = (describe: string, fallback: number) => integer(describe, { min: 1, max: 65_535 }).default(fallback);

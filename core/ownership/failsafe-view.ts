@@ -10,7 +10,9 @@ export const failsafeViewOf = (state: OwnershipState, nowMs: number): FailsafeVi
   if (failsafe === null) return null;
   const { peerLost, arbiterLossMoveMs } = policy.failsafe;
   const silent = failsafe.trouble === null || peerLost === 'stop' ? [] : silentOf(state);
-  const late = nowMs - failsafe.sinceMs >= arbiterLossMoveMs;
+  // From when that member saw the arbiter and this node did not: an arbiter that was away for everybody comes back to one of
+  // them first, and that is no reason to move.
+  const late = (id: string) => failsafe.seeing.some((seeing) => seeing.id === id && nowMs - seeing.sinceMs >= arbiterLossMoveMs);
   const current = tenure?.current?.record;
   const stale = policy.mirrored === true && current !== undefined ? staleSync(state, current) : [];
   const ready = (id: string) =>
@@ -20,7 +22,7 @@ export const failsafeViewOf = (state: OwnershipState, nowMs: number): FailsafeVi
     by: failsafe.full?.by ?? null,
     trouble: failsafe.trouble,
     fence: silent.map((node) => ({ node, bootId: lastBootOf(state, node) })).filter(({ bootId }) => bootId !== ''),
-    moveTo: late ? (policy.members.find((id) => failsafe.seeing.includes(id) && ready(id)) ?? null) : null,
+    moveTo: policy.members.find((id) => late(id) && ready(id)) ?? null,
   };
 };
 

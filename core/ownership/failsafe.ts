@@ -71,8 +71,9 @@ export const granted = (turn: Turn, { from, epoch, round, sees }: Of<'granted'>)
   const { failsafe, tenure } = s;
   if (failsafe === null || tenure?.epoch !== epoch || s.phase !== 'held' || failsafe.round !== round) return;
   if (!failsafe.members.includes(from) || failsafe.granted.includes(from)) return;
-  const others = failsafe.seeing.filter((id) => id !== from);
-  s.failsafe = { ...failsafe, granted: [...failsafe.granted, from], seeing: sees ? [...others, from] : others };
+  const others = failsafe.seeing.filter(({ id }) => id !== from);
+  const sinceMs = failsafe.seeing.find(({ id }) => id === from)?.sinceMs ?? s.nowMs;
+  s.failsafe = { ...failsafe, granted: [...failsafe.granted, from], seeing: sees ? [...others, { id: from, sinceMs }] : others };
   count(turn);
 };
 

@@ -110,8 +110,8 @@ export interface Failsafe {
   readonly refused: readonly NodeId[];
   /** The next round is not waited for: something has changed for the better. */
   readonly atOnce: boolean;
-  /** Of those who granted in the last full round: they read the lease record themselves. */
-  readonly seeing: readonly NodeId[];
+  /** Who said with its last grant that it reads the lease record itself, and since when it has said so with every one. */
+  readonly seeing: readonly { readonly id: NodeId; readonly sinceMs: number }[];
   /** The send of the last full round, and who granted it; null before the first. */
   readonly full: { readonly sentMs: number; readonly by: readonly NodeId[] } | null;
   /** The last round got no further; a sentence, null when it was full. */

@@ -80,6 +80,8 @@ const unnoticed = async (t: ExecutionContext, during: (before: Settled) => Promi
   const beganMs = systemClock.nowMs();
   await during(before);
   await outOfFailsafe(lab);
+  // First what says why.
+  t.deepEqual(await moves(lab, beganMs), []);
   t.deepEqual(await lab.settled(), before, 'same node, same epoch');
   t.is(await lab.pid(before.active, 'app'), app, 'the same process');
   t.is(await probe.lost(), 0, 'lost requests');

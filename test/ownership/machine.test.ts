@@ -991,8 +991,8 @@ test('failsafe and a verified release: STOPPED is said at once, for the store ca
   const ask = bench.last('ask');
   const epoch = bench.state.tenure?.epoch ?? 0;
   bench.step({ kind: 'granted', from: 'b', epoch, round: ask?.round ?? 0, sees: true });
-  t.is(leaveAfter(bench, 60_000), 'b', 'b sees the arbiter');
-  t.is(leaveAfter(bench, 59_000), null, 'not before arbiterLossMove');
+  t.is(moveAfter(bench, 60_000), 'b', 'b sees the arbiter');
+  t.is(moveAfter(bench, 59_000), null, 'not before arbiterLossMove');
   bench.will({ want: 'release', successor: 'b' });
   t.is(bench.state.phase, 'releasing');
   bench.step({ kind: 'stop-verified', epoch, verified: true, because: '' });
@@ -1004,9 +1004,29 @@ test('failsafe and a verified release: STOPPED is said at once, for the store ca
     { state: 'DEAD' },
   );
 });
-const leaveAfter = ({ state, nowMs }: Bench, ms: number) =>
-  leaveViewOf(state, nowMs + ms - (nowMs - (state.failsafe?.sinceMs ?? 0)))?.moveTo;
-const leaveViewOf = (state: OwnershipState, nowMs: number) => leaseViewOf(state, nowMs).failsafe;
+
+test('the arbiter was away for everybody and comes back to the others first: no move before they alone have seen it for arbiterLossMove', (t) => {
+  const bench = silent().pass(LAN.softMs);
+  const epoch = bench.state.tenure?.epoch ?? 0;
+  const granting = (sees: boolean, forMs: number) => {
+    for (const endMs = bench.nowMs + forMs; bench.nowMs < endMs; bench.pass(LAN.renewMs))
+      bench.step({ kind: 'granted', from: 'b', epoch, round: bench.last('ask')?.round ?? 0, sees });
+  };
+  granting(false, 90_000);
+  t.is(bench.state.phase, 'held');
+  t.is(moveAfter(bench, 0), null);
+  granting(true, LAN.renewMs);
+  t.is(moveAfter(bench, 0), null, 'b has seen it for a moment only');
+  granting(true, 58_000);
+  t.is(moveAfter(bench, 0), null);
+  granting(false, LAN.renewMs);
+  granting(true, 58_000);
+  t.is(moveAfter(bench, 0), null, 'with a break: from the second time on');
+  granting(true, 3_000);
+  t.is(moveAfter(bench, 0), 'b');
+});
+
+const moveAfter = ({ state, nowMs }: Bench, ms: number) => leaseViewOf(state, nowMs + ms).failsafe?.moveTo;
 
 const heldByPeer = (unattended: boolean) => ({
   kind: 'beat' as const,
