@@ -247,7 +247,15 @@ export class FakeGuard implements GuardDoor, LeasePages {
 
   read(group: string): PageReading {
     return (
-      this.pages.get(group) ?? { held: false, stopping: false, over: false, epoch: 0, remainingMs: 0, inSync: [], because: 'there is no lease page' }
+      this.pages.get(group) ?? {
+        held: false,
+        stopping: false,
+        over: false,
+        epoch: 0,
+        remainingMs: 0,
+        inSync: [],
+        because: 'there is no lease page',
+      }
     );
   }
 

@@ -50,7 +50,12 @@ export class Connection {
     this.#deadline = options.clock.after(options.handshakeMs, () => this.cut('the handshake took too long'));
     this.#way = new SocketWay(
       socket,
-      { bytes: (chunk) => this.#bytes(chunk), ended: () => this.#ended(), closed: (because) => this.#whenClosed(because) },
+      {
+        bytes: (chunk) => this.#bytes(chunk),
+        ended: () => this.#ended(),
+        closed: (because) => this.#whenClosed(because),
+        ending: () => this.#linger(options.ending() ? options.lingerMs : options.handshakeMs),
+      },
       options.direct,
     );
     this.#way.send([greeting()], () => {});
@@ -72,7 +77,7 @@ export class Connection {
   /** Everything that waits is answered with it; then the client may go, or is cut. */
   shutDown(): void {
     this.#session?.shutDown();
-    this.#linger();
+    this.#linger(this.#options.lingerMs);
   }
 
   #bytes(chunk: Buffer): void {
@@ -99,7 +104,6 @@ export class Connection {
         else {
           this.#way.send([step.bytes], () => {});
           this.#way.end();
-          this.#linger();
         }
         return false;
       case 'tls':
@@ -149,6 +153,7 @@ export class Connection {
       pool,
       way: this.#way,
       soon: (run) => clock.soon(run),
+      leaving: () => seatOf(agreed.served).left(),
       finished: () => {
         finished();
         seatOf(agreed.served).free();
@@ -167,9 +172,9 @@ export class Connection {
     else this.#way.end();
   }
 
-  #linger(): void {
+  #linger(forMs: number): void {
     this.#deadline.cancel();
-    this.#deadline = this.#options.clock.after(this.#options.lingerMs, () => this.cut('it did not go when it was told to'));
+    this.#deadline = this.#options.clock.after(forMs, () => this.cut('it did not go when it was told to'));
   }
 
   #whenClosed(because: string): void {

@@ -17,6 +17,8 @@ export interface SocketEvents {
   bytes(chunk: Buffer): void;
   /** The other side sends nothing more. */
   ended(): void;
+  /** It is closed as soon as the client has taken what was sent. */
+  ending(): void;
   closed(because: string): void;
 }
 
@@ -59,9 +61,8 @@ export class SocketWay implements Way {
   /** Another socket over the same connection: TLS. Bytes come from it only. */
   replace(make: (under: Socket) => Socket): void {
     const under = this.#socket;
-    under.removeAllListeners();
-    // Trouble below shows above as well; unheard it would end the process.
-    under.on('error', () => {});
+    // Trouble below is heard on; unheard it would end the process. All else comes from above.
+    under.off('end', this.#onEnd).off('close', this.#onClose).off('data', this.#onData);
     this.#socket = make(under);
     this.#listen(this.#socket, false);
   }
@@ -95,6 +96,7 @@ export class SocketWay implements Way {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#events.ending();
     this.#socket.destroySoon();
   }
 
@@ -139,14 +141,17 @@ export class SocketWay implements Way {
   }
 
   #listen(socket: Socket, direct: boolean): void {
-    socket.on('error', (error) => (this.#because = error.message));
-    socket.on('end', () => this.#events.ended());
-    socket.on('close', () => {
-      if (socket === this.#socket) this.#events.closed(this.#because);
-    });
-    if (!direct) socket.on('data', (chunk: Buffer) => this.#hand(chunk));
+    socket.on('error', this.#onError);
+    socket.on('end', this.#onEnd);
+    socket.on('close', this.#onClose);
+    if (!direct) socket.on('data', this.#onData);
     socket.resume();
   }
+
+  readonly #onError = (error: Error): void => void (this.#because = error.message);
+  readonly #onEnd = (): void => this.#events.ended();
+  readonly #onClose = (): void => this.#events.closed(this.#because);
+  readonly #onData = (chunk: Buffer): void => this.#hand(chunk);
 }
 
 const EMPTY = Buffer.alloc(0);

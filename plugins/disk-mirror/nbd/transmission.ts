@@ -37,6 +37,8 @@ export interface SessionOptions {
   readonly way: Way;
   /** Runs it later in this turn of the loop, behind the answers that come with this one. */
   readonly soon: (run: () => void) => void;
+  /** The client wants nothing more than its answers. Once, if ever. */
+  readonly leaving: () => void;
   /** The client is gone, and the export owes nothing. Once. */
   readonly finished: () => void;
 }
@@ -101,7 +103,7 @@ export class Transmission implements RequestSink {
   /** The client sends nothing any more, in peace (DISC) or not: what is under way is answered, then it is closed. */
   clientEnded(): void {
     if (this.#gone) return;
-    this.#leaving = true;
+    this.#beginLeaving();
     this.#run(() => true);
   }
 
@@ -136,7 +138,7 @@ export class Transmission implements RequestSink {
     const { command, length } = intake;
     if (this.#requests >= this.#options.limits.requests) return this.#wait();
     if (command === COMMAND.disconnect) {
-      this.#leaving = true;
+      this.#beginLeaving();
       return 'stop';
     }
     const write = command === COMMAND.write;
@@ -283,6 +285,12 @@ export class Transmission implements RequestSink {
       this.#outbox.flush();
       this.#leave();
     });
+  }
+
+  #beginLeaving(): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    this.#options.leaving();
   }
 
   #leave(): void {

@@ -1,12 +1,14 @@
 // The whole server over real sockets: what a client on this host sees of it.
 import { mkdtempSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { connect as tlsConnect } from 'node:tls';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import test, { type ExecutionContext } from 'ava';
 import { systemClock } from 'understudy/plugin';
 import { type NbdServerOptions, startNbdServer } from '../../../../plugins/disk-mirror/nbd/server.js';
 import { MemoryExport } from '../../../support/memory-export.js';
+import { until } from '../../../support/until.js';
 import { COMMAND, info, OPTION, option, readReplies, request, u32 } from '../../../support/nbd-bytes.js';
 
 const serve = async (t: ExecutionContext, served: MemoryExport, options: Partial<NbdServerOptions> = {}) => {
@@ -25,8 +27,7 @@ const serve = async (t: ExecutionContext, served: MemoryExport, options: Partial
 };
 
 /** A client that gathers what comes. */
-const client = (path: string) => {
-  const socket: Socket = connect(path);
+const client = (path: string, socket: Socket = connect(path)) => {
   const chunks: Buffer[] = [];
   let [wanted, wake, closed] = [0, () => {}, false];
   const check = () => {
@@ -57,10 +58,14 @@ const client = (path: string) => {
     send: (...parts: Buffer[]) => void socket.write(Buffer.concat(parts)),
     closed: () => bytes(Number.POSITIVE_INFINITY),
     /** Into the session, with simple replies. */
-    go: async (name = 'vol') => {
+    go: async (): Promise<string> => {
       await bytes(18);
-      socket.write(Buffer.concat([u32(3), option(OPTION.go, info(name))]));
-      return bytes(20 + 12 + 20);
+      socket.write(Buffer.concat([u32(3), option(OPTION.go, info('vol'))]));
+      // Information on the export and an acknowledgement, or an error with its text.
+      const head = await bytes(20);
+      if (head.length < 20) return 'closed';
+      const rest = await bytes(head.readUInt32BE(16) + (head.readUInt32BE(12) === 3 ? 20 : 0));
+      return head.readUInt32BE(12) === 3 ? `size ${rest.readBigUInt64BE(2)}` : rest.toString();
     },
   };
 };
@@ -73,7 +78,7 @@ for (const direct of [true, false]) {
     const { path } = await serve(t, served, { direct });
     const one = client(path);
     await one.go();
-    const data = Buffer.from(Array.from({ length: 3 << 20 }, (_, index) => (index * 7) & 255));
+    const data = Buffer.alloc(3 << 20, 'a text that is not as long as a power of two');
     one.send(
       request(COMMAND.write, { cookie: 1, offset: 512, data }),
       request(COMMAND.write, { cookie: 2, offset: 0, data: Buffer.from('begin') }),
@@ -89,6 +94,154 @@ for (const direct of [true, false]) {
     t.true(read?.subarray(512, 512 + data.length).equals(data));
     one.send(request(COMMAND.disconnect));
     t.is((await one.closed()).length, 0);
+  });
+}
+
+const b = (text: string): Buffer => Buffer.from(text);
+
+test('a second client: refused with the reason, the first is not disturbed; when the first is gone, the next gets in', async (t) => {
+  const served = new MemoryExport();
+  const { path } = await serve(t, served);
+  const first = client(path);
+  await first.go();
+  const second = client(path);
+  t.regex(await second.go(), /another client/);
+  first.send(request(COMMAND.write, { cookie: 5, data: b('abcd') }));
+  t.is(readReplies(await first.bytes(16))[0]?.cookie, 5);
+  // The refused one may ask again on its old connection.
+  first.socket.destroy();
+  second.socket.write(option(OPTION.go, info('vol')));
+  const head = await second.bytes(20);
+  t.is(head.readUInt32BE(12), 3);
+  await until('the second is attached', () => served.attachments.length === 3);
+  t.deepEqual(served.attachments, [true, false, true]);
+});
+
+test('a client that died with requests under way: the next one waits until the export has answered them', async (t) => {
+  const answers: (() => void)[] = [];
+  const served = new MemoryExport({ answer: (run) => answers.push(run) });
+  const { path } = await serve(t, served);
+  const first = client(path);
+  await first.go();
+  first.send(request(COMMAND.write, { data: b('old!') }));
+  await until('the write is at the export', () => answers.length === 1);
+  first.socket.destroy();
+  const second = client(path);
+  let entered = false;
+  const size = second.go().then((said) => {
+    entered = true;
+    return said;
+  });
+  await systemClock.sleep(100);
+  t.false(entered, 'longer than the grace, and it still waits');
+  answers.pop()?.();
+  t.is(await size, 'size 65536');
+  t.is(served.bytes.toString('latin1', 0, 4), 'old!');
+});
+
+test('the export grew: a new client sees it, the one that is there keeps what it was told', async (t) => {
+  const served = new MemoryExport({ sizeBytes: 4096 });
+  const { path } = await serve(t, served);
+  const first = client(path);
+  t.is(await first.go(), 'size 4096');
+  served.grow(8192);
+  first.send(request(COMMAND.read, { offset: 4096, length: 1 }));
+  t.is((await first.bytes(16)).readUInt32BE(4), 22);
+  first.send(request(COMMAND.disconnect));
+  await first.closed();
+  t.is(await client(path).go(), 'size 8192');
+});
+
+test('a handshake that does not end: cut off at its deadline; one too many: the oldest gives way', async (t) => {
+  const { path, events } = await serve(t, new MemoryExport(), { limits: { handshakeMs: 300, connections: 3 } });
+  const slow = [client(path), client(path), client(path)];
+  for (const one of slow) await one.bytes(18);
+  const began = systemClock.nowMs();
+  t.is(await client(path).go(), 'size 65536');
+  await Promise.all(slow.map(({ closed }) => closed()));
+  await until('all are closed', () => events.filter((event) => event.startsWith('closed')).length === 3);
+  t.deepEqual(events.filter((event) => event.startsWith('closed')).toSorted(), [
+    'closed: the handshake took too long',
+    'closed: the handshake took too long',
+    'closed: too many connections: the oldest handshake gives way',
+  ]);
+  t.true(systemClock.nowMs() - began < 5000);
+});
+
+test('shutdown: who waits is told ESHUTDOWN, who shakes hands is told too, nobody gets in any more', async (t) => {
+  const served = new MemoryExport({ answer: () => {} });
+  const { path, server } = await serve(t, served);
+  const first = client(path);
+  await first.go();
+  first.send(request(COMMAND.write, { cookie: 9, data: b('abcd') }));
+  await until('the write is at the export', () => served.asked.length === 1);
+  const waiting = client(path);
+  const refused = waiting.go();
+  const shaking = client(path);
+  await shaking.bytes(18);
+  const end = server.shutDown();
+  t.is((await first.bytes(16)).readUInt32BE(4), 108);
+  t.regex(await refused, /ending/);
+  shaking.send(u32(3), option(OPTION.list));
+  t.is((await shaking.bytes(20)).readUInt32BE(12), 0x8000_0007);
+  t.deepEqual(await end, { underWay: 1 });
+  t.is((await first.closed()).length, 0);
+  await t.throwsAsync(new Promise((_, reject) => connect(path).once('error', reject)));
+});
+
+test('a client that does not read: it is not read either, and memory stays bounded', async (t) => {
+  const served = new MemoryExport({ sizeBytes: 1 << 20 });
+  const { path } = await serve(t, served, { limits: { bytes: 1 << 20, requests: 16 } });
+  const one = client(path);
+  await one.go();
+  one.socket.pause();
+  for (let cookie = 0; cookie < 100; cookie += 1) one.send(request(COMMAND.read, { cookie, length: 1 << 18 }));
+  await systemClock.sleep(200);
+  // Four are let in at a time; the kernel holds a little.
+  t.true(served.asked.length < 12, `${served.asked.length} reads`);
+  one.socket.resume();
+  const all = await one.bytes(100 * (16 + (1 << 18)));
+  t.deepEqual(
+    readReplies(all, () => 1 << 18).map(({ cookie }) => cookie),
+    Array.from({ length: 100 }, (_, cookie) => cookie),
+  );
+});
+
+const PSK = Buffer.alloc(32, 5);
+
+for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`${maxVersion} with a shared key: required, agreed on, and the session inside`, async (t) => {
+    const served = new MemoryExport();
+    const { path } = await serve(t, served, {
+      tls: { kind: 'psk', required: true, keyOf: (identity) => (identity === 'kim' ? PSK : null) },
+    });
+    const plain = client(path);
+    t.regex(await plain.go(), /TLS only/);
+    const secured = async (psk: Buffer) => {
+      const under = connect(path);
+      const outer = client(path, under);
+      await outer.bytes(18);
+      outer.send(u32(3), option(OPTION.startTls));
+      t.is((await outer.bytes(20)).readUInt32BE(12), 1);
+      under.removeAllListeners('data');
+      return tlsConnect({
+        socket: under,
+        maxVersion,
+        minVersion: maxVersion,
+        ciphers: 'PSK:TLS_AES_128_GCM_SHA256',
+        checkServerIdentity: () => undefined,
+        pskCallback: () => ({ psk, identity: 'kim' }),
+      });
+    };
+    const wrong = await secured(Buffer.alloc(32, 6));
+    await new Promise((resolve) => wrong.once('error', resolve));
+    const inside = client(path, await secured(PSK));
+    inside.socket.write(option(OPTION.go, info('vol')));
+    t.is((await inside.bytes(52)).readBigUInt64BE(22), 65_536n);
+    inside.send(request(COMMAND.write, { data: Buffer.alloc(40_000, 7) }), request(COMMAND.read, { cookie: 2, length: 65_536 }));
+    const replies = readReplies(await inside.bytes(32 + 65_536), (cookie) => (cookie === 2 ? 65_536 : 0));
+    t.true(replies[1]?.data.equals(served.bytes));
+    t.is(served.bytes[39_999], 7);
   });
 }
 
