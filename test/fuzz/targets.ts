@@ -29,6 +29,7 @@ import {
 } from '../../plugins/witness/wire.js';
 import { ec2Answer } from './ec2-answer.js';
 import { mirrorFrame } from './mirror-frame.js';
+import { nbdNegotiation, nbdTransmission } from './nbd.js';
 import { assertStable, assertThat, type Target } from './target.js';
 
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
@@ -434,6 +435,8 @@ export const TARGETS: readonly Target[] = [
   guardSocket,
   linkFrame,
   witnessWire,
+  nbdNegotiation,
+  nbdTransmission,
   s3Object,
   imdsCredentials,
   keyFile,

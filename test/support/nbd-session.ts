@@ -8,11 +8,12 @@ export interface SessionSetUp {
   readonly structured?: boolean;
   readonly contexts?: readonly string[];
   readonly limits?: SessionLimits;
+  readonly pool?: SlabPool;
 }
 
 export class SessionDriver {
   readonly session: Transmission;
-  readonly pool = new SlabPool(1 << 26);
+  readonly pool: SlabPool;
   /** What the client received. */
   readonly out: Buffer[] = [];
   ended = false;
@@ -25,7 +26,11 @@ export class SessionDriver {
   #sent: (() => void)[] = [];
   #soon: (() => void)[] = [];
 
-  constructor(served: NbdExport, { structured = false, contexts = [], limits = { requests: 64, bytes: 1 << 26 } }: SessionSetUp = {}) {
+  constructor(
+    served: NbdExport,
+    { structured = false, contexts = [], limits = { requests: 64, bytes: 1 << 26 }, pool = new SlabPool(1 << 26) }: SessionSetUp = {},
+  ) {
+    this.pool = pool;
     this.session = new Transmission({
       agreed: { served, structured, contexts },
       sizeBytes: served.sizeBytes(),
