@@ -1,0 +1,256 @@
+// The giving side of a resync (SAFETY b.6). A chunk is read and sent under its lock; from then on writes to it are mirrored, on the
+// same ordered stream behind it; before, they leave only their bit. Its bit is cleared by the next flush of both, unless something
+// newer touched it (`rounds`). At the end the target is counted first, has everything durable, takes the generation, and only then
+// stands in the record again.
+import type { Frame } from '../link/frames.js';
+import { ChunkSet } from './chunk-set.js';
+import type { Core } from './core.js';
+import { Rate } from './rate.js';
+import type { Request } from './request.js';
+
+export type ResyncKind = 'bitmap' | 'full' | 'checksum';
+type Step = 'idle' | 'bitmap' | 'alone' | 'paused' | 'preparing' | 'copying' | 'flushing' | 'ending';
+
+/** Chunks read, sent or compared at one time. */
+const WINDOW = 32;
+const MOST_QUEUED_BYTES = 4 * 1024 * 1024;
+
+interface Piece {
+  readonly id: number;
+  readonly chunk: number;
+  readonly range: Request;
+  /** Asked for its hash: its bytes, which stand still until the answer. */
+  bytes: Uint8Array | null;
+}
+
+export class ResyncSource {
+  readonly #core: Core;
+  /** What the target has still to get whole. */
+  readonly stale: ChunkSet;
+  readonly #rate: Rate;
+  readonly #pieces = new Map<number, Piece>();
+  #step: Step = 'idle';
+  #kind: ResyncKind = 'bitmap';
+  #gotBitmap = false;
+  #run = 0;
+  #nextId = 1;
+  #cursor = 0;
+  #total = 0;
+  #lastSerial = 0;
+  paused = false;
+
+  constructor(core: Core) {
+    this.#core = core;
+    this.stale = new ChunkSet(core.bits.chunks);
+    this.#rate = new Rate(core.options.resync);
+  }
+
+  get step(): Step {
+    return this.#step;
+  }
+
+  get progress(): { readonly kind: ResyncKind; readonly doneBytes: number; readonly ofBytes: number; readonly etaMs: number } {
+    const { chunkBytes } = this.#core;
+    const left = this.stale.count + this.#pieces.size;
+    return {
+      kind: this.#kind,
+      doneBytes: Math.max(0, this.#total - left) * chunkBytes,
+      ofBytes: this.#total * chunkBytes,
+      etaMs: Math.round(((left * chunkBytes) / this.#rate.bytesPerSecond) * 1_000),
+    };
+  }
+
+  /** An operator wants it, on a primary whose peer is in sync. */
+  order(kind: 'full' | 'checksum'): string | null {
+    const { role, session, stopped } = this.#core;
+    if (role !== 'primary' || stopped) return 'a resync is ordered on the primary: it is the source';
+    if (session.state !== 'mirroring' || this.#step !== 'idle') return `the peer must be connected and in sync, it is ${session.state}`;
+    this.begin(kind);
+    return null;
+  }
+
+  /** Both agreed that this copy is the source. `known`: the target's bitmap is not needed, it is empty. */
+  begin(kind: ResyncKind, known = false): void {
+    this.#kind = kind;
+    this.#step = 'bitmap';
+    this.#gotBitmap = known || kind !== 'bitmap';
+    this.#run += 1;
+    if (this.#gotBitmap) this.#prepare();
+  }
+
+  /** Dirty chunks of the target. */
+  merge({ chunkBytes, first, bits, last }: Extract<Frame, { t: 'bitmap' }>): void {
+    if (this.#step !== 'bitmap' || this.#gotBitmap) return this.#core.session.drop('a bitmap that nobody asked for');
+    if (chunkBytes !== this.#core.chunkBytes)
+      return this.#core.session.drop(`the peer counts chunks of ${chunkBytes} bytes, this node of ${this.#core.chunkBytes}`);
+    if (bits.length > 0) this.#core.bits.merge(first, bits);
+    if (!last) return undefined;
+    this.#gotBitmap = true;
+    return this.#prepare();
+  }
+
+  /** The target is durably Inconsistent: what is dirty now is all that it lacks, and what is written from now on it gets. */
+  ready(): void {
+    if (this.#step !== 'preparing') return this.#core.session.drop('ready for a resync that was not begun');
+    const { bits, stream } = this.#core;
+    this.stale.clear();
+    if (this.#kind === 'bitmap') for (let chunk = bits.next(0); chunk >= 0; chunk = bits.next(chunk + 1)) this.stale.add(chunk);
+    else for (let chunk = 0; chunk < bits.chunks; chunk++) this.stale.add(chunk);
+    this.#total = this.stale.count;
+    this.#cursor = 0;
+    this.#step = 'copying';
+    stream.start();
+    this.#core.ports.tell({
+      kind: 'mirror.resync-start',
+      because: this.#core.session.because,
+      data: { kind: this.#kind, chunks: this.#total },
+    });
+    return this.#pump();
+  }
+
+  /** The target has written this one. */
+  done(id: number): void {
+    const piece = this.#pieces.get(id);
+    if (piece === undefined) return undefined;
+    this.#pieces.delete(id);
+    this.#core.rounds.list(piece.chunk, 1);
+    return this.#pump();
+  }
+
+  /** The chunk stood still meanwhile: the same there, or sent as it was read. */
+  compared(id: number, same: boolean): void {
+    const piece = this.#pieces.get(id);
+    if (piece?.bytes == null) return undefined;
+    const { bytes, range, chunk } = piece;
+    piece.bytes = null;
+    if (!same) return this.#send(piece, { t: 'sync-data', epoch: this.#core.session.epoch, id, offset: range.begin, bytes });
+    this.stale.remove(chunk);
+    this.#core.writes.unlock(range);
+    return this.done(id);
+  }
+
+  /** The target is UpToDate under our generation, durably. */
+  ended(): void {
+    const { session, standing, role, ports } = this.#core;
+    if (this.#step !== 'ending') return session.drop('the end of a resync that did not end');
+    const run = this.#run;
+    standing.saveTogether(session.peer!.bootId, () => {
+      if (run !== this.#run) return;
+      this.#step = 'idle';
+      ports.tell({ kind: 'mirror.resync-end', because: 'both copies are equal', data: { chunks: this.#total } });
+      session.mirroring();
+      if (role === 'primary') standing.join();
+      else this.#core.stream.lose();
+    });
+    return undefined;
+  }
+
+  /** The connection is gone: the bits say what is left. */
+  stop(): void {
+    this.#run += 1;
+    this.#step = 'idle';
+    for (const { range } of this.#pieces.values()) if (range.slot >= 0) this.#core.writes.unlock(range);
+    this.#pieces.clear();
+    this.stale.clear();
+  }
+
+  resume(): void {
+    this.paused = false;
+    if (this.#step === 'paused') this.#prepare();
+    else this.#pump();
+  }
+
+  tick(): void {
+    if (this.#step !== 'copying') return;
+    const { writes, nowMs } = this.#core;
+    this.#rate.sample(writes.underWay);
+    this.#rate.tick(nowMs, writes.serial - this.#lastSerial);
+    this.#lastSerial = writes.serial;
+    this.#pump();
+  }
+
+  #prepare(): void {
+    const { role, standing, session } = this.#core;
+    if (this.paused) {
+      this.#step = 'paused';
+      this.#core.ports.send({ t: 'outdate', epoch: session.epoch, id: 0 });
+      return;
+    }
+    const run = this.#run;
+    this.#step = 'alone';
+    const begin = () => {
+      if (run !== this.#run) return;
+      this.#step = 'preparing';
+      session.syncing();
+      standing.share();
+      const { current } = this.#core.sb;
+      this.#core.ports.send({ t: 'sync-begin', epoch: session.epoch, kind: this.#kind, chunks: this.#core.bits.count(), current });
+    };
+    if (role === 'primary') standing.requireAlone(begin);
+    else begin();
+  }
+
+  #pump(): void {
+    if (this.#step !== 'copying') return;
+    const { ports, writes, chunkBytes } = this.#core;
+    this.#rate.sample(writes.underWay);
+    while (!this.paused && this.#pieces.size < WINDOW && ports.queuedBytes() < MOST_QUEUED_BYTES) {
+      const chunk = this.stale.next(this.#cursor);
+      if (chunk < 0 || !this.#rate.take(chunkBytes)) break;
+      // Each is asked for once: what lies behind the cursor is under way.
+      this.#cursor = chunk + 1;
+      this.#copy(chunk);
+    }
+    if (this.stale.count === 0 && this.#pieces.size === 0) this.#finish();
+  }
+
+  #copy(chunk: number): void {
+    const { writes, chunkBytes } = this.#core;
+    const run = this.#run;
+    const id = this.#nextId++;
+    const range = writes.range(() => this.#read(piece, run));
+    range.begin = chunk * chunkBytes;
+    range.end = range.begin + this.#core.chunkLength(chunk);
+    const piece: Piece = { id, chunk, range, bytes: null };
+    this.#pieces.set(id, piece);
+    if (writes.lock(range)) this.#read(piece, run);
+  }
+
+  #read(piece: Piece, run: number): void {
+    const { ports, writes } = this.#core;
+    const { range } = piece;
+    if (run !== this.#run) return writes.unlock(range);
+    const bytes = new Uint8Array(range.end - range.begin);
+    return ports.data.read(bytes, range.begin, (error) => {
+      if (run !== this.#run) return;
+      if (error !== null) return this.#core.fail(`the disk cannot read at ${range.begin}: ${error.message}`);
+      if (this.#kind !== 'checksum')
+        return this.#send(piece, { t: 'sync-data', epoch: this.#core.session.epoch, id: piece.id, offset: range.begin, bytes });
+      return ports.hash(bytes, (hash) => {
+        if (run !== this.#run) return;
+        piece.bytes = bytes;
+        ports.send({ t: 'hash', epoch: this.#core.session.epoch, id: piece.id, offset: range.begin, length: bytes.length, hash });
+      });
+    });
+  }
+
+  /** On its way: what is written to it from now on goes behind it. */
+  #send({ chunk, range }: Piece, frame: Frame): void {
+    this.#core.ports.send(frame);
+    this.stale.remove(chunk);
+    this.#core.writes.unlock(range);
+  }
+
+  #finish(): void {
+    const { role, standing, flushes, session } = this.#core;
+    this.#step = 'flushing';
+    const run = this.#run;
+    if (role === 'primary') standing.count();
+    flushes.both(() => {
+      if (run !== this.#run) return;
+      this.#step = 'ending';
+      const { current, history } = this.#core.sb;
+      this.#core.ports.send({ t: 'sync-end', epoch: session.epoch, current, history });
+    });
+  }
+}

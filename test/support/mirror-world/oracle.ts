@@ -1,0 +1,90 @@
+// What a reader may see, sector by sector: a register with unique stamps. A write that was answered stays, and orders those that
+// ended before it began; one that was not answered may be there or not, until somebody looks. `keeps` goes back to the last flush
+// that was answered: what may be left when every copy that had more has lost its power.
+
+interface Written {
+  readonly stamp: number;
+  readonly startedAt: number;
+  /** Answered, failed, or forgotten with its server; infinite while under way. */
+  endedAt: number;
+  acked: boolean;
+}
+
+export class Oracle {
+  readonly #may: Written[][];
+  #keeps: Written[][];
+  #clock = 0;
+
+  constructor(sectors: number) {
+    const nothing = (): Written[][] => Array.from({ length: sectors }, () => [{ stamp: 0, startedAt: 0, endedAt: 0, acked: true }]);
+    this.#may = nothing();
+    this.#keeps = nothing();
+  }
+
+  now(): number {
+    this.#clock += 1;
+    return this.#clock;
+  }
+
+  begin(sector: number, stamp: number): Written {
+    const written = { stamp, startedAt: this.now(), endedAt: Number.POSITIVE_INFINITY, acked: false };
+    this.#may[sector]!.push(written);
+    this.#keeps[sector]!.push(written);
+    return written;
+  }
+
+  /** What had ended before it began cannot be seen any more. */
+  acked(sector: number, written: Written): void {
+    written.endedAt = this.now();
+    written.acked = true;
+    this.#may[sector] = this.#may[sector]!.filter((other) => other === written || other.endedAt > written.startedAt);
+  }
+
+  /** It will not be carried out any further: it is there or not. */
+  ended(written: Written): void {
+    written.endedAt = Math.min(written.endedAt, this.now());
+  }
+
+  may(sector: number, stamp: number): boolean {
+    return this.#may[sector]!.some((written) => written.stamp === stamp);
+  }
+
+  /** A read that began at `since` saw this. */
+  saw(sector: number, stamp: number, since: number): boolean {
+    const seen = this.#may[sector]!.find((written) => written.stamp === stamp);
+    if (seen === undefined) return false;
+    this.#may[sector] = this.#may[sector]!.filter((other) => other === seen || other.endedAt > since);
+    return true;
+  }
+
+  /** A flush that was asked at `since` is answered: what was answered before is kept, and buries what had ended before it. */
+  flushed(since: number): void {
+    this.#keeps = this.#keeps.map((written) => {
+      const stable = written.filter(({ acked, endedAt }) => acked && endedAt < since);
+      return written.filter((old) => !stable.some((newer) => newer !== old && old.endedAt < newer.startedAt));
+    });
+  }
+
+  /** Nobody has all of it any more: each sector is as it was at some time since the last flush. */
+  loseUnflushed(): void {
+    this.#keeps.forEach((kept, sector) => {
+      this.#may[sector] = [...kept];
+    });
+  }
+
+  /** Nothing is promised of what is there; what is, stays. */
+  accept(cells: Float64Array): void {
+    cells.forEach((stamp, sector) => {
+      const known = [...this.#may[sector]!, ...this.#keeps[sector]!].find((written) => written.stamp === stamp);
+      const now: Written = known ?? { stamp, startedAt: 0, endedAt: this.now(), acked: true };
+      this.#may[sector] = [now];
+      this.#keeps[sector] = [now];
+    });
+  }
+
+  words(sector: number): string {
+    return this.#may[sector]!.map(({ stamp }) => stamp).join(' ');
+  }
+}
+
+export type { Written };
