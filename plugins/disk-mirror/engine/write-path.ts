@@ -6,7 +6,7 @@ import { IntervalLocks } from './interval-locks.js';
 import type { RequestDone } from './ports.js';
 import { Request, type RequestKind } from './request.js';
 
-/** A zero or trim longer than this is carried out piece by piece: each needs all of its extents in the log at once. */
+/** A zero or trim longer than this is carried out piece by piece, so that none holds the log or the locks for long. */
 const PIECE_BYTES = 64 * 1024 * 1024;
 
 export class WritePath {
@@ -50,7 +50,7 @@ export class WritePath {
   ): void {
     const refused = this.#refusal(begin, end);
     if (refused !== null) return done(refused);
-    if (bytes === null && end - begin > PIECE_BYTES) return this.#inPieces(kind, begin, end, flags, done);
+    if (bytes === null && end - begin > this.#pieceBytes) return this.#inPieces(kind, begin, end, flags, done);
     const request = this.#take(kind, begin, end, done);
     request.fua = flags.fua;
     request.mayPunch = flags.mayPunch;
@@ -69,6 +69,13 @@ export class WritePath {
   marked(request: Request): void {
     request.marked = true;
     this.#dispatch(request);
+  }
+
+  /** The metadata failed before: it was not begun. */
+  neverMarked(request: Request): void {
+    this.#locks.release(request);
+    if (!request.ended) request.finish('EIO');
+    this.#recycle(request);
   }
 
   /** The peer has it. */
@@ -250,6 +257,12 @@ export class WritePath {
     this.#recycle(request);
   }
 
+  /** All of its extents must fit the log at once. */
+  get #pieceBytes(): number {
+    const { extentBytes, ports } = this.#core;
+    return Math.min(PIECE_BYTES, Math.max(1, ports.metadata.maxExtents - 1) * extentBytes);
+  }
+
   #inPieces(
     kind: RequestKind,
     begin: number,
@@ -257,10 +270,11 @@ export class WritePath {
     flags: { readonly fua: boolean; readonly mayPunch: boolean },
     done: RequestDone,
   ): void {
-    let left = Math.ceil((end - begin) / PIECE_BYTES);
+    const pieceBytes = this.#pieceBytes;
+    let left = Math.ceil((end - begin) / pieceBytes);
     let worst: Parameters<RequestDone>[0] = null;
-    for (let at = begin; at < end; at += PIECE_BYTES)
-      this.submit(kind, at, Math.min(at + PIECE_BYTES, end), null, flags, (error) => {
+    for (let at = begin; at < end; at += pieceBytes)
+      this.submit(kind, at, Math.min(at + pieceBytes, end), null, flags, (error) => {
         worst ??= error;
         left -= 1;
         if (left === 0) done(worst);

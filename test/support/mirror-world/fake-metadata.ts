@@ -1,6 +1,12 @@
 // Metadata in memory that obeys its contract (plugins/disk-mirror/metadata/contract.ts): a superblock in two copies, bitmap pages,
 // a small activity log with eviction. What was being written when the process ended is there or not.
-import type { Attached, DirtyBits, MetadataStore, SuperblockState } from '../../../plugins/disk-mirror/metadata/contract.js';
+import {
+  type Attached,
+  type DirtyBits,
+  MetadataBusy,
+  type MetadataStore,
+  type SuperblockState,
+} from '../../../plugins/disk-mirror/metadata/contract.js';
 import type { Events, Life } from './events.js';
 
 export class FakeBits implements DirtyBits {
@@ -104,6 +110,7 @@ export class FakeMetadata {
         pages[chunk] = bits.has(chunk) ? 1 : 0;
     };
     return {
+      maxExtents: slots,
       writeSuperblock: (state, done) => {
         if (!life.alive) return;
         this.#writing.push(state);
@@ -122,7 +129,7 @@ export class FakeMetadata {
         const wanted = extents.filter((extent) => !log.has(extent) || evicting.has(extent));
         const victims = [...log].filter((extent) => !wanted.includes(extent) && !evicting.has(extent) && mayEvict(extent));
         const needed = Math.max(0, log.size - evicting.size + wanted.length - slots);
-        if (needed > victims.length) return this.#events.later(life, () => done(new Error('busy')));
+        if (needed > victims.length) return this.#events.later(life, () => done(new MetadataBusy('every slot is in use')));
         const out = victims.slice(0, needed);
         for (const extent of out) evicting.add(extent);
         this.#events.later(life, () => {
