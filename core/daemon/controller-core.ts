@@ -160,12 +160,7 @@ const groupReports = ({ last }: Cycle): NodeReport['groups'] => {
   return Object.fromEntries(
     last.desired.groups.map(({ id }) => {
       const seen = last.observed.groups[id]?.resources ?? {};
-      const resources = Object.fromEntries(
-        Object.entries(seen).map(([resource, { state, reason, mirror }]) => [
-          resource,
-          { state, reason, ...(mirror === undefined ? {} : { mirror }) },
-        ]),
-      );
+      const resources = Object.fromEntries(Object.entries(seen).map(([resource, { state, reason }]) => [resource, { state, reason }]));
       return [id, { resources, blockers: last.plan.wills.find((will) => will.group === id)?.blockers ?? ['nothing is decided yet'] }];
     }),
   );

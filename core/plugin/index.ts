@@ -1,6 +1,7 @@
 // The public door `understudy/plugin`: what built-in and users' plugins alike may use, and nothing else.
 import 'reflect-metadata'; // Before anything decorated: a plugin's own tests begin here.
 export * from './contract.js';
+export { defineProcess } from './process-contract.js';
 export { argv, choice, durationMs, flag, integer, list, options, secret, sizeBytes, table, text, z } from '../config/fields.js';
 export { UnderstudyError, reasonOf } from '../errors/errors.js';
 export { Clock, systemClock, type Timer } from '../system/clock.js';
@@ -28,7 +29,6 @@ export { Addresses, type AddOptions, canonicalAddress, type HostAddress, sameAdd
 export { type Arbiter, ArbiterError, type CasResult, type Versioned } from '../ownership/arbiter.js';
 export type { PageReading } from '../ownership/page.js';
 export type { GuardView, InSyncAnswer, InSyncRequest, LeaseView } from '../model/lease.js';
-export type { MirrorStatus } from '../model/mirror.js';
 export type { NewEvent } from '../model/event.js';
 export type { Timing } from '../model/timing.js';
 export type { ResourceState } from '../model/observed.js';

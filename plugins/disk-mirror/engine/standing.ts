@@ -144,11 +144,10 @@ export class Standing {
     this.#state = 'joining';
   }
 
-  /** The peer has everything, durably: the record may say so. */
+  /** The peer has everything, durably: the record may say so. Asked also when it names the peer already: it may mean an earlier boot. */
   join(): void {
     this.#mayAdd = true;
-    if (this.#core.ports.lease().peerInSync && !this.#unsure && this.#asking === null) this.#state = 'together';
-    else this.#ask();
+    this.#ask();
   }
 
   tick(): void {

@@ -24,6 +24,8 @@ export interface ConnectionOptions {
   /** For a client to go away by itself after it was told to. */
   readonly lingerMs: number;
   readonly direct: boolean;
+  /** Agreed on before there was a connection (the kernel's driver): it begins in the transmission phase. */
+  readonly adopted: Agreed | null;
   readonly ending: () => boolean;
   readonly admitted: () => void;
   /** A client that was admitted is gone, and the export owes it nothing. */
@@ -34,6 +36,7 @@ export interface ConnectionOptions {
 
 /** Replies of the handshake that a client leaves unread. */
 const MAX_UNREAD_BYTES = 1024 * 1024;
+const NOTHING_SAID = { bytes: Buffer.alloc(0), rest: Buffer.alloc(0) } as const;
 
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -58,7 +61,8 @@ export class Connection {
       },
       options.direct,
     );
-    this.#way.send([greeting()], () => {});
+    if (options.adopted === null) this.#way.send([greeting()], () => {});
+    else this.#enter(options.adopted);
   }
 
   /** It has no place yet and does not wait for one. */
@@ -139,13 +143,14 @@ export class Connection {
   }
 
   #refused(because: string): void {
+    if (this.#options.adopted !== null) return this.cut(because);
     if (this.#take(this.#negotiation.refuse(because))) this.#goOn();
   }
 
   #begin(agreed: Agreed): void {
-    const { clock, limits, pool, seatOf, admitted, finished } = this.#options;
+    const { clock, limits, pool, seatOf, admitted, finished, adopted } = this.#options;
     const sizeBytes = agreed.served.sizeBytes();
-    const { bytes, rest } = this.#negotiation.admit(sizeBytes);
+    const { bytes, rest } = adopted === null ? this.#negotiation.admit(sizeBytes) : NOTHING_SAID;
     const session = new Transmission({
       agreed,
       sizeBytes,
@@ -161,7 +166,7 @@ export class Connection {
     });
     this.#session = session;
     this.#served = agreed.served;
-    this.#way.send([bytes], () => {});
+    if (bytes.length > 0) this.#way.send([bytes], () => {});
     this.#way.receive(session, rest);
     admitted();
   }

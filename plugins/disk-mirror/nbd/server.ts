@@ -1,13 +1,14 @@
 // The NBD server: where it listens, who is let in, how it ends. On a Unix socket in a private directory, or on TCP: loopback,
 // or with TLS that is required. Bounded: connections at one time (the oldest handshake gives way to a newcomer), memory of
 // each. Trouble of one client is told and ends that client.
-import { createServer, isIP, type Server, type Socket } from 'node:net';
+import { createServer, isIP, type Server, Socket, type SocketConstructorOpts } from 'node:net';
 import { dirname } from 'node:path';
 import { type Clock, listenUnix, privateDirectory, reasonOf, UnderstudyError } from 'understudy/plugin';
 import { Connection } from './connection.js';
 import type { NbdExport } from './export.js';
 import { Seat } from './seat.js';
 import { SlabPool } from './slabs.js';
+import type { Agreed } from './negotiation.js';
 import { type NbdTls, secureSide } from './tls.js';
 
 export type NbdAddress =
@@ -59,6 +60,12 @@ export interface NbdServerOptions {
 export interface NbdServer {
   /** `PATH`, or `HOST:PORT` as it is bound. */
   readonly address: string;
+  /**
+   * Serves the first export on a connected stream socket, given as a file descriptor that is this server's from then on. Its
+   * other end has agreed on everything without a word: the kernel's driver. Simple replies, no contexts. It has the export's
+   * one place like any client, or is closed when another has it. `closed` is told once.
+   */
+  adopt(fd: number, closed: (because: string) => void): void;
   /** Clients are told ESHUTDOWN and let go, within `lingerMs` and a little. Then how many requests the export still owes. */
   shutDown(): Promise<{ readonly underWay: number }>;
 }
@@ -96,10 +103,13 @@ export const startNbdServer = async (options: NbdServerOptions): Promise<NbdServ
     }),
   );
   const pool = new SlabPool(KEEP_BYTES);
-  const accept = (socket: Socket): void => {
+  const accept = (socket: Socket, adopted: Agreed | null, told?: (because: string) => void): void => {
     if (connections.size >= limits.connections) {
       const oldest = [...connections].find((connection) => connection.shakingHands);
-      if (oldest === undefined) return void socket.destroy();
+      if (oldest === undefined) {
+        told?.('too many connections');
+        return void socket.destroy();
+      }
       oldest.cut('too many connections: the oldest handshake gives way');
     }
     const connection: Connection = new Connection(socket, {
@@ -113,6 +123,7 @@ export const startNbdServer = async (options: NbdServerOptions): Promise<NbdServ
       handshakeMs: limits.handshakeMs,
       lingerMs: limits.lingerMs,
       direct: options.direct ?? true,
+      adopted,
       ending: () => ending,
       admitted: () => owed.add(connection),
       finished: () => owed.delete(connection),
@@ -120,17 +131,23 @@ export const startNbdServer = async (options: NbdServerOptions): Promise<NbdServ
         connections.delete(connection);
         if (connections.size === 0) allClosed?.();
         tell({ kind: 'closed', because });
+        told?.(because);
       },
     });
     connections.add(connection);
   };
   const server = createServer(
     { pauseOnConnect: true, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS },
-    accept,
+    (socket) => accept(socket, null),
   );
   await listen(server, address, (because) => tell({ kind: 'trouble', because }));
   return {
     address: addressOf(server, address),
+    adopt: (fd, told) => {
+      // Nothing is read before the session says where to.
+      const socket = new Socket({ fd, readable: true, writable: true, pauseOnCreate: true } as SocketConstructorOpts);
+      accept(socket, { served: options.exports[0] as NbdExport, structured: false, contexts: [] }, told);
+    },
     shutDown: async () => {
       ending = true;
       server.close();

@@ -1,0 +1,72 @@
+// What is said on a volume’s control socket: framed JSON, one answer for each order, by its number. A `watch` is answered like
+// any order and from then on followed by views as they change. Root only; who speaks is the agent or an operator’s command.
+import type { EngineView } from '../engine/ports.js';
+
+export type Order =
+  | { readonly do: 'view' }
+  | { readonly do: 'watch' }
+  /** Open the service under this epoch. The process believes the lease page, not this word (SAFETY a.11). */
+  | { readonly do: 'promote'; readonly epoch: number; readonly force: boolean }
+  | { readonly do: 'demote' }
+  /** A device of the kernel's NBD driver in front of the service (`attach: nbd`); answered with its path. */
+  | { readonly do: 'attach' }
+  | { readonly do: 'detach' }
+  | { readonly do: 'freeze'; readonly because: string }
+  | { readonly do: 'pause' }
+  | { readonly do: 'resume' }
+  | { readonly do: 'resync'; readonly kind: 'full' | 'checksum' }
+  | { readonly do: 'verify'; readonly repair: boolean }
+  /** SPLIT: this node’s copy gives up its own changes. */
+  | { readonly do: 'resolve' };
+
+export type OrderName = Order['do'];
+
+export type ToVolume = Order & { readonly id: number };
+
+/** What a volume’s process shows: the engine’s view and what belongs to this host. */
+export interface VolumeView extends EngineView {
+  readonly node: string;
+  readonly peer: string;
+  readonly mode: string;
+  readonly pid: number;
+  readonly sizeBytes: number;
+  /** Over which network the peer is reached, null = it is not. */
+  readonly path: string | null;
+  /** The kernel's device that is set up for it, connected or waiting; null = none. */
+  readonly kernelDevice: string | null;
+  /** An NBD client is connected. */
+  readonly client: boolean;
+  /** What wants a person. */
+  readonly alarms: readonly string[];
+}
+
+export type FromVolume =
+  | { readonly id: number; readonly ok: true; readonly value: unknown }
+  | { readonly id: number; readonly ok: false; readonly because: string }
+  | { readonly t: 'view'; readonly view: VolumeView };
+
+const ORDERS: Readonly<Record<OrderName, (order: Readonly<Record<string, unknown>>) => Order | null>> = {
+  view: () => ({ do: 'view' }),
+  watch: () => ({ do: 'watch' }),
+  promote: ({ epoch, force }) =>
+    Number.isSafeInteger(epoch) && (epoch as number) > 0 && typeof force === 'boolean' ? { do: 'promote', epoch: epoch as number, force } : null,
+  demote: () => ({ do: 'demote' }),
+  attach: () => ({ do: 'attach' }),
+  detach: () => ({ do: 'detach' }),
+  freeze: ({ because }) => (typeof because === 'string' ? { do: 'freeze', because } : null),
+  pause: () => ({ do: 'pause' }),
+  resume: () => ({ do: 'resume' }),
+  resync: ({ kind }) => (kind === 'full' || kind === 'checksum' ? { do: 'resync', kind } : null),
+  verify: ({ repair }) => (typeof repair === 'boolean' ? { do: 'verify', repair } : null),
+  resolve: () => ({ do: 'resolve' }),
+};
+
+/** An order as it came; null when it is none. */
+export const readOrder = (message: unknown): ToVolume | null => {
+  if (typeof message !== 'object' || message === null) return null;
+  const fields = message as Readonly<Record<string, unknown>>;
+  const { id, do: name } = fields;
+  if (!Number.isSafeInteger(id) || typeof name !== 'string' || !Object.hasOwn(ORDERS, name)) return null;
+  const order = ORDERS[name as OrderName](fields);
+  return order === null ? null : { ...order, id: id as number };
+};
