@@ -5,6 +5,7 @@ import { UnderstudyError } from '../errors/errors.js';
 import type { DesiredGroup, DesiredState } from '../model/desired.js';
 import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
 import type { OrdersRequest } from '../guard/protocol.js';
+import type { GroupOrders } from '../model/lease.js';
 import type { LastCycle } from '../scheduler/cycle.js';
 import { activeOf, blockersOn } from './status-view.js';
 import { type OrderRequest, VERBS, type Verb } from './views.js';
@@ -67,7 +68,9 @@ export const checkOrder = (order: OrderRequest, last: LastCycle, { by, why, move
     case 'start':
       return {
         ...one,
-        requests: [groupOrder(group, { want: 'online' })],
+        requests: [
+          groupOrder(group, { want: 'online', ...(order.acceptDataLoss === true ? forcedCopy(group, order, last, by, why) : {}) }),
+        ],
         fenced: order.force === true ? checkForced(group, order, last) : [],
       };
     case 'stop':
@@ -172,6 +175,34 @@ const checkForced = (group: DesiredGroup, { confirm, why, by }: OrderRequest, { 
       `See understudy status. To move the group: understudy switchover ${group.id}`,
     );
   return [{ group: group.id, node, bootId, forEpoch: epoch }];
+};
+
+/** An operator uses a copy that may lack what only others had. Bound to the record as it stands: nothing else is decided by it later. */
+const forcedCopy = (
+  group: DesiredGroup,
+  { confirm, why, by, node: named }: OrderRequest,
+  { desired, observed }: LastCycle,
+  orderer: string,
+  reason: string,
+): Pick<GroupOrders, 'forced'> => {
+  const refuse = (because: string, hint: string) =>
+    new UnderstudyError('REFUSED', `${group.id} is not forced online: ${because}`, { hint });
+  if (confirm !== group.id || why === undefined || by === undefined)
+    throw new UnderstudyError('USAGE', 'start --force --accept-data-loss needs the name of the group once more, and a reason', {
+      hint: 'Run: understudy start GROUP --force --accept-data-loss GROUP --why "why the other copy is not waited for"',
+    });
+  const node = named === undefined || named === 'self' ? observed.self : nodeOf(named, 'start', desired);
+  if (!group.prefer.includes(node)) throw refuse(`${node} is not among its nodes (${group.prefer.join(', ')})`, 'Say: --on NODE.');
+  const { lease } = observed.groups[group.id]!;
+  if (lease.mirror == null) throw refuse('it has no mirror, so there is no copy that could be behind', `Run: understudy start ${group.id}`);
+  if (lease.record === 'unread' || lease.record === 'absent')
+    throw refuse('its lease record is not known here', 'See understudy status: the arbiter must answer first.');
+  const active = activeOf(lease, observed.self);
+  if (active !== null && (active === observed.self || observed.nodes[active]?.state === 'member'))
+    throw refuse(`it runs on ${active}`, `To move it in order, without loss: understudy switchover ${group.id}`);
+  if (node === observed.self && lease.mirror.lacks === null)
+    throw refuse(`the copy of ${node} may be used as it is`, `Without loss: understudy start ${group.id}`);
+  return { forced: { node, epoch: lease.epoch, by: orderer, why: reason } };
 };
 
 const checkMove = (

@@ -149,12 +149,21 @@ export class Orders {
       });
   }
 
-  private async note({ verb, groups, node, to, incident, fenced }: CheckedOrder, by: string, why: string): Promise<void> {
+  private async note({ verb, groups, node, to, incident, fenced, requests }: CheckedOrder, by: string, why: string): Promise<void> {
     const [group] = groups;
+    const forced = requests.flatMap((request) => (request.key === 'group' && request.set.forced != null ? [request.set.forced] : []))[0];
+    const lossAccepted = forced !== undefined;
     this.journal.write({
       kind: 'order',
       because: why,
-      data: { verb, by, why, ...(node === null ? {} : { node }), ...(to === null ? {} : { to }) },
+      data: {
+        verb,
+        by,
+        why,
+        ...(node === null ? {} : { node }),
+        ...(to === null ? {} : { to }),
+        ...(forced === undefined ? {} : { acceptsDataLoss: true, on: forced.node, afterEpoch: forced.epoch }),
+      },
       ...(group === undefined ? {} : { group: group.id }),
       ...(incident === null ? {} : { incident }),
     });
@@ -162,7 +171,7 @@ export class Orders {
       await this.journal.sync();
     } catch (error) {
       // What is forced stands in no record of the arbiter: without its line here nobody could say later who did it.
-      if (verb === 'fence-confirm' || verb === 'arbiter-restore' || (verb === 'start' && fenced.length > 0)) throw error;
+      if (verb === 'fence-confirm' || verb === 'arbiter-restore' || (verb === 'start' && (fenced.length > 0 || lossAccepted))) throw error;
       // The record in the arbiter names who and why as well: a full disk here must not keep an operator from a move.
       this.logs.child('orders').warn('an order is not in the journal', { verb, by, reason: reasonOf(error) });
     }

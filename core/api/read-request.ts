@@ -54,7 +54,14 @@ const deeperThan = (text: string, limit: number): boolean => {
 };
 
 const TEXTS = ['verb', 'group', 'node', 'to', 'why', 'by', 'confirm'] as const satisfies readonly (keyof OrderRequest)[];
-const OTHERS: readonly string[] = ['epoch', 'force', 'unwatched', 'wait', 'timeoutMs'] satisfies readonly (keyof OrderRequest)[];
+const OTHERS: readonly string[] = [
+  'epoch',
+  'force',
+  'acceptDataLoss',
+  'unwatched',
+  'wait',
+  'timeoutMs',
+] satisfies readonly (keyof OrderRequest)[];
 
 /** An order, every member checked. */
 export const readOrder = (body: unknown): OrderRequest => {
@@ -73,6 +80,8 @@ export const readOrder = (body: unknown): OrderRequest => {
   if (order['epoch'] !== undefined && !(Number.isSafeInteger(order['epoch']) && (order['epoch'] as number) >= 0))
     throw usage('"epoch" of an order is a whole number');
   if (order['force'] !== undefined && typeof order['force'] !== 'boolean') throw usage('"force" of an order is true or false');
+  if (order['acceptDataLoss'] !== undefined && typeof order['acceptDataLoss'] !== 'boolean')
+    throw usage('"acceptDataLoss" of an order is true or false');
   if (order['unwatched'] !== undefined && typeof order['unwatched'] !== 'boolean') throw usage('"unwatched" of an order is true or false');
   if (order['wait'] !== undefined && typeof order['wait'] !== 'boolean') throw usage('"wait" of an order is true or false');
   if (order['timeoutMs'] !== undefined && !(typeof order['timeoutMs'] === 'number' && order['timeoutMs'] > 0))

@@ -7,6 +7,7 @@ import type { ObservedGroup, ObservedState } from '../model/observed.js';
 import type { Plan } from '../model/plan.js';
 import type { DeviceState } from '../scheduler/fence-check.js';
 import type { LastCycle } from '../scheduler/cycle.js';
+import { mirrorViews } from './mirror-view.js';
 import type { GroupView, NodeView, ResourceView, StandbyView, StatusView } from './views.js';
 
 export interface StatusInput extends LastCycle {
@@ -27,7 +28,7 @@ export const statusView = (input: StatusInput): StatusView => {
     nodes: desired.nodes.map((id) => nodeView(id, guard, observed.self)),
     arbiter: { state, ageMs, because, ...(store === undefined ? {} : { store }) },
     groups: desired.groups.map((group) => groupView(group, input)),
-    mirrors: [],
+    mirrors: mirrorViews(desired.groups, observed, (group) => activeOf(observed.groups[group]!.lease, observed.self)),
     alarms: [...(guard === null ? ['the guard of this node is not answering'] : guard.alarms), ...input.alarms],
     watchdog: guard?.watchdog ?? null,
     dropped: guard?.dropped ?? {},

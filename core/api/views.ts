@@ -3,6 +3,7 @@
 import type { ErrorCode } from '../errors/errors.js';
 import type { GroupId, NodeId } from '../model/ids.js';
 import type { ArbiterView, LinkView, PeerState } from '../model/lease.js';
+import type { MirrorStatus } from '../model/mirror.js';
 import type { FenceFact, ResourceState } from '../model/observed.js';
 import type { GroupState } from '../model/plan.js';
 import type { SideEffect } from '../plugin/contract.js';
@@ -73,16 +74,15 @@ export interface StandbyView {
   readonly blockers: readonly string[];
 }
 
-/** Filled by the disk mirror. */
-export interface MirrorView {
+/** One mirrored volume, as the node that serves it says, else as the nearest that is heard. */
+export interface MirrorView extends Omit<MirrorStatus, 'resync' | 'suspended'> {
+  /** `GROUP/RESOURCE`. */
   readonly id: string;
-  readonly mode: string;
-  readonly primary: NodeId | null;
-  readonly connection: string;
-  readonly disks: Readonly<Record<NodeId, string>>;
-  readonly dirtyBytes: number;
-  readonly lagBytes: number;
-  readonly resync?: unknown;
+  /** Who may take over by the lease record, in the boot it is in. */
+  readonly inSync: readonly NodeId[];
+  /** Why writes wait. */
+  readonly suspended?: string;
+  readonly resync?: NonNullable<MirrorStatus['resync']>;
 }
 
 /** What an operation would do, step by step, touching nothing. */
@@ -138,6 +138,8 @@ export interface OrderRequest {
   readonly epoch?: number | undefined;
   /** With `fence`: also a node that is heard and holds a group. With `start`: an operator vouches that the other node is off. */
   readonly force?: boolean | undefined;
+  /** With `start` of a group with a mirror: on `node` (default: the node that is asked), although its copy is not in sync. */
+  readonly acceptDataLoss?: boolean | undefined;
   /** With `maintenance-on` of a group: without the watchdog. */
   readonly unwatched?: boolean | undefined;
   /** Answer when it is done, not when it is recorded. */

@@ -23,7 +23,16 @@ const orderedBy = (): string => process.env['SUDO_USER'] ?? process.env['USER'] 
 
 export const giveOrder = async (
   verb: string,
-  target: { group?: string; node?: string; to?: string; confirm?: string; epoch?: number; force?: boolean; unwatched?: boolean },
+  target: {
+    group?: string;
+    node?: string;
+    to?: string;
+    confirm?: string;
+    epoch?: number;
+    force?: boolean;
+    acceptDataLoss?: boolean;
+    unwatched?: boolean;
+  },
   flags: OrderFlags,
 ): Promise<void> => {
   const timeoutMs = parseDurationMs(flags.timeout);

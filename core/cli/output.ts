@@ -11,9 +11,9 @@ export const styled = (style: Style, text: string, stream: NodeJS.WriteStream = 
 
 /** Good, middling and bad states, coloured alike everywhere. */
 export const stateStyle = (state: string): Style => {
-  if (['online', 'member', 'up', 'ok', 'held', 'ready'].includes(state)) return 'green';
+  if (['online', 'member', 'up', 'ok', 'held', 'ready', 'connected', 'UpToDate'].includes(state)) return 'green';
   if (['offline', 'unseen', 'standby', 'none'].includes(state)) return 'gray';
-  if (['faulted', 'blocked', 'lost', 'refused', 'silent', 'fencing-self', 'down'].includes(state)) return 'red';
+  if (['faulted', 'blocked', 'lost', 'refused', 'silent', 'fencing-self', 'down', 'split', 'Failed'].includes(state)) return 'red';
   return 'yellow';
 };
 export const stateText = (state: string): string => styled(stateStyle(state), state);

@@ -160,7 +160,12 @@ const groupReports = ({ last }: Cycle): NodeReport['groups'] => {
   return Object.fromEntries(
     last.desired.groups.map(({ id }) => {
       const seen = last.observed.groups[id]?.resources ?? {};
-      const resources = Object.fromEntries(Object.entries(seen).map(([resource, { state, reason }]) => [resource, { state, reason }]));
+      const resources = Object.fromEntries(
+        Object.entries(seen).map(([resource, { state, reason, mirror }]) => [
+          resource,
+          { state, reason, ...(mirror === undefined ? {} : { mirror }) },
+        ]),
+      );
       return [id, { resources, blockers: last.plan.wills.find((will) => will.group === id)?.blockers ?? ['nothing is decided yet'] }];
     }),
   );

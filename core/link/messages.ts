@@ -1,5 +1,6 @@
 // What controllers say to each other. Advice only: who is ready, what was ordered. Safety never depends on it.
 import type { BootId, ClusterId, GroupId, NodeId } from '../model/ids.js';
+import { isMirrorStatus } from '../model/mirror.js';
 import { type PeerGroupReport, RESOURCE_STATES } from '../model/observed.js';
 import type { OrdersRequest } from '../guard/protocol.js';
 import { isRecord } from '../config/problem.js';
@@ -63,4 +64,7 @@ const isReport = (value: unknown): boolean =>
   );
 
 const isResource = (value: unknown): boolean =>
-  isRecord(value) && RESOURCE_STATES.some((state) => state === value['state']) && typeof value['reason'] === 'string';
+  isRecord(value) &&
+  RESOURCE_STATES.some((state) => state === value['state']) &&
+  typeof value['reason'] === 'string' &&
+  (value['mirror'] === undefined || isMirrorStatus(value['mirror']));

@@ -43,9 +43,10 @@ export interface LeaseView {
   readonly inSync: readonly NodeId[];
   /**
    * The group has a mirror. `stale`: of inSync, those whose entry is of an earlier boot and so counts no longer. `forced`: the
-   * epoch was taken by an operator's order although the copy was not in sync. Absent or null = it has none.
+   * epoch was taken by an operator's order although the copy was not in sync. `lacks`: why this node's copy may not be used by
+   * the record as it stands, null when it may, is, or was ordered to. Absent or null = it has none.
    */
-  readonly mirror?: { readonly stale: readonly NodeId[]; readonly forced: boolean } | null;
+  readonly mirror?: { readonly stale: readonly NodeId[]; readonly forced: boolean; readonly lacks: string | null } | null;
   /** Who the holder named to come next when it released (a planned move), else null. */
   readonly successor: NodeId | null;
   /** While the holder goes on without the arbiter, by the promises of all members (SAFETY a.8); else null or absent. */

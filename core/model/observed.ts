@@ -1,5 +1,6 @@
 // What is: every fact with its source and its age. Made by core/scheduler/observe, read by core/planner.
 import type { GroupId, NodeId, ResourceId } from './ids.js';
+import type { MirrorStatus } from './mirror.js';
 import type { ActionKind } from './plan.js';
 import type { ArbiterView, GroupOrders, LeaseView, NodeOrders, PeerState } from './lease.js';
 
@@ -28,6 +29,10 @@ export interface ObservedResource {
   readonly stopFailed: string | null;
   /** Role of a promotable resource on this node. */
   readonly role: 'primary' | 'secondary' | null;
+  /** Why this node must not take the group although nothing is wrong with the resource here, in the agent's words. Absent = nothing. */
+  readonly blockers?: readonly string[];
+  /** Of a mirror. */
+  readonly mirror?: MirrorStatus;
 }
 
 /** An action that the executor has begun and not ended. */
@@ -39,7 +44,9 @@ export interface InFlight {
 
 /** What a peer's controller last reported of one group (cluster link). Safety never depends on it. */
 export interface PeerGroupReport {
-  readonly resources: Readonly<Record<ResourceId, { readonly state: ResourceState; readonly reason: string }>>;
+  readonly resources: Readonly<
+    Record<ResourceId, { readonly state: ResourceState; readonly reason: string; readonly mirror?: MirrorStatus }>
+  >;
   /** Why that node could not take the group now; empty = ready. */
   readonly blockers: readonly string[];
 }

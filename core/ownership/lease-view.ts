@@ -1,7 +1,7 @@
 // What controller, CLI and API are shown of one group's ownership. Derived from the state only; nothing here decides a lease.
 import type { EarlierHolderView, LeaseView } from '../model/lease.js';
 import { failsafeSentence, failsafeViewOf } from './failsafe-view.js';
-import { staleSync } from './in-sync.js';
+import { isForced, lacksSync, staleSync } from './in-sync.js';
 import { fencesFirst, otherMember } from './pair.js';
 import { proofOf } from './proof.js';
 import type { EarlierHolder, LeaseRecord } from './record.js';
@@ -28,8 +28,7 @@ export const leaseViewOf = (state: OwnershipState, nowMs: number): LeaseView => 
     remainingMs: acting ? Math.max(0, tenure.deadlineMs - nowMs) : 0,
     recordAgeMs: state.confirmedMs === null ? null : Math.max(0, nowMs - state.confirmedMs),
     inSync: (record?.inSync ?? []).map(({ id }) => id),
-    mirror:
-      state.policy.mirrored === true ? { stale: record === null ? [] : staleSync(state, record), forced: record?.forced === true } : null,
+    mirror: mirrorOf(state, record),
     successor: record?.state === 'RELEASED' ? record.successor : null,
     failsafe: failsafeViewOf(state, nowMs),
     withoutStore: withoutStoreOf(state, record),
@@ -40,6 +39,13 @@ export const leaseViewOf = (state: OwnershipState, nowMs: number): LeaseView => 
           ? `${state.because}; ${waitingFor(state)}`
           : state.because,
   };
+};
+
+const mirrorOf = (state: OwnershipState, record: LeaseRecord | null): NonNullable<LeaseView['mirror']> | null => {
+  if (state.policy.mirrored !== true) return null;
+  if (record === null) return { stale: [], forced: false, lacks: null };
+  const lacks = state.tenure !== null || isForced(state, record) ? null : lacksSync(state, record);
+  return { stale: staleSync(state, record), forced: record.forced === true, lacks };
 };
 
 /** Of two nodes without a store: whose end would be proof, and whether it is to be fenced now. */

@@ -2,7 +2,7 @@
 // are advice about where to go; the right to go there is the guard's alone.
 import type { NodeId } from '../model/ids.js';
 import { moveAborted, nodeOf, type Facts } from './facts.js';
-import { listOf, span, times } from './words.js';
+import { listOf, span, tail, times } from './words.js';
 
 /** A report older than this says nothing about what its node could do now. Reports come each second. */
 export const REPORT_FRESH_MS = 5_000;
@@ -20,7 +20,7 @@ export interface Readiness {
 }
 
 /** Whether `id` could take the group from a holder that gives it away in order. */
-export const readinessOf = ({ desired, observed, group }: Facts, id: NodeId): Readiness => {
+export const readinessOf = ({ desired, observed, group, lease, held }: Facts, id: NodeId): Readiness => {
   const node = nodeOf(observed, id);
   const no = (because: string): Readiness => ({ ready: 'no', because });
   const wait = (because: string): Readiness => ({ ready: 'wait', because });
@@ -31,6 +31,9 @@ export const readinessOf = ({ desired, observed, group }: Facts, id: NodeId): Re
   if (node.cfgHash !== null && node.cfgHash !== desired.cfgHash) return no(`${id} has another configuration`);
   if (node.state !== 'member') return wait(node.state === 'suspect' ? `${id} is silent` : `${id} has not been heard yet`);
   if (node.reportAgeMs === null || node.reportAgeMs > REPORT_FRESH_MS) return wait(`the controller of ${id} does not report`);
+  // The holder knows better than the other's last report who has all its data.
+  const { inSync, mirror } = lease;
+  if (held && mirror != null && (!inSync.includes(id) || mirror.stale.includes(id))) return no(`${id} is not in sync`);
   const blockers = node.groups[group.id]?.blockers;
   if (blockers === undefined) return wait(`${id} has not reported on ${group.id}`);
   return blockers.length === 0 ? { ready: 'yes', because: `${id} is ready` } : no(`${id} is not ready: ${listOf(blockers)}`);
@@ -69,8 +72,25 @@ export const blockersOf = (facts: Facts): readonly string[] => {
     if (resource.critical && broken !== null) blockers.push(broken);
     if (seen?.stopFailed != null) blockers.push(`${resource.id} could not be stopped here: ${seen.stopFailed}`);
   }
-  blockers.push(...observed.selfBlockers);
+  blockers.push(...copyBlockers(facts), ...observed.selfBlockers);
   return blockers;
+};
+
+// What runs on both sides must be seen to be able to be primary; an operator who accepts the loss has the last word.
+const copyBlockers = ({ self, lease, orders, members }: Facts): readonly string[] => {
+  if (orders.forced?.node === self && orders.forced.epoch === lease.epoch) return [];
+  const lacks = lease.mirror?.lacks ?? null;
+  return [
+    ...(lacks === null ? [] : [lacks]),
+    ...members.flatMap(({ resource, seen, broken }) => {
+      if (!resource.promotable || broken !== null) return [];
+      // What cannot be started anew where it is needed must be there already: the process of a mirror.
+      if (lease.mirror == null || resource.operations !== 'on-only') return seen?.blockers ?? [];
+      if (seen === undefined) return [`${resource.id} was not looked at yet on ${self}`];
+      if (seen.state !== 'online') return [`${resource.id} is ${seen.state} on ${self}${tail(seen.reason)}`];
+      return seen.blockers ?? [];
+    }),
+  ];
 };
 
 // The last hash of a lost node says nothing about now, unless it is the one that ran the group: what it ran with is what a

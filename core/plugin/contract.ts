@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { OutputWhere } from '../config/catalogue.js';
 import type { Epoch, GroupId, NodeId, ResourceId } from '../model/ids.js';
 import type { HookPoint, Operations } from '../model/desired.js';
+import type { MirrorStatus } from '../model/mirror.js';
 import type { ResourceState } from '../model/observed.js';
 import type { Arbiter } from '../ownership/arbiter.js';
 import type { FenceDefinition } from './fence-contract.js';
@@ -60,6 +61,8 @@ export interface ActionContext<Options> extends MonitorContext<Options> {
   readonly leaseRemainingMs: () => number;
   /** S (SAFETY I6): every outside call must have ended so long before the self-fence deadline. Absent = 0. */
   readonly stopBudgetMs?: number;
+  /** This epoch was taken by an operator's order with a copy that was not in sync, accepting the loss of what only others have. Absent = no. */
+  readonly forced?: boolean;
   /** `UNDERSTUDY_*` for children: cluster, node, group, resource, epoch, and UNDERSTUDY_RESOURCE=group/resource as the kill mark. */
   readonly environment: Readonly<Record<string, string>>;
   /** File to which a long-lived process of this resource appends its output. */
@@ -73,6 +76,10 @@ export interface MonitorResult {
   readonly degraded?: string;
   /** For promotable resources. */
   readonly role?: 'primary' | 'secondary';
+  /** Why this node must not take the group now, in whole sentences, although nothing is wrong here (`data on b is Inconsistent: resync 43 %`). */
+  readonly blockers?: readonly string[];
+  /** Of a mirror: shown by status, told to the peers. */
+  readonly mirror?: MirrorStatus;
   /** Facts for status and timeline. */
   readonly detail?: Readonly<Record<string, unknown>>;
 }

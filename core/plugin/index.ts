@@ -29,6 +29,7 @@ export { Addresses, type AddOptions, canonicalAddress, type HostAddress, sameAdd
 export { type Arbiter, ArbiterError, type CasResult, type Versioned } from '../ownership/arbiter.js';
 export type { PageReading } from '../ownership/page.js';
 export type { GuardView, InSyncAnswer, InSyncRequest, LeaseView } from '../model/lease.js';
+export type { MirrorStatus } from '../model/mirror.js';
 export type { NewEvent } from '../model/event.js';
 export type { Timing } from '../model/timing.js';
 export type { ResourceState } from '../model/observed.js';

@@ -15,6 +15,8 @@ import { DesiredSource, LeasePages, Logs, Self } from './ports.js';
 export interface CallLimits {
   readonly signal: AbortSignal;
   readonly limitMs: number;
+  /** The epoch was taken by force. */
+  readonly forced?: boolean;
 }
 
 @injectable()
@@ -82,6 +84,7 @@ export class Contexts {
         if (page.held && page.epoch === epoch) return page.remainingMs;
         return leased ? 0 : Number.POSITIVE_INFINITY;
       },
+      forced: limits.forced === true,
       stopBudgetMs: this.config.desired().timing.stopBudgetMs,
       environment: {
         UNDERSTUDY_CLUSTER: this.self.cluster,

@@ -5,6 +5,7 @@ import { Journal } from '../journal/journal.js';
 import type { DesiredGroup, DesiredResource, DesiredState } from '../model/desired.js';
 import type { GroupId, NodeId, ResourceId } from '../model/ids.js';
 import { type LeaseView, NO_GROUP_ORDERS, NO_NODE_ORDERS } from '../model/lease.js';
+import { isMirrorStatus, type MirrorStatus } from '../model/mirror.js';
 import type { InFlight, ObservedGroup, ObservedNode, ObservedResource, ObservedState, ResourceState } from '../model/observed.js';
 import type { MonitorResult } from '../plugin/contract.js';
 import { Clock } from '../system/clock.js';
@@ -25,6 +26,8 @@ export interface ResourceFact {
   /** It was online here under our lease, and nobody has stopped it: being anything else is a fault. */
   readonly expected: boolean;
   readonly detail: Readonly<Record<string, unknown>>;
+  readonly blockers?: readonly string[];
+  readonly mirror?: MirrorStatus;
 }
 
 /** What happened to a resource that others act on (hooks, incidents). */
@@ -87,6 +90,8 @@ export class Facts {
       unknownRow: result.state === 'unknown' ? before.unknownRow + 1 : 0,
       expected: result.state === 'online' ? held : expected,
       detail: result.detail ?? {},
+      ...(result.blockers === undefined || result.blockers.length === 0 ? {} : { blockers: result.blockers }),
+      ...(isMirrorStatus(result.mirror) ? { mirror: result.mirror } : {}),
     };
     this.put(group.id, resource.id, fact);
     if (!held) return;
@@ -129,7 +134,13 @@ export class Facts {
   }
 
   promoted(group: GroupId, resource: ResourceId): void {
-    this.put(group, resource, { ...this.blank('online', 'start'), role: 'primary', expected: true });
+    const { mirror } = this.resource(group, resource);
+    this.put(group, resource, {
+      ...this.blank('online', 'start'),
+      role: 'primary',
+      expected: true,
+      ...(mirror === undefined ? {} : { mirror }),
+    });
   }
 
   /** An action ended of which nothing may be concluded: only a look can tell. */
@@ -218,7 +229,7 @@ export class Facts {
   }
 
   private observed(group: GroupId, resource: DesiredResource, nowMs: number): ObservedResource {
-    const { state, reason, degraded, source, atMs, badRow, unknownRow, role } = this.resource(group, resource.id);
+    const { state, reason, degraded, source, atMs, badRow, unknownRow, role, blockers, mirror } = this.resource(group, resource.id);
     const { startFailed, stopFailed } = this.failures.resource(group, resource.id);
     const failures = this.failures.failuresWithin(group, resource.id, resource.restart.withinMs);
     return {
@@ -233,6 +244,8 @@ export class Facts {
       startFailed,
       stopFailed,
       role,
+      ...(blockers === undefined ? {} : { blockers }),
+      ...(mirror === undefined ? {} : { mirror }),
     };
   }
 

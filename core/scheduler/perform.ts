@@ -145,7 +145,8 @@ export class Perform {
     const limitMs = op === 'start' || op === 'promote' ? resource.startTimeoutMs : resource.stopTimeoutMs;
     const outcome = await bounded(
       (signal) => {
-        const context = this.contexts.action(group, resource, epoch, leased, { signal, limitMs });
+        const forced = this.facts.lease(group.id).mirror?.forced === true;
+        const context = this.contexts.action(group, resource, epoch, leased, { signal, limitMs, forced });
         return this.quarantine.marked(resource.type, `${op} of ${name}`, () => call(context));
       },
       { clock: this.clock, limitMs, graceMs: GRACE_MS, signal: outer, onSettledLate: () => this.quarantine.settledLate(resource.type) },

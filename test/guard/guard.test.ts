@@ -411,7 +411,7 @@ test.serial(
   'a mirror asks its guard for another inSync: answered behind the page; refused, or unknown, where that is the truth',
   async (t) => {
     const { c, a } = await running(t, { mirrored: true });
-    t.deepEqual(a.lease.mirror, { stale: [], forced: false });
+    t.deepEqual(a.lease.mirror, { stale: [], forced: false, lacks: null });
     const client = (role: 'mirror' | 'reader'): GuardClient => {
       const made = new GuardClient({
         sockets: systemLocalSockets,

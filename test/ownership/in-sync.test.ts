@@ -104,7 +104,7 @@ test('an acquisition inherits inSync as it is: an entry of another boot of the p
     .pass(200);
   t.deepEqual(bench.attempt.record.inSync, [entry('a', 'a1'), entry('b', 'b1')]);
   bench.done('v8');
-  t.deepEqual(leaseViewOf(bench.state, bench.nowMs).mirror, { stale: ['b'], forced: false });
+  t.deepEqual(leaseViewOf(bench.state, bench.nowMs).mirror, { stale: ['b'], forced: false, lacks: null });
   t.deepEqual(bench.all.findLast((effect) => effect.kind === 'write-page')?.inSync, ['a', 'b'], 'whoever acknowledges must still ask it');
 });
 
@@ -258,7 +258,7 @@ test('forced by an operator: taken although it is not in sync, alone in sync fro
   const bench = new Bench(MIRRORED).start().read(found, forced('a', 7)).will().pass(200);
   t.like(bench.attempt, { purpose: 'acquire', record: { epoch: 8, inSync: [entry('a', 'a1')], forced: true } });
   bench.done('v8');
-  t.deepEqual(leaseViewOf(bench.state, bench.nowMs).mirror, { stale: [], forced: true });
+  t.deepEqual(leaseViewOf(bench.state, bench.nowMs).mirror, { stale: [], forced: true, lacks: null });
   t.regex(JSON.stringify(bench.all), /b is gone for good/);
 });
 

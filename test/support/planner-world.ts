@@ -128,6 +128,8 @@ export class PlannerWorld {
   readonly orders: Record<string, GroupOrders> = {};
   /** What the holder's guard says of its failsafe, by group. */
   readonly failsafe: Record<string, FailsafeView | null> = {};
+  /** Who is in sync by the record, of groups with a mirror. */
+  readonly inSync: Record<string, readonly string[]> = {};
   /** Two nodes without a store: the other node as each node's guard names it. */
   readonly withoutStore: Record<string, NonNullable<LeaseView['withoutStore']>> = {};
   /** Failovers that no longer count: their windows have passed or they were cleared. */
@@ -227,7 +229,8 @@ export class PlannerWorld {
           successor,
           fencing,
           unproven: phase === 'held' ? unproven : null,
-          inSync: [],
+          inSync: this.inSync[id] ?? [],
+          mirror: this.mirror(self, id, phase),
           remainingMs: phase === 'held' ? 1_000 : 0,
           failsafe: phase === 'held' ? (this.failsafe[id] ?? null) : null,
           withoutStore: this.withoutStore[self] ?? null,
@@ -250,6 +253,15 @@ export class PlannerWorld {
           ? { state: 'ok', ageMs: 10, because: 'it answers' }
           : { state: 'silent', ageMs: 60_000, because: 'no answer within 250 ms' },
     };
+  }
+
+  private mirror(self: string, group: string, phase: LeasePhase): NonNullable<LeaseView['mirror']> | null {
+    const inSync = this.inSync[group];
+    if (inSync === undefined) return null;
+    const forced = this.orders[group]?.forced;
+    const may = phase === 'held' || inSync.includes(self) || (forced?.node === self && forced.epoch === this.record(group).epoch);
+    const lacks = may ? null : `the copy of ${self} is not in sync by the lease record (in sync: ${inSync.join(', ')})`;
+    return { stale: [], forced: false, lacks };
   }
 
   private peer(id: string, self: boolean): ObservedNode {
@@ -376,6 +388,7 @@ export class PlannerWorld {
     const from = record.holder ?? record.from ?? null;
     const kind = record.state === 'held' ? 'failover' : record.successor === node ? 'switchover' : 'start';
     const epoch = record.epoch + 1;
+    if (this.inSync[group]?.includes(node) === false) this.inSync[group] = [node];
     const lost = this.desired.fencing === 'required' && record.state === 'held' && from !== null && this.here(from).state === 'lost';
     const fencing = lost ? [{ node: from, bootId: `${from}1`, epoch: record.epoch, proof: null }] : (record.fencing ?? []);
     const waits = fencing.length > 0;

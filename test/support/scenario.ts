@@ -109,6 +109,17 @@ class Script {
         Object.assign(world.at(first, group).resources[resource] ?? {}, { degraded: rest(2) });
         return;
       }
+      case 'blocks': {
+        const at = world.at(first, group);
+        at.resources[resource] = { ...at.resources[resource]!, blockers: [rest(2)].filter((why) => why !== 'nothing') };
+        return;
+      }
+      case 'in-sync': {
+        world.inSync[first] = second.split(',');
+        return;
+      }
+      case 'force':
+        return order(first, { forced: { node: words[2] ?? '', epoch: world.record(first).epoch, by: 'ops', why: 'the other is gone' } });
       case 'truth': {
         world.at(first, group).truth[resource] = words[2] as ResourceState;
         return;

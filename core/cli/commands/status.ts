@@ -1,6 +1,7 @@
 // understudy status: the cluster on one screen; a bad state comes with its cause and the next command to type.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
+import { lossSentence, resyncSentence } from '../../api/mirror-view.js';
 import type { StatusView } from '../../api/views.js';
 import { connect, type ConnectionOptions, connectionOptions } from '../connection.js';
 import { durationText, print, printJson, printTable, stateText, styled } from '../output.js';
@@ -35,6 +36,15 @@ const showGroup = (group: StatusView['groups'][number]): void => {
   if (group.nextCommand) print(`  ${styled('yellow', 'next:')} ${group.nextCommand}`);
 };
 
+const showMirror = (mirror: StatusView['mirrors'][number]): void => {
+  const disks = Object.entries(mirror.disks).map(([node, disk]) => `${node} ${stateText(disk)}`);
+  const primary = mirror.primary === null ? '' : `, primary on ${styled('bold', mirror.primary)}`;
+  print(`${styled('bold', mirror.id)}  mirror, ${mirror.mode}${primary}, ${stateText(mirror.connection)}: ${disks.join(', ')}`);
+  print(`  ${lossSentence(mirror)}`);
+  if (mirror.suspended !== undefined) print(`  ${styled('red', 'writes wait:')} ${mirror.suspended}`);
+  if (mirror.resync !== undefined) print(`  ${resyncSentence(mirror)}`);
+};
+
 const show = (view: StatusView): void => {
   print(`cluster ${styled('bold', view.cluster)}, seen from ${view.node}; ${arbiterText(view)}`);
   for (const alarm of view.alarms ?? []) print(`${styled('red', 'alarm:')} ${alarm}`);
@@ -43,6 +53,10 @@ const show = (view: StatusView): void => {
   for (const group of view.groups) {
     print();
     showGroup(group);
+  }
+  for (const mirror of view.mirrors) {
+    print();
+    showMirror(mirror);
   }
 };
 

@@ -4,16 +4,14 @@ import type { Socket } from 'node:net';
 import { type Clock, reasonOf, type Timer } from 'understudy/plugin';
 import { encodeFrame } from './encode-frame.js';
 import { FrameParser } from './frame-parser.js';
-import type { WireFrame } from './layout.js';
 import { MAX_PAYLOAD_BYTES } from './frames.js';
-import { MAX_JSON_BYTES } from './layout.js';
+import { LAYOUTS, MAX_JSON_BYTES, type WireFrame } from './layout.js';
 import type { Sink } from './peer-network.js';
-import type { ReceiveMemory } from './receive-memory.js';
+import { ReceiveMemory } from './receive-memory.js';
 import { Silence } from './silence.js';
 
 export interface ConnectionOptions {
   readonly clock: Clock;
-  readonly memory: ReceiveMemory;
   readonly pingMs: number;
   readonly deadMs: number;
   readonly maxQueuedBytes: number;
@@ -26,6 +24,8 @@ export interface ConnectionListener {
   ended(because: string): void;
 }
 
+/** A payload of which so much is missing is read into its own memory; less comes with its neighbours in one large read. */
+const STRAIGHT_BYTES = 256 * 1024;
 /** What is smaller is copied into one write with its neighbours. */
 const GATHERED_BYTES = 16 * 1024;
 
@@ -34,6 +34,8 @@ export class FrameConnection implements Sink {
   readonly #listener: ConnectionListener;
   readonly #parser: FrameParser;
   readonly #silence: Silence;
+  /** Of this connection alone: a socket holds on to the room that it was given until it has read into it. */
+  readonly #memory = new ReceiveMemory();
   #socket: Socket | null = null;
   #ticking: Timer | null = null;
   #ended: string | null = null;
@@ -47,7 +49,7 @@ export class FrameConnection implements Sink {
     this.#listener = listener;
     this.#silence = new Silence(options.deadMs, options.pingMs, options.clock.nowMs());
     this.#parser = new FrameParser((frame) => this.#frame(frame), {
-      take: (bytes) => options.memory.take(bytes),
+      take: (bytes) => this.#memory.take(bytes),
       maxPayloadBytes: () => (this.#trusted ? MAX_PAYLOAD_BYTES : MAX_JSON_BYTES),
     });
   }
@@ -98,6 +100,11 @@ export class FrameConnection implements Sink {
     this.send({ t: 'ping', epoch: 0, sent: Math.floor(this.#options.clock.nowMs()) });
   }
 
+  /** Nobody refers to the payload any more; one of another connection is left to the collector. */
+  recycle(payload: Uint8Array): void {
+    this.#memory.recycle(payload);
+  }
+
   end(because: string): void {
     if (this.#ended !== null) return;
     this.#ended = because;
@@ -111,14 +118,15 @@ export class FrameConnection implements Sink {
 
   // --- the sink of a socket that this end dialled
   buffer(): Uint8Array {
-    return this.#parser.target() ?? this.#options.memory.room();
+    const target = this.#parser.target();
+    return target !== null && target.length >= STRAIGHT_BYTES ? target : this.#memory.room();
   }
 
   received(bytes: number, into: Uint8Array): void {
     const target = this.#parser.target();
     if (target !== null && target.buffer === into.buffer && target.byteOffset === into.byteOffset)
       return this.#read(this.#parser.filled(bytes));
-    this.#options.memory.spent(bytes);
+    this.#memory.spent(bytes);
     this.#read(this.#parser.push(into.subarray(0, bytes)));
   }
 
@@ -131,7 +139,11 @@ export class FrameConnection implements Sink {
     if (this.#ended !== null) return;
     if (frame.t === 'ping') this.send({ t: 'pong', epoch: 0, sent: frame.sent });
     else if (frame.t === 'pong') this.rttMs = Math.max(0, this.#options.clock.nowMs() - frame.sent);
-    else this.#listener.frame(frame);
+    else {
+      const payload = payloadOf(frame);
+      if (payload !== null) this.#memory.lend(payload);
+      this.#listener.frame(frame);
+    }
   }
 
   #tick(): void {
@@ -153,6 +165,11 @@ export class FrameConnection implements Sink {
     socket.uncork();
   }
 }
+
+const payloadOf = (frame: WireFrame): Uint8Array | null => {
+  const member = LAYOUTS[frame.t].payload;
+  return member === undefined || member === 'json' ? null : ((frame as unknown as Record<string, unknown>)[member] as Uint8Array);
+};
 
 /** Neighbours that are small become one piece. */
 const gathered = (out: readonly Uint8Array[]): Uint8Array[] => {

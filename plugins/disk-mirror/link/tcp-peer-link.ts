@@ -14,7 +14,6 @@ import { DEFAULTS, type LinkPath, type PeerLinkOptions, type Tell } from './link
 import { packerOf } from './pack.js';
 import { PathListeners, sendAway } from './path-listeners.js';
 import type { PeerLink, PeerLinkListener } from './peer-link.js';
-import { ReceiveMemory } from './receive-memory.js';
 
 interface Candidate {
   readonly connection: FrameConnection;
@@ -33,7 +32,6 @@ const MAX_CANDIDATES = 8;
 export class TcpPeerLink implements PeerLink {
   readonly #options: PeerLinkOptions & typeof DEFAULTS;
   readonly #listener: PeerLinkListener;
-  readonly #memory = new ReceiveMemory();
   readonly #instance: string;
   readonly #chooses: boolean;
   readonly #candidates = new Set<Candidate>();
@@ -91,7 +89,7 @@ export class TcpPeerLink implements PeerLink {
   }
 
   recycle(payload: Uint8Array): void {
-    this.#memory.recycle(payload);
+    this.#current?.connection.recycle(payload);
   }
 
   path(): string | null {
@@ -149,7 +147,7 @@ export class TcpPeerLink implements PeerLink {
       generation: 0,
       deadline: clock.after(2 * connectMs, () => connection.end('it took too long to agree on it'), { idle: true }),
       connection: new FrameConnection(
-        { clock, memory: this.#memory, pingMs, deadMs, maxQueuedBytes, ...pack },
+        { clock, pingMs, deadMs, maxQueuedBytes, ...pack },
         {
           frame: (frame) => this.#frame(candidate, frame),
           ended: (because) => {

@@ -1,7 +1,6 @@
 // When a connection counts as dead, and how long between two tries.
 import fc from 'fast-check';
 import test from 'ava';
-import { ReceiveMemory } from '../../../../plugins/disk-mirror/link/receive-memory.js';
 import { Backoff, Silence } from '../../../../plugins/disk-mirror/link/silence.js';
 
 test('silence of three seconds: dead, not sooner', (t) => {
@@ -45,37 +44,5 @@ test('backoff: twice as long each time up to its bound, never less than half of 
     for (const full of [100, 200, 400, 800, 1000, 1000]) t.is(backoff.next(), full * (0.5 + 0.5 * chance));
     backoff.reset();
     t.is(backoff.next(), 100 * (0.5 + 0.5 * chance));
-  }
-});
-
-test('memory: given back once it is used again, given back twice or by a stranger it is not', (t) => {
-  const memory = new ReceiveMemory();
-  const one = memory.take(100_000);
-  t.is(one.length, 100_000);
-  memory.recycle(one.subarray(5, 10));
-  const two = memory.take(120_000);
-  t.is(two.buffer, one.buffer, 'the same size class');
-  memory.recycle(two);
-  memory.recycle(two);
-  t.is(memory.take(70_000).buffer, two.buffer);
-  t.not(memory.take(70_000).buffer, two.buffer);
-  const stranger = new Uint8Array(131_072);
-  memory.recycle(stranger);
-  t.not(memory.take(131_072).buffer, stranger.buffer);
-  t.not(memory.take(1000).buffer, memory.take(1000).buffer);
-});
-
-test('memory: what was read is not written to again', (t) => {
-  const memory = new ReceiveMemory();
-  const seen = new Set<string>();
-  for (let reads = 0; reads < 200; reads += 1) {
-    const room = memory.room();
-    t.true(room.length >= 65_536);
-    const key = `${room.byteOffset}`;
-    room.fill(0, 0, 1);
-    memory.spent(30_000);
-    if (room.byteOffset === 0) seen.clear();
-    t.false(seen.has(key));
-    seen.add(key);
   }
 });
