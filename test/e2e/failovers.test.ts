@@ -10,6 +10,7 @@ import { namespacesOf } from '../../core/lab/netns-cleanup.js';
 import { systemClock } from '../../core/system/clock.js';
 import { DrillLab, drillObstacle, footprint, type Settled } from '../support/drill-lab.js';
 import { LeaseWatch } from '../support/lease-watch.js';
+import { Stalls } from '../support/stalls.js';
 
 const obstacle = drillObstacle();
 const test = (obstacle === null ? anyTest.serial : anyTest.serial.skip) as unknown as TestFn;
@@ -52,30 +53,6 @@ const expect = (true_: boolean, what: string): void => {
   if (!true_) throw new Error(what);
 };
 
-/** How long this process, and with it the machine, stood still: whoever is not run cannot renew, and rightly stops. */
-class Stalls {
-  #lastMs = systemClock.nowMs();
-  #longestMs = 0;
-  readonly #timer = systemClock.every(20, () => this.#tick());
-
-  #tick(): void {
-    const nowMs = systemClock.nowMs();
-    this.#longestMs = Math.max(this.#longestMs, nowMs - this.#lastMs);
-    this.#lastMs = nowMs;
-  }
-
-  /** Since it was asked last, by this process' own timer, or as guards noticed it. */
-  async longestMs(lab: DrillLab, sinceMs: number): Promise<number> {
-    const guards = (await Promise.all(lab.nodes.map((node) => lab.events(node, 'pause', sinceMs)))).flat();
-    const longest = Math.max(this.#longestMs, ...guards.map(({ data }) => Number(data?.['gapMs'] ?? 0)));
-    this.#longestMs = 0;
-    return longest;
-  }
-
-  stop(): void {
-    this.#timer.cancel();
-  }
-}
 /** Two renewals and their attempts do not fit in what D leaves of such a stall. */
 const STALL_MS = 400;
 
@@ -272,7 +249,7 @@ test(`${FAILOVERS} steps of mixed kinds: never two nodes, never before W, whole 
   const beganMs = systemClock.nowMs();
   const bag: KindName[] = [];
   const counted: Record<string, number> = {};
-  const stalls = new Stalls();
+  const stalls = new Stalls(lab);
   let voided = 0;
   try {
     for (let number = 1; number <= FAILOVERS; number++) {
@@ -281,12 +258,12 @@ test(`${FAILOVERS} steps of mixed kinds: never two nodes, never before W, whole 
       const stepMs = systemClock.nowMs();
       let told = '';
       try {
-        await stalls.longestMs(lab, stepMs);
+        await stalls.longestMs(stepMs);
         told = await KINDS[kind]({ lab, leases, before });
         if (kind === 'one heartbeat network cut one way' || kind === 'all heartbeat networks cut')
           await lab.until('every link up again', 10_000, async () => !(await linkStates(lab)).some((each) => each.includes('=down')));
       } catch (thrown) {
-        const stalledMs = await stalls.longestMs(lab, stepMs);
+        const stalledMs = await stalls.longestMs(stepMs);
         const what = `step ${number}, ${kind}, seed ${SEED}: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
         if (thrown instanceof Unsafe || stalledMs < STALL_MS || ++voided > 2 + FAILOVERS / 20) throw new Error(what, { cause: thrown });
         t.log(`${what}: void, for the machine stood still for ${stalledMs.toFixed(0)} ms; once more`);

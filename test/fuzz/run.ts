@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { readProc } from '../../core/system/process.js';
 import { Chance, mutateBytes, mutateJson } from './mutator.js';
 import type { Target } from './target.js';
 
@@ -123,6 +124,18 @@ const savedOf = (name: string): readonly (readonly [string, Buffer])[] => {
   return existsSync(directory) ? readdirSync(directory).map((file) => [file, readFileSync(join(directory, file))] as const) : [];
 };
 
+/** Processor time of a process; null when it is gone or the system does not tell. */
+const processorMsOf = (pid: number | undefined): number | null => {
+  const line = readProc(`/proc/${pid}/stat`);
+  if (line === null) return null;
+  const [user, system] = line
+    .slice(line.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13);
+  // In ticks of 10 ms.
+  return 10 * (Number(user) + Number(system));
+};
+
 /** The same in a process of its own; true when nothing was found. */
 const supervised = (target: Target, inputs: number, seed: string): Promise<boolean> =>
   new Promise((resolve) => {
@@ -141,13 +154,22 @@ const supervised = (target: Target, inputs: number, seed: string): Promise<boole
     const child: ChildProcess = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     let [block, rest, finding] = [0, '', ''];
     let done: Done | null = null;
+    let [waits, usedMs] = [0, 0];
     const hung = () => {
-      finding = `nothing for ${SILENT_LIMIT_MS / 1000} s`;
+      waits += 1;
+      // What the machine does not let run is not hung: that uses its processor, or comes to no end for ten times as long.
+      const runsMs = (processorMsOf(child.pid) ?? Infinity) - usedMs;
+      if (runsMs < SILENT_LIMIT_MS / 2 && waits < 10) {
+        timer = setTimeout(hung, SILENT_LIMIT_MS);
+        return;
+      }
+      finding = `nothing for ${(waits * SILENT_LIMIT_MS) / 1000} s`;
       child.kill('SIGKILL');
     };
     let timer = setTimeout(hung, SILENT_LIMIT_MS);
     child.stdout!.setEncoding('utf8').on('data', (chunk: string) => {
       clearTimeout(timer);
+      [waits, usedMs] = [0, processorMsOf(child.pid) ?? 0];
       timer = setTimeout(hung, SILENT_LIMIT_MS);
       const lines = (rest + chunk).split('\n');
       rest = lines.pop() ?? '';

@@ -45,7 +45,7 @@ const setUp = (t: ExecutionContext, salt = 'salt of this power-on\n') => {
   // Tests run side by side on one /proc: each is a host of its own.
   const env = { PATH: process.env['PATH'], UNDERSTUDY_LAB_HOST: `membership-leash-${process.pid}-${(hosts += 1)}` };
   const leash = (options: Record<string, string> = {}, shell: readonly string[] = SHELLS[0]!): ChildProcess => {
-    const args = { 'run-dir': run, 'stop-budget-ms': '3000', 'reset-command': `echo reset >>${run}/reset`, ...options };
+    const args = { 'run-dir': run, 'stop-budget-ms': '60000', 'reset-command': `echo reset >>${run}/reset`, ...options };
     const child = spawn(shell[0]!, [...shell.slice(1), SCRIPT, ...Object.entries(args).flatMap(([name, value]) => [`--${name}`, value])], {
       env,
       stdio: 'ignore',
@@ -76,7 +76,7 @@ const endGroup = (leader: number): void => {
 };
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-const until = async (what: string, holds: () => boolean, limitMs = 10_000): Promise<number> => {
+const until = async (what: string, holds: () => boolean, limitMs = 50_000): Promise<number> => {
   const startMs = performance.now();
   while (!holds()) {
     if (performance.now() - startMs > limitMs) throw new Error(`not within ${limitMs} ms: ${what}`);
@@ -90,15 +90,14 @@ for (const shell of SHELLS) {
     const { run, path, hold, list, leash, app } = setUp(t);
     const child = await app('db/app');
     const other = await app('web/app');
-    const ended = once(child, 'exit');
+    const ended = once(child, 'exit').then(() => performance.now());
     list('db', 'pids db/app');
+    const heldMs = performance.now();
     hold('db', 1200);
     leash({}, shell);
     await until('it beats', () => existsSync(join(run, 'leash.beat')));
-    t.is(child.exitCode, null);
-    await pause(700);
-    t.false(existsSync(path('db.dead.7')), 'not before the deadline');
-    await ended;
+    const tookMs = (await ended) - heldMs;
+    t.true(tookMs > 1180, `not before the deadline: ${tookMs}`);
     await until('verified', () => existsSync(path('db.stopped.7')));
     t.false(existsSync(path('db.dead.7')));
     t.is(other.exitCode, null, 'the other group is not touched');
@@ -107,19 +106,40 @@ for (const shell of SHELLS) {
 }
 
 test('renewed in time, again and again: nothing happens; then silence: it fires within 0.1 s of the last deadline and a margin', async (t) => {
-  const { path, hold, list, leash } = setUp(t);
-  list('db');
-  hold('db', 800);
-  leash();
-  for (let renewals = 0; renewals < 8; renewals++) {
-    await pause(250);
-    hold('db', 800, { nonce: `n${renewals}` });
-    t.false(existsSync(path('db.dead.7')));
+  // Who renews late, as this process may on a busy machine, is rightly stopped: such an attempt says nothing and is made again.
+  for (let attempt = 1; attempt <= 10; attempt += 1) {
+    const { path, hold, list, leash } = setUp(t);
+    const fired = () => existsSync(path('db.dead.7')) || existsSync(path('db.stopped.7'));
+    list('db');
+    hold('db', 60_000);
+    leash();
+    let [heldMs, longestMs] = [performance.now(), 0];
+    const lookedAt = (sinceMs: number) => (longestMs = Math.max(longestMs, performance.now() - sinceMs));
+    for (let renewals = 0; renewals < 8 && longestMs < LATE_MS; renewals++) {
+      const beforeMs = performance.now();
+      hold('db', 800, { nonce: `n${renewals}` });
+      lookedAt(heldMs);
+      heldMs = beforeMs;
+      await pause(250);
+      const early = fired();
+      lookedAt(heldMs);
+      if (longestMs < LATE_MS) t.false(early, 'renewed in time');
+    }
+    let seenMs = performance.now();
+    await until('fired', () => {
+      lookedAt(seenMs);
+      seenMs = performance.now();
+      return fired();
+    });
+    const tookMs = performance.now() - heldMs;
+    t.true(tookMs > 780, `not before the deadline: ${tookMs}`);
+    if (longestMs >= LATE_MS) continue;
+    t.true(tookMs < 1500, `soon after it: ${tookMs}`);
+    return;
   }
-  const tookMs = await until('fired', () => existsSync(path('db.dead.7')) || existsSync(path('db.stopped.7')));
-  t.true(tookMs > 780, `not before the deadline: ${tookMs}`);
-  t.true(tookMs < 1500, `soon after it, on a busy machine: ${tookMs}`);
+  t.fail(`in each of ten attempts this process once did not run for ${LATE_MS} ms`);
 });
+const LATE_MS = 500;
 
 test('a tombstone is final: a page renewed after it changes nothing', async (t) => {
   const { path, hold, list, leash, app } = setUp(t);
@@ -218,8 +238,8 @@ test('several groups run out at once: each is stopped in its own time, one that 
   list('stuck', 'nonsense line');
   for (const group of ['one', 'two', 'three']) list(group);
   for (const group of ['stuck', 'one', 'two', 'three']) hold(group, 300);
-  leash({ 'stop-budget-ms': '5000' });
-  await until('the others are stopped', () => ['one', 'two', 'three'].every((group) => existsSync(path(`${group}.stopped.7`))), 4500);
+  leash({ 'stop-budget-ms': '60000' });
+  await until('the others are stopped', () => ['one', 'two', 'three'].every((group) => existsSync(path(`${group}.stopped.7`))));
   t.false(existsSync(join(run, 'reset')));
 });
 
