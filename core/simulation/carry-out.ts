@@ -4,6 +4,7 @@ import { parseRecord } from '../ownership/record-codec.js';
 import { leaseKey } from '../ownership/record.js';
 import type { ClusterWorld } from './cluster-world.js';
 import type { Fault, FaultKind } from './fault-plan.js';
+import { whenItIsTime } from './moments.js';
 import { WELL } from './sim-agent.js';
 
 const keyOf = ({ config, group }: ClusterWorld): string => leaseKey(config.cluster, group);
@@ -11,13 +12,12 @@ const keyOf = ({ config, group }: ClusterWorld): string => leaseKey(config.clust
 /** Plans everything that befalls the world. */
 export const befall = (cluster: ClusterWorld): void => {
   const { world, plan } = cluster;
-  for (const fault of plan.faults) {
-    world.at(fault.atMs, () => {
+  for (const planned of plan.faults)
+    whenItIsTime(cluster, planned, (fault) => {
       world.mark(`fault ${fault.kind}`);
       world.say('fault', fault.kind, faultWords(fault));
       (CARRY_OUT[fault.kind] as (cluster: ClusterWorld, fault: Fault) => void)(cluster, fault);
     });
-  }
   world.at(plan.healMs, () => heal(cluster));
 };
 
@@ -146,6 +146,10 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
     cluster.node(node).dog.deafUntilMs = cluster.world.nowMs + forMs;
   },
   arbiter: ({ arbiter }, { how, node, forMs }) => arbiter.trouble(how, node, forMs),
+  'store-late': ({ arbiter }, { what, node, lateMs, forMs }) => arbiter.trouble(`late ${what}`, node, forMs, lateMs),
+  'slow-line': ({ world, network }, { from, to, lateMs, forMs }) => {
+    for (const index of [0, 1]) Object.assign(network.way(index, from, to), { lateMs, lateUntilMs: world.nowMs + forMs });
+  },
   'arbiter-restored': (cluster, { backupMs }) => {
     cluster.arbiter.backUp();
     cluster.world.after(backupMs, () => {

@@ -96,6 +96,7 @@ export class ClusterWorld {
           watchdog: this.config.watchdog.driver !== 'none',
           takeover,
           fencing: this.config.fencing.policy,
+          atMostEpochs: plan.atMostEpochs ?? Number.POSITIVE_INFINITY,
         }),
     );
     this.oracle = this.oracles[0]!;
@@ -152,6 +153,7 @@ export class ClusterWorld {
       written: (...told) => oracles.forEach((oracle) => oracle.written(...told)),
       removed: (key) => oracles.forEach((oracle) => oracle.removed(key)),
       conflicted: (...told) => oracles.forEach((oracle) => oracle.conflicted(...told)),
+      told: (...told) => oracles.forEach((oracle) => oracle.told(...told)),
     };
   }
 

@@ -10,8 +10,25 @@ import type { ArbiterWeather } from './sim-arbiter.js';
 
 export type ProcessName = 'guard' | 'controller' | 'leash';
 
-/** One fault. `atMs`: true time. `forMs`: how long it lasts. */
-export type Fault = { readonly atMs: number } & (
+/** Something that anybody outside can see happen to the group, at one node. */
+export type Moment =
+  /** An acquisition is sent. */
+  | 'asks'
+  /** It is in the store. */
+  | 'wins'
+  /** Its guard begins to fence itself. */
+  | 'stops'
+  /** The first of the group's parts begins. */
+  | 'begins';
+
+/**
+ * A node by what it is when the fault happens: who won last, everybody else, or at whom the moment was. Only scenes
+ * (core/simulation/scene-plan) know no names.
+ */
+export type Role = '@holder' | '@others' | '@it';
+
+/** One fault. `atMs`: true time. `forMs`: how long it lasts. `on`: not at this time, but `afterMs` after the first such moment from then on. */
+export type Fault = { readonly atMs: number; readonly on?: Moment; readonly afterMs?: number } & (
   | { readonly kind: 'cut'; readonly from: NodeId; readonly to: NodeId; readonly networks: readonly number[]; readonly forMs: number }
   /** One host loses every network at once, the way to the store too, as by a pulled cable or a broken switch. */
   | { readonly kind: 'isolated'; readonly node: NodeId; readonly store: 'down' | 'unanswered'; readonly forMs: number }
@@ -44,6 +61,16 @@ export type Fault = { readonly atMs: number } & (
       readonly node: NodeId | null;
       readonly forMs: number;
     }
+  /** Each request, or each answer, is on its way for so long: when something is asked and when it is seen are two times. */
+  | {
+      readonly kind: 'store-late';
+      readonly node: NodeId;
+      readonly what: 'requests' | 'answers';
+      readonly lateMs: readonly [number, number];
+      readonly forMs: number;
+    }
+  /** A line that is sound and slow, in one direction. */
+  | { readonly kind: 'slow-line'; readonly from: NodeId; readonly to: NodeId; readonly lateMs: number; readonly forMs: number }
   | { readonly kind: 'arbiter-restored'; readonly backupMs: number }
   | { readonly kind: 'record-deleted' }
   | { readonly kind: 'record-edited'; readonly how: 'garbage' | 'same' | 'holder' | 'epoch' }
@@ -76,6 +103,8 @@ export interface Plan {
   readonly takeover: 'lease' | 'preempt';
   readonly confirm: 'renewal' | 'none';
   readonly fencing: 'required' | 'watchdog' | 'none';
+  /** Somebody can power the others off; only where real controllers run, for they do it. */
+  readonly fence?: boolean;
   readonly watchdog: boolean;
   readonly heartbeatNetworks: number;
   readonly store: { readonly shape: 'counter' | 'hash'; readonly pushes: boolean; readonly usualMs: readonly [number, number] };
@@ -89,6 +118,10 @@ export interface Plan {
   readonly weather: Weather;
   readonly storeWeather: ArbiterWeather;
   readonly faults: readonly Fault[];
+  /** Calm but for one thing: which (core/simulation/scene-plan). */
+  readonly scene?: string;
+  /** In this world nothing is a reason to lose a lease: so many epochs are won and no more. */
+  readonly atMostEpochs?: number;
   /** With real controllers instead of stand-ins: core/simulation/whole. */
   readonly whole?: boolean;
   /** All faults end. */
@@ -197,7 +230,7 @@ const pair = (chance: Chance, ids: readonly NodeId[]) => {
 };
 const duration = (chance: Chance, lowMs: number, highMs: number) => Math.round(chance.heavyTail(lowMs, highMs));
 
-const DRAW: Readonly<Record<Exclude<FaultKind, 'misbehave' | 'operator'>, Draw>> = {
+const DRAW: Readonly<Record<Exclude<FaultKind, 'misbehave' | 'operator' | 'store-late' | 'slow-line'>, Draw>> = {
   cut: (chance, ids) => ({
     kind: 'cut',
     ...pair(chance, ids),

@@ -29,6 +29,9 @@ interface Way {
   /** Longer packets are lost. */
   mtuUntilMs: number;
   mtuBytes: number;
+  /** Every packet is so late. */
+  lateUntilMs: number;
+  lateMs: number;
 }
 
 interface Bound {
@@ -57,7 +60,7 @@ export class Network {
     const name = `${network} ${from} ${to}`;
     let way = this.#ways.get(name);
     if (way === undefined) {
-      way = { cutUntilMs: 0, lossyUntilMs: 0, loss: 0, mtuUntilMs: 0, mtuBytes: 0 };
+      way = { cutUntilMs: 0, lossyUntilMs: 0, loss: 0, mtuUntilMs: 0, mtuBytes: 0, lateUntilMs: 0, lateMs: 0 };
       this.#ways.set(name, way);
     }
     return way;
@@ -101,12 +104,13 @@ export class Network {
     const chance = this.#chance;
     const { weather } = this;
     const target = this.#bound.get(to)?.node;
-    const sentMs = owner.trueMs;
+    let sentMs = owner.trueMs;
     if (target !== undefined) {
       const way = this.way(network, node.id, target.id);
       if (sentMs < way.cutUntilMs) return;
       if (sentMs < way.lossyUntilMs && chance.happens(way.loss)) return;
       if (sentMs < way.mtuUntilMs && bytes.length > way.mtuBytes) return;
+      if (sentMs < way.lateUntilMs) sentMs += way.lateMs;
     }
     if (chance.happens(weather.loss)) return;
     const delayMs = () => (chance.happens(weather.late) ? chance.heavyTail(1, weather.lateMs) : 0.1 + 0.4 * chance.next());

@@ -11,10 +11,13 @@ import type { Versioned } from '../ownership/arbiter.js';
 import { leasePage } from '../system/paths.js';
 import type { Timing } from '../model/timing.js';
 import { judgeAcquisition } from './acquisition-rule.js';
+import { type FenceTarget, type Winner, judgeFence } from './fence-rule.js';
+import { isPromised } from './promised.js';
 import { PromiseWatch } from './promise-watch.js';
 import { recordOf } from './record-of.js';
 import type { StoreListener } from './sim-arbiter.js';
 import { evidenceOf } from './coverage.js';
+import type { Moment } from './fault-plan.js';
 import type { SimNode } from './sim-node.js';
 import type { Fact, OsListener } from './sim-os.js';
 import type { SimProcess } from './sim-process.js';
@@ -29,6 +32,8 @@ export interface OracleOptions {
   readonly watchdog: boolean;
   readonly takeover: 'lease' | 'preempt';
   readonly fencing: 'required' | 'watchdog' | 'none';
+  /** More than so many epochs: a lease was lost without a reason. */
+  readonly atMostEpochs: number;
 }
 
 /** After a host went on from a sleep its guard needs so long to look (SAFETY a.3, residual risk). */
@@ -38,7 +43,7 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
   readonly #o: OracleOptions;
   readonly #key: string;
   /** Who won which epoch by a write that happened. */
-  readonly #winners = new Map<number, { readonly node: NodeId; readonly bootId: string; readonly atMs: number }>();
+  readonly #winners = new Map<number, Winner>();
   /** `boot epoch`: since when it is being fenced there, true time. */
   readonly #dead = new Map<string, number>();
   readonly #promises: PromiseWatch;
@@ -52,7 +57,6 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
   /** The store broke its promise, or somebody edited the record: I-3 starts anew. */
   #tampered = false;
   #rolledBack = false;
-  /** Its clock left the tolerated range. */
   #beyondDrift = false;
 
   get group(): GroupId {
@@ -69,6 +73,14 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
 
   get wasTampered(): boolean {
     return this.#tampered;
+  }
+
+  /** Something of interest happens at a node. */
+  onMoment: ((moment: Moment, node: NodeId) => void) | null = null;
+
+  /** Who won last. */
+  get holder(): NodeId | null {
+    return this.#winners.get(Math.max(0, ...this.#winners.keys()))?.node ?? null;
   }
 
   get highestEpoch(): number {
@@ -115,6 +127,7 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
         'I-2',
         `${node.id} begins ${fact.kind} of epoch ${fact.epoch} after ${this.#begun.node} began epoch ${this.#begun.epoch}`,
       );
+    if (fact.epoch > this.#begun.epoch) this.onMoment?.('begins', node.id);
     if (fact.epoch > this.#begun.epoch) this.#begun = { epoch: fact.epoch, node: node.id };
     const bytes = node.disk.peekBytes(leasePage(node.paths, fact.group));
     const page = bytes === null ? null : decodePage(bytes);
@@ -163,18 +176,8 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     if (this.#rolledBack) return world.mark('two active after the store went back: not promised');
     const all = [node, ...others];
     const old = all.reduce((lowest, next) => (next.os.epoch(group) < lowest.os.epoch(group) ? next : lowest));
-    if (!this.#promised(old)) return world.mark('two active without a watchdog, nobody scheduled: not promised');
+    if (!isPromised(this.#o, old)) return world.mark('two active without a watchdog, nobody scheduled: not promised');
     world.violate('I-1', `${group} is active on ${all.map((one) => `${one.id} (epoch ${one.os.epoch(group)})`).join(' and ')}`);
-  }
-
-  /** SAFETY a.1: without a watchdog nothing is promised when nobody was there to stop the old holder's group in time. */
-  #promised(old: SimNode): boolean {
-    const { watchdog, timing, fencing, world } = this.#o;
-    if (watchdog || fencing === 'required') return true;
-    const slackMs = timing.takeoverWaitMs - timing.selfFenceMs - timing.stopBudgetMs;
-    const sinceMs = world.nowMs - 2 * timing.takeoverWaitMs - 60_000;
-    const off = (name: string) => old.longestOffMs(name, sinceMs) > slackMs - 200;
-    return !(off('guard') && off('leash'));
   }
 
   // --- the store
@@ -188,6 +191,7 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     if (record.bootId !== by.node.bootId) return;
     this.#promises.sent(by, record);
     if (!this.#tampered && !this.#winners.has(record.epoch)) this.#promises.acquires(by, record);
+    if (!this.#winners.has(record.epoch)) this.onMoment?.('asks', by.node.id);
     if (this.#dead.has(name)) world.violate('I-3', `${by.node.id} writes its dead epoch ${record.epoch}`);
     if (this.#lost.has(name)) world.violate('I-5', `${by.node.id} renews epoch ${record.epoch} after it saw a conflict`);
   }
@@ -217,6 +221,9 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
       if (previous !== null && !this.#tampered && !previous.inSync.some(({ id }) => id === record.holder))
         world.violate('I-7', `${record.holder} acquires epoch ${record.epoch} and is not in sync by the record`);
       if (record.holder !== node.id) world.violate('I-7', `${node.id} acquires epoch ${record.epoch} in the name of ${record.holder}`);
+      if (this.#winners.size > this.#o.atMostEpochs)
+        world.violate('availability', `${node.id} takes epoch ${record.epoch}, and nothing has happened for which a lease may be lost`);
+      this.onMoment?.('wins', record.holder);
     }
     if (
       record.state === 'RELEASED' &&
@@ -243,6 +250,10 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     const own = there?.epoch === record.epoch && there.bootId === record.bootId && there.holder === record.holder;
     // An acquisition that lost is no renewal: the same epoch may be tried again on what is there now.
     if (!own && this.#winners.get(record.epoch)?.bootId === record.bootId) this.#lost.add(`${record.bootId} ${record.epoch}`);
+  }
+
+  told(by: SimProcess, keys: readonly string[], what: 'refused' | 'read' | 'write'): void {
+    if (keys.includes(this.#key)) this.#promises.told(by, what);
   }
 
   // --- the guards
@@ -275,19 +286,8 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     return this.#winners.get(epoch)?.node === node;
   }
 
-  /** I-9: a fence is asked for by the winner of a newer epoch, against an earlier winner and the boot that won it. */
-  fences({ node }: SimProcess, target: { readonly node: NodeId; readonly bootId: string; readonly epoch: number }): void {
-    const { world } = this.#o;
-    if (this.#tampered) return;
-    const victim = this.#winners.get(target.epoch);
-    const newer = [...this.#winners].some(
-      ([epoch, winner]) => epoch > target.epoch && winner.node === node.id && winner.bootId === node.bootId,
-    );
-    const words = `${node.id} fences ${target.node} (${target.bootId}) for epoch ${target.epoch}`;
-    if (target.node === node.id) world.violate('I-9', words);
-    else if (!newer) world.violate('I-9', `${words} and never won a newer one in this boot`);
-    else if (victim === undefined || victim.node !== target.node || victim.bootId !== target.bootId)
-      world.violate('I-9', `${words}, which ${victim === undefined ? 'nobody' : `${victim.node} (${victim.bootId})`} won`);
+  fences({ node }: SimProcess, target: FenceTarget): void {
+    if (!this.#tampered) judgeFence({ world: this.#o.world, node, target, winners: this.#winners });
   }
 
   journal(process: SimProcess, event: NewEvent): void {
@@ -298,6 +298,7 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     if (event.kind === 'lease.fencing' && (event.data?.['waitsFor'] as readonly unknown[] | undefined)?.length === 0)
       world.mark('late acquisition waits for a renewal');
     if (event.kind !== 'lease.fencing-self' || event.epoch === undefined) return;
+    this.onMoment?.('stops', process.node.id);
     // Where the page could not be written nobody but this guard knows of it, and nothing is given up before the page has run
     // out: the next guard may take the epoch up again.
     const path = leasePage(process.node.paths, this.#o.group);

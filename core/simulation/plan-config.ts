@@ -17,7 +17,12 @@ export const configOf = (plan: Plan, resources: Readonly<Record<string, unknown>
     nodes: Object.fromEntries(ids.map((id, node) => [id, { networks: { heartbeat: networks.map((network) => address(node, network)) } }])),
     arbiter: { use: 'simulated' },
     ...(plan.watchdog ? { watchdog: 'socket:/run/dog' } : {}),
-    fencing: plan.fencing === 'none' ? { policy: 'none', unsafe: true } : plan.fencing,
+    fencing:
+      plan.fencing === 'none'
+        ? { policy: 'none', unsafe: true }
+        : plan.fence === true
+          ? { policy: plan.fencing, use: 'simulated' }
+          : plan.fencing,
     timing: { profile: plan.profile, strict: plan.strict },
     groups: {
       [GROUP]: {

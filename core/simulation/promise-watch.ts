@@ -23,6 +23,8 @@ export interface PromiseWatchOptions {
 interface Round {
   readonly sentMs: number;
   readonly granted: Set<NodeId>;
+  /** It was sent against the word of the store: it extends nothing. */
+  readonly refused: boolean;
 }
 
 interface Given {
@@ -46,6 +48,8 @@ export class PromiseWatch {
   readonly #renewed = new Map<string, number>();
   /** `holder epoch round`. */
   readonly #rounds = new Map<string, Round>();
+  /** Guards to which the store has said no, and nothing else since. */
+  readonly #refused = new Set<number>();
   /** By boot of who gave it. */
   readonly #given = new Map<string, Given>();
   /** The last epoch that a boot said to be stopped: also before the promise, which may answer a question that was long on its way. */
@@ -67,13 +71,14 @@ export class PromiseWatch {
     this.#renewed.set(name, Math.max(this.#renewed.get(name) ?? 0, sentMs));
   }
 
-  says({ node, trueMs }: SimProcess, to: NodeId | 'all', message: Message): void {
+  says({ node, trueMs, pid }: SimProcess, to: NodeId | 'all', message: Message): void {
     const { group, nodes, timing, record, world } = this.#o;
     if ((message.kind !== 'ask' && message.kind !== 'grant') || message.group !== group) return;
     const { epoch, round } = message;
     if (message.kind === 'ask') {
       const name = `${node.id} ${epoch} ${round}`;
-      if (!this.#rounds.has(name)) this.#rounds.set(name, { sentMs: bootClock(node, trueMs), granted: new Set() });
+      if (!this.#rounds.has(name))
+        this.#rounds.set(name, { sentMs: bootClock(node, trueMs), granted: new Set(), refused: this.#refused.has(pid) });
       if (this.#rounds.size > MAX_OPEN) this.#rounds.delete(this.#rounds.keys().next().value ?? '');
       return;
     }
@@ -83,6 +88,12 @@ export class PromiseWatch {
     if (holder === undefined) return;
     const waitMs = Math.max(timing.takeoverWaitMs, record()?.epoch === epoch ? (record()?.ttlW ?? 0) : 0);
     this.#given.set(node.bootId, { to: holder.id, epoch, holderBootId: holder.bootId, untilMs: bootClock(node, trueMs) + waitMs });
+  }
+
+  /** SAFETY a.8: promises are for a store that is silent. One that answers and refuses has the last word. */
+  told({ pid }: SimProcess, what: 'refused' | 'read' | 'write'): void {
+    if (what === 'refused') this.#refused.add(pid);
+    if (what === 'write') this.#refused.delete(pid);
   }
 
   /** A guard says of itself that nothing of this epoch is left. */
@@ -125,8 +136,9 @@ export class PromiseWatch {
   #lastFullRound(node: SimNode, epoch: Epoch): number {
     const members = (this.#o.record()?.members ?? []).filter(({ id }) => id !== node.id);
     let lastMs = Number.NEGATIVE_INFINITY;
-    for (const [name, { sentMs, granted }] of this.#rounds)
-      if (name.startsWith(`${node.id} ${epoch} `) && members.every(({ id }) => granted.has(id))) lastMs = Math.max(lastMs, sentMs);
+    for (const [name, { sentMs, granted, refused }] of this.#rounds)
+      if (!refused && name.startsWith(`${node.id} ${epoch} `) && members.every(({ id }) => granted.has(id)))
+        lastMs = Math.max(lastMs, sentMs);
     return lastMs;
   }
 }

@@ -23,10 +23,12 @@ export const FAIR_STORE: ArbiterWeather = { loseRequest: 0, loseAnswer: 0, slow:
 
 /** Until a moment of the world. */
 interface Trouble {
-  readonly kind: 'down' | 'slow' | 'throttled' | 'revoked' | 'unanswered';
+  readonly kind: 'down' | 'slow' | 'throttled' | 'revoked' | 'unanswered' | 'late requests' | 'late answers';
   /** null: everybody. */
   readonly node: string | null;
   readonly untilMs: number;
+  /** Only of what is late. */
+  readonly lateMs?: readonly [number, number];
 }
 
 export interface StoreListener {
@@ -37,6 +39,8 @@ export interface StoreListener {
   removed(key: string): void;
   /** A node was told that its write met another state. */
   conflicted(by: SimProcess, key: string, value: string, current: Versioned | null): void;
+  /** A node was told what came of its request: the store refuses, or it has an answer. */
+  told(by: SimProcess, keys: readonly string[], what: 'refused' | 'read' | 'write'): void;
 }
 
 export class SimArbiter {
@@ -73,8 +77,8 @@ export class SimArbiter {
     return [...this.#values.keys()];
   }
 
-  trouble(kind: Trouble['kind'], node: string | null, forMs: number): void {
-    this.#troubles.push({ kind, node, untilMs: this.#world.nowMs + forMs });
+  trouble(kind: Trouble['kind'], node: string | null, forMs: number, lateMs: readonly [number, number] = [0, 0]): void {
+    this.#troubles.push({ kind, node, untilMs: this.#world.nowMs + forMs, lateMs });
   }
 
   heal(): void {
@@ -111,14 +115,23 @@ export class SimArbiter {
   /** One process's way to the store. */
   forProcess(owner: SimProcess): Arbiter {
     const arbiter: Arbiter = {
-      read: (keys, signal) => this.#request(owner, signal, () => keys.map((key) => this.get(key))),
+      read: (keys, signal) =>
+        this.#request(
+          owner,
+          signal,
+          keys,
+          () => keys.map((key) => this.get(key)),
+          () => this.listener?.told(owner, keys, 'read'),
+        ),
       cas: (key, expected, value, signal) => {
         this.listener?.sent(owner, key, value);
         return this.#request(
           owner,
           signal,
+          [key],
           () => this.#cas(key, expected, value, owner),
           (result) => {
+            this.listener?.told(owner, [key], 'write');
             if (result.outcome === 'conflict') this.listener?.conflicted(owner, key, value, result.current);
           },
         );
@@ -154,15 +167,18 @@ export class SimArbiter {
     return this.#troubles.some((trouble) => trouble.kind === kind && (trouble.node === null || trouble.node === node));
   }
 
-  #delayMs(node: string): number {
+  #delayMs(node: string, way: 'late requests' | 'late answers'): number {
     const [low, high] = this.usualMs;
     const chance = this.#chance;
     const usualMs = chance.heavyTail(low, high) / 2;
+    const { lateMs = [0, 0] } =
+      this.#troubles.find((trouble) => trouble.kind === way && trouble.node === node && this.#has(way, node)) ?? {};
+    if (lateMs[1] > 0) return usualMs + chance.between(...lateMs);
     if (this.#has('slow', node)) return usualMs + chance.heavyTail(50, Math.max(4_000, this.weather.slowMs));
     return chance.happens(this.weather.slow) ? usualMs + chance.heavyTail(20, Math.max(21, this.weather.slowMs)) : usualMs;
   }
 
-  #request<T>(owner: SimProcess, signal: AbortSignal, effect: () => T, told?: (result: T) => void): Promise<T> {
+  #request<T>(owner: SimProcess, signal: AbortSignal, keys: readonly string[], effect: () => T, told: (result: T) => void): Promise<T> {
     const node = owner.node.id;
     const chance = this.#chance;
     return new Promise((resolve, reject) => {
@@ -172,7 +188,7 @@ export class SimArbiter {
       signal.addEventListener('abort', silent, { once: true });
       const answer = (settle: () => void) => {
         if (this.#has('down', node) || this.#has('unanswered', node) || chance.happens(this.weather.loseAnswer)) return;
-        this.#world.after(this.#delayMs(node), () =>
+        this.#world.after(this.#delayMs(node, 'late answers'), () =>
           owner.deliver('socket', () => {
             signal.removeEventListener('abort', silent);
             settle();
@@ -185,14 +201,18 @@ export class SimArbiter {
         return undefined;
       }
       if (chance.happens(this.weather.loseRequest)) return undefined;
-      this.#world.at(owner.trueMs + this.#delayMs(node), () => {
-        if (this.#has('revoked', node)) return answer(() => reject(new ArbiterError('refused', 'access denied')));
+      this.#world.at(owner.trueMs + this.#delayMs(node, 'late requests'), () => {
+        if (this.#has('revoked', node))
+          return answer(() => {
+            if (!signal.aborted) this.listener?.told(owner, keys, 'refused');
+            reject(new ArbiterError('refused', 'access denied'));
+          });
         if (this.#has('throttled', node) || chance.happens(this.weather.throttle))
           return answer(() => reject(new ArbiterError('unknown', 'throttled')));
         const result = effect();
         return answer(() => {
           // An answer after the caller's deadline is nobody's answer: the caller has not seen it.
-          if (!signal.aborted) told?.(result);
+          if (!signal.aborted) told(result);
           resolve(result);
         });
       });
@@ -208,7 +228,7 @@ export class SimArbiter {
       }
       const follower = (value: Versioned) => {
         if (!keys.includes(value.key) || this.#has('down', owner.node.id)) return;
-        this.#world.after(this.#delayMs(owner.node.id), () => owner.deliver('socket', () => changed(value)));
+        this.#world.after(this.#delayMs(owner.node.id, 'late answers'), () => owner.deliver('socket', () => changed(value)));
       };
       this.#followers.add(follower);
       owner.onEnd(() => this.#followers.delete(follower));

@@ -92,10 +92,12 @@ export const startLeash = (process: SimProcess, { groups, timing, resetMs }: Lea
 
   const turn = (): void => {
     for (const group of groups) look(group);
+    // Here it may be stopped: it then compares what it has read with a later clock.
+    if (process.stallNextMs > 0) process.systemCall();
     const nowMs = bootNowMs();
     let nextMs = LONGEST_MS;
     for (const [group, one] of known) {
-      if (nowMs >= one.deadlineBootMs + MARGIN_MS) fire(group, one);
+      if (nowMs >= one.deadlineBootMs + MARGIN_MS) process.act(() => fire(group, one));
       else nextMs = Math.min(nextMs, one.deadlineBootMs + MARGIN_MS - nowMs);
     }
     // A beat that cannot be written is a beat that is missing: the guard then acquires nothing.

@@ -8,13 +8,13 @@ import { coverageOf } from './coverage.js';
 import { type Outcome, runPlan } from './run-plan.js';
 import { shrink } from './shrink.js';
 import { pinnedOf, storyOf } from './story.js';
-import { type SwarmFigures, isWhole, runSwarm } from './swarm.js';
+import { type SwarmFigures, type Worlds, runSwarm, worldOf } from './swarm.js';
 import { lineOf } from './trace.js';
-import { drawEither } from './whole.js';
+import { drawWorld } from './whole.js';
 
-const USAGE = `usage: simulate --seeds N [--from S] [--jobs J] [--minutes M] [--keep-going K] [--whole | --whole-every N] [--gate]
-       simulate --seed S [--minutes M] [--trace] [--whole]`;
-type Drawn = Parameters<typeof drawEither>[0];
+const USAGE = `usage: simulate --seeds N [--from S] [--jobs J] [--minutes M] [--keep-going K] [--whole | --whole-every N] [--scenes | --scenes-every N] [--gate]
+       simulate --seed S [--minutes M] [--trace] [--whole | --scenes]`;
+type Drawn = Parameters<typeof drawWorld>[0];
 
 const PINNED = 'test/simulation/pinned';
 
@@ -30,6 +30,8 @@ const main = async (): Promise<number> => {
       trace: { type: 'boolean', default: false },
       whole: { type: 'boolean', default: false },
       'whole-every': { type: 'string', default: '0' },
+      scenes: { type: 'boolean', default: false },
+      'scenes-every': { type: 'string', default: '0' },
       gate: { type: 'boolean', default: false },
     },
   });
@@ -41,14 +43,15 @@ const main = async (): Promise<number> => {
     values['keep-going'],
     values.seed ?? '0',
     values['whole-every'],
+    values['scenes-every'],
   ].map(Number);
   if (numbers.some((number) => !Number.isSafeInteger(number) || number < 0)) {
     process.stderr.write(`${USAGE}\n`);
     return 2;
   }
-  const [seeds = 0, from = 0, jobs = 1, minutes = 0, keepGoing = 1, seed = 0, every = 0] = numbers;
-  const wholeEvery = values.whole ? 1 : every;
-  if (values.seed !== undefined) return one({ seed, minutes, whole: isWhole(seed, wholeEvery) }, values.trace);
+  const [seeds = 0, from = 0, jobs = 1, minutes = 0, keepGoing = 1, seed = 0, wholeEvery = 0, scenesEvery = 0] = numbers;
+  const worlds: Worlds = { wholeEvery: values.whole ? 1 : wholeEvery, scenesEvery: values.scenes ? 1 : scenesEvery };
+  if (values.seed !== undefined) return one({ seed, minutes, world: worldOf(seed, worlds) }, values.trace);
 
   const started = performance.now();
   let told = started;
@@ -58,7 +61,7 @@ const main = async (): Promise<number> => {
     seeds,
     jobs: Math.max(1, Math.min(jobs, seeds)),
     minutes,
-    wholeEvery,
+    worlds,
     maxFailed: Math.max(1, keepGoing),
     progress: (soFar) => {
       for (; failed < soFar.failed.length; failed += 1) print(lineFor(soFar.failed[failed]));
@@ -69,7 +72,7 @@ const main = async (): Promise<number> => {
   });
   print(summaryOf(figures, (performance.now() - started) / 1_000, minutes));
   const [worst] = figures.failed;
-  if (worst !== undefined) return explain({ seed: worst.seed, minutes, whole: isWhole(worst.seed, wholeEvery) });
+  if (worst !== undefined) return explain({ seed: worst.seed, minutes, world: worldOf(worst.seed, worlds) });
   const { missed, impossible } = coverageOf(figures.marks);
   const blind = [...missed, ...impossible];
   if (!values.gate || blind.length === 0) return 0;
@@ -84,7 +87,7 @@ const lineFor = (failed: SwarmFigures['failed'][number] | undefined): string => 
 
 const one = async (drawn: Drawn, trace: boolean): Promise<number> => {
   const { seed } = drawn;
-  const plan = drawEither(drawn);
+  const plan = drawWorld(drawn);
   const outcome = await runPlan(plan, { traceLines: trace ? Number.POSITIVE_INFINITY : 400 });
   if (trace) for (const line of outcome.story) print(lineOf(line));
   print(`seed ${seed}: ${outcome.events} events, trace ${outcome.hash}, ${outcome.violations.length} violations`);
@@ -93,7 +96,7 @@ const one = async (drawn: Drawn, trace: boolean): Promise<number> => {
 
 const explain = async (drawn: Drawn): Promise<number> => {
   const { seed } = drawn;
-  const plan = drawEither(drawn);
+  const plan = drawWorld(drawn);
   const outcome: Outcome = await runPlan(plan);
   if (outcome.violations.length === 0) {
     print(`seed ${seed} violates nothing when it is run alone: its run depends on more than its seed`);

@@ -3,6 +3,5 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { runSeed, type SwarmShare } from './swarm.js';
 
 const share = workerData as SwarmShare;
-for (let seed = share.from; seed < share.to; seed += share.step)
-  parentPort?.postMessage(await runSeed(seed, share.minutes, share.wholeEvery));
+for (let seed = share.from; seed < share.to; seed += share.step) parentPort?.postMessage(await runSeed(seed, share.minutes, share.worlds));
 parentPort?.postMessage('done');

@@ -2,7 +2,7 @@
 // told of a seed is small; its plan can be drawn again from its number.
 import { Worker } from 'node:worker_threads';
 import { runPlan } from './run-plan.js';
-import { drawEither } from './whole.js';
+import { drawWorld, type WorldKind } from './whole.js';
 import type { Violation } from './world.js';
 
 export interface SwarmShare {
@@ -10,8 +10,15 @@ export interface SwarmShare {
   readonly to: number;
   readonly step: number;
   readonly minutes: number;
-  /** Every so many-th seed runs with real controllers; 0: none, 1: all. */
+  readonly worlds: Worlds;
+}
+
+/** Which seeds run which worlds; all others run the guard with stand-ins for the controllers. 0: none, 1: all. */
+export interface Worlds {
+  /** Every so many-th seed runs with real controllers. */
   readonly wholeEvery: number;
+  /** Every so many-th seed is a scene; those before are not. */
+  readonly scenesEvery: number;
 }
 
 export interface SeedResult {
@@ -35,8 +42,7 @@ export interface SwarmOptions {
   readonly seeds: number;
   readonly jobs: number;
   readonly minutes: number;
-  /** Every so many-th seed runs with real controllers; 0: none, 1: all. */
-  readonly wholeEvery: number;
+  readonly worlds: Worlds;
   /** So many failing seeds end the swarm. */
   readonly maxFailed: number;
   readonly progress: (figures: SwarmFigures) => void;
@@ -44,11 +50,13 @@ export interface SwarmOptions {
 
 const TWICE_EVERY = 100;
 
-/** Whether this seed runs with real controllers. */
-export const isWhole = (seed: number, wholeEvery: number): boolean => wholeEvery > 0 && seed % wholeEvery === 0;
+export const worldOf = (seed: number, { wholeEvery, scenesEvery }: Worlds): WorldKind => {
+  if (wholeEvery > 0 && seed % wholeEvery === 0) return 'whole';
+  return scenesEvery > 0 && seed % scenesEvery === 0 ? 'scene' : 'guard';
+};
 
-export const runSeed = async (seed: number, minutes: number, wholeEvery: number): Promise<SeedResult> => {
-  const plan = drawEither({ seed, minutes, whole: isWhole(seed, wholeEvery) });
+export const runSeed = async (seed: number, minutes: number, worlds: Worlds): Promise<SeedResult> => {
+  const plan = drawWorld({ seed, minutes, world: worldOf(seed, worlds) });
   const { violations, events, hash, marks } = await runPlan(plan);
   const twice = seed % TWICE_EVERY === 0;
   const again = twice ? await runPlan(plan) : null;
@@ -59,7 +67,7 @@ export const runSeed = async (seed: number, minutes: number, wholeEvery: number)
   return { seed, violations: [...violations, ...other], events, marks: [...marks], twice };
 };
 
-export const runSwarm = async ({ from, seeds, jobs, minutes, wholeEvery, maxFailed, progress }: SwarmOptions): Promise<SwarmFigures> => {
+export const runSwarm = async ({ from, seeds, jobs, minutes, worlds, maxFailed, progress }: SwarmOptions): Promise<SwarmFigures> => {
   const figures: SwarmFigures = { seeds: 0, events: 0, twice: 0, marks: new Map(), failed: [] };
   const workers: Worker[] = [];
   const take = (result: SeedResult) => {
@@ -72,7 +80,7 @@ export const runSwarm = async ({ from, seeds, jobs, minutes, wholeEvery, maxFail
   };
   const run = (index: number) =>
     new Promise<void>((resolve, reject) => {
-      const share: SwarmShare = { from: from + index, to: from + seeds, step: jobs, minutes, wholeEvery };
+      const share: SwarmShare = { from: from + index, to: from + seeds, step: jobs, minutes, worlds };
       const worker = new Worker(new URL('./swarm-worker.js', import.meta.url), { workerData: share });
       workers.push(worker);
       worker.on('message', (message: SeedResult | 'done') => {

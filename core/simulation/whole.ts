@@ -9,6 +9,7 @@ import { Chance } from './chance.js';
 import type { Whole } from './cluster-world.js';
 import { configOf } from './plan-config.js';
 import { drawPlan, type DrawOptions, type Fault, type Plan } from './fault-plan.js';
+import { drawScene } from './scene-plan.js';
 import { type Misbehaviour, simDefinition, type SimResource } from './sim-agent.js';
 
 /** An address, and an application behind it. */
@@ -54,15 +55,20 @@ export const wholeWith = (config: ClusterConfig, kinds: ReadonlyMap<string, SimR
 
 /** A plan of the swarm, with what befalls scripts, plugins and operators among its faults. */
 export const drawWholePlan = (options: DrawOptions): Plan => {
-  const plan = drawPlan(options);
+  const drawn = drawPlan(options);
   const chance = new Chance(options.seed).stream('misdeeds');
+  const plan: Plan = { ...drawn, fence: drawn.fencing !== 'none' && new Chance(options.seed).stream('fence').happens(0.7) };
   const { desired } = wholeOf(plan);
   return { ...plan, whole: true, faults: withMisdeeds(plan, desired('a'), chance) };
 };
 
-/** With real controllers, or with stand-ins that let the guard alone be tried more often. */
-export const drawEither = ({ whole, ...options }: DrawOptions & { readonly whole: boolean }): Plan =>
-  whole ? drawWholePlan(options) : drawPlan(options);
+/** With stand-ins, that let the guard alone be tried more often; with real controllers; or one thing alone, done on purpose. */
+export type WorldKind = 'guard' | 'whole' | 'scene';
+
+export const drawWorld = ({ world, ...options }: DrawOptions & { readonly world: WorldKind }): Plan => {
+  if (world === 'scene') return drawScene(options);
+  return world === 'whole' ? drawWholePlan(options) : drawPlan(options);
+};
 
 /** A plan of the swarm for somebody's own configuration. Nobody edits its records by hand or restores its store. */
 export const drawPlanFor = ({ config, desired }: Whole, options: DrawOptions): Plan => {

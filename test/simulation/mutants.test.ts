@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import test from 'ava';
 import { MUTANTS } from './mutants/catalogue.js';
-import { mutated } from './mutants/mutant.js';
+import { isOfTheSwarm, mutated } from './mutants/mutant.js';
 
 for (const mutant of MUTANTS)
   test(`applies: ${mutant.name}`, (t) => {
@@ -24,9 +24,10 @@ test('names are unique, every suite exists, every mutant of the swarm stands in 
   const names = MUTANTS.map(({ name }) => name);
   t.deepEqual(names, [...new Set(names)]);
   const known = JSON.parse(readFileSync('test/simulation/mutants/known-seeds.json', 'utf8')) as Record<string, number | null>;
-  for (const { name, judge } of MUTANTS) {
+  for (const mutant of MUTANTS) {
+    const { name, judge } = mutant;
     if (judge.by === 'suite') t.true(existsSync(judge.file), `${name}: ${judge.file}`);
-    if (judge.by === 'guard' || judge.by === 'whole')
+    if (isOfTheSwarm(mutant))
       t.not(known[name], undefined, `${name} stands in no list of seeds: npm run mutants -- --search --only ${name}`);
   }
 });

@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Violation } from '../../../core/simulation/world.js';
 import { loadWith, mutantOf } from './load-with.js';
+import { worldOf } from './mutant.js';
 
 export interface MutantShare {
   readonly mutant: string;
@@ -17,25 +18,28 @@ export interface MutantResult {
   readonly violation: Violation | null;
 }
 
-/** The plans of `npm run simulate`, of which only the first minutes are run: a rule that is broken shows itself before all is healed. */
+/**
+ * The plans of `npm run simulate`. Of long ones only the first minutes are run: a rule that is broken shows itself before all is
+ * healed. Scenes are short, and what some mutants break shows itself only as a group that does not come back.
+ */
 const MINUTES = 10;
 const UNTIL_MS = 300_000;
 
 const { mutant: name, applied, seeds } = workerData as MutantShare;
 const mutant = mutantOf(name);
 if (applied) loadWith(mutant);
-const { drawPlan } = await import('../../../core/simulation/fault-plan.js');
-const { drawWholePlan } = await import('../../../core/simulation/whole.js');
+const { drawWorld } = await import('../../../core/simulation/whole.js');
 const { runPlan } = await import('../../../core/simulation/run-plan.js');
 const { small } = await import('./shapes.js');
 
 const { judge } = mutant;
-const whole = judge.by === 'whole' || (judge.by === 'nobody' && judge.world === 'whole');
-const where = (judge.by === 'guard' || judge.by === 'whole' ? judge.where : undefined) ?? small;
+const world = worldOf(mutant);
+if (world === null) throw new Error(`${name} is of a suite`);
+const where = ('where' in judge ? judge.where : undefined) ?? (world === 'scene' ? () => true : small);
 for (const seed of seeds) {
-  const plan = (whole ? drawWholePlan : drawPlan)({ seed, minutes: MINUTES });
+  const plan = drawWorld({ seed, minutes: MINUTES, world });
   const skipped = !where(plan);
-  const [violation = null] = skipped ? [] : (await runPlan(plan, { untilMs: UNTIL_MS })).violations;
+  const [violation = null] = skipped ? [] : (await runPlan(plan, world === 'scene' ? {} : { untilMs: UNTIL_MS })).violations;
   parentPort?.postMessage({ seed, skipped, violation } satisfies MutantResult);
   if (violation !== null) break;
 }

@@ -1,6 +1,6 @@
 // Mutants of the holder: when its lease counts, how it ends, what it may say (SAFETY a.5, a.6, a.8).
 import type { Mutant } from './mutant.js';
-import { all, any, calmBut, faults, guardAlone, lateAnswers, oneLosesTheStore, small, withDog } from './shapes.js';
+import { all, any, calmBut, faults, guardAlone, lateAnswers, oneLosesTheStore, small, withDog, scene } from './shapes.js';
 
 const HOLDER = 'core/ownership/holder.js';
 const FAILSAFE = 'core/ownership/failsafe.js';
@@ -32,11 +32,7 @@ export const OWNERSHIP: readonly Mutant[] = [
         put: 'deadlineMs: s.nowMs + policy.timing.selfFenceMs,',
       },
     ],
-    judge: {
-      by: 'suite',
-      file: MACHINE_SUITE,
-      because: 'an acquisition that is answered late is renewed at once: to be seen it would have to be cut off twice',
-    },
+    judge: { by: 'scene', where: scene('a late win') },
   },
   {
     name: 'no-deadline',
@@ -48,11 +44,7 @@ export const OWNERSHIP: readonly Mutant[] = [
         put: 'true',
       },
     ],
-    judge: {
-      by: 'suite',
-      file: MACHINE_SUITE,
-      because: 'the page says the deadline too, and leash or watchdog end what is behind it: a third lock on the same door',
-    },
+    judge: { by: 'scene', where: scene('cut off') },
   },
   {
     name: 'conflict-on-renew-ignored',
@@ -70,13 +62,13 @@ export const OWNERSHIP: readonly Mutant[] = [
         put: 'if (false) {',
       },
     ],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'only availability is lost: the group is stopped and taken again' },
+    judge: { by: 'scene', where: scene('lost answers') },
   },
   {
     name: 'own-acquisition-taken-for-loss',
     rule: 'a.4 traps',
     edits: [{ module: CANDIDATE, find: 'if (own && inTime(turn, attempt)) {', put: 'if (false) {' }],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'only availability is lost: W is waited once more' },
+    judge: { by: 'scene', where: scene('lost answers') },
   },
   {
     name: 'late-acquisition-used',
@@ -94,11 +86,7 @@ export const OWNERSHIP: readonly Mutant[] = [
         put: 'deadlineMs: s.nowMs + policy.timing.selfFenceMs,',
       },
     ],
-    judge: {
-      by: 'suite',
-      file: MACHINE_SUITE,
-      because: 'the record is renewed at once when it is found: to be seen it would have to be cut off twice',
-    },
+    judge: { by: 'scene', where: scene('a lost win') },
   },
   {
     name: 'late-acquisition-used-sent-time',
@@ -120,17 +108,19 @@ export const OWNERSHIP: readonly Mutant[] = [
     name: 'late-answer-starts-at-once',
     rule: 'a.5 I4',
     edits: [{ module: CANDIDATE, find: 'policy.watchdog && s.nowMs - sentMs > policy.timing.petMaxAgeMs', put: 'false' }],
-    judge: {
-      by: 'suite',
-      file: MACHINE_SUITE,
-      because: 'it needs a pet just before the answer and a host that stops right behind it: no seed has shown it in 45 runs that could',
-    },
+    judge: { by: 'scene', where: scene('an old win, then hung') },
   },
   {
     name: 'pause-longer-than-d-ignored',
     rule: 'a.3',
     edits: [{ module: MACHINE, find: 's.tenure !== null && event.gapMs > s.policy.timing.selfFenceMs', put: 'false' }],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'the deadline has passed as well: a second lock on the same door' },
+    judge: {
+      by: 'nobody',
+      world: 'scene',
+      where: scene('nobody tells the controller', 'cut off and asleep'),
+      because:
+        'a deadline is at most D behind the last turn: after a gap of more than D it has passed, and every turn looks at it first; that look alone is no-deadline',
+    },
   },
   {
     name: 'released-before-stopped',
@@ -166,13 +156,13 @@ export const OWNERSHIP: readonly Mutant[] = [
     name: 'no-reset',
     rule: 'a.6',
     edits: [{ module: FENCING, find: "turn.effects.push({ kind: 'reset-host', because });", put: '' }],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'leash and watchdog reset the host as well: a third lock on the same door' },
+    judge: { by: 'scene', where: scene('cut off, and nothing ends') },
   },
   {
     name: 'page-held-while-fencing',
     rule: 'a.2',
     edits: [{ module: FENCING, find: "is acknowledged.\n    writePage(turn, 'STOPPING');", put: 'is acknowledged.\n' }],
-    judge: { by: 'suite', file: MACHINE_SUITE, because: 'it needs a resource that the controller starts again while its guard stops it' },
+    judge: { by: 'scene', where: scene('preempted alive') },
   },
   {
     name: 'epoch-not-raised',
@@ -195,11 +185,7 @@ export const OWNERSHIP: readonly Mutant[] = [
     name: 'pet-on-timer',
     rule: 'a.6',
     edits: [{ module: MACHINE, find: 'return nowMs - provenMs(state) <= state.policy.timing.petMaxAgeMs;', put: 'return true;' }],
-    judge: {
-      by: 'suite',
-      file: MACHINE_SUITE,
-      because: 'it needs a host that is cut off, goes on for some seconds and then stops: too rare to look for seed by seed',
-    },
+    judge: { by: 'scene', where: scene('cut off, then hung') },
   },
   {
     name: 'pet-always',
@@ -208,11 +194,7 @@ export const OWNERSHIP: readonly Mutant[] = [
       { module: MACHINE, find: 'return nowMs - provenMs(state) <= state.policy.timing.petMaxAgeMs;', put: 'return true;' },
       { module: MACHINE, find: "if (state.phase === 'fencing-self' || state.tenure === null)\n        return false;", put: '' },
     ],
-    judge: {
-      by: 'suite',
-      file: MACHINE_SUITE,
-      because: 'it needs a host that is cut off, goes on for some seconds and then stops: too rare to look for seed by seed',
-    },
+    judge: { by: 'scene', where: scene('cut off, then hung') },
   },
   {
     name: 'disarmed-when-the-stop-failed',
@@ -229,11 +211,7 @@ export const OWNERSHIP: readonly Mutant[] = [
         put: "(state.tenure !== null && state.phase !== 'fencing-self' && !isUnwatched(state))",
       },
     ],
-    judge: {
-      by: 'suite',
-      file: MACHINE_SUITE,
-      because: 'it needs a host that is cut off, goes on for some seconds and then stops: too rare to look for seed by seed',
-    },
+    judge: { by: 'scene', where: scene('cut off, then hung') },
   },
   {
     name: 'failsafe-majority',
@@ -269,17 +247,13 @@ export const OWNERSHIP: readonly Mutant[] = [
     name: 'grants-of-any-round',
     rule: 'a.8',
     edits: [{ module: FAILSAFE, find: "s.phase !== 'held' || failsafe.round !== round)", put: "s.phase !== 'held')" }],
-    judge: { by: 'suite', file: 'test/ownership/machine.test.ts', because: 'no seed of the few dozen that were run has shown it' },
+    judge: { by: 'scene', where: scene('promises on a slow line') },
   },
   {
     name: 'failsafe-after-refusal',
     rule: 'a.8',
     edits: [{ module: FAILSAFE, find: 'tenure === null || tenure.refused !== null || phase', put: 'tenure === null || phase' }],
-    judge: {
-      by: 'suite',
-      file: MACHINE_SUITE,
-      because: 'the promises are as good as ever: that nobody goes on against the word of a store is a rule of its own',
-    },
+    judge: { by: 'scene', where: scene('refused') },
   },
   {
     name: 'failsafe-without-promise',
@@ -297,7 +271,7 @@ export const OWNERSHIP: readonly Mutant[] = [
         put: 'const untilMs = s.nowMs + s.policy.timing.selfFenceMs;',
       },
     ],
-    judge: { by: 'suite', file: 'test/ownership/machine.test.ts', because: 'no seed of the few dozen that were run has shown it' },
+    judge: { by: 'scene', where: scene('promised, then silent') },
   },
   {
     name: 'grant-while-acquiring',

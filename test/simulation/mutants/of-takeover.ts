@@ -1,19 +1,6 @@
 // Mutants of the observer: what gives a right to the next epoch, and what must be proven before anything starts (SAFETY a.5 to a.7b).
 import type { Mutant } from './mutant.js';
-import {
-  all,
-  any,
-  calmBut,
-  faults,
-  guardAlone,
-  lateAnswers,
-  oneLosesTheStore,
-  preempt,
-  proofAlone,
-  slowStops,
-  timeAlone,
-  withDog,
-} from './shapes.js';
+import { all, any, calmBut, faults, oneLosesTheStore, preempt, proofAlone, slowStops, timeAlone, withDog, scene } from './shapes.js';
 
 const TAKEOVER_MODULE = 'core/ownership/takeover.js';
 const PEERS = 'core/ownership/peers.js';
@@ -33,7 +20,7 @@ export const TAKEOVER: readonly Mutant[] = [
         put: 'firstSeenMs: same ? before.firstSeenMs : s.lastReadMs',
       },
     ],
-    judge: { by: 'guard', where: all(guardAlone, lateAnswers, slowStops, faults('isolated')) },
+    judge: { by: 'scene', where: scene('late reads') },
   },
   {
     name: 'observation-not-restarted',

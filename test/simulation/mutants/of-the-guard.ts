@@ -1,6 +1,6 @@
 // Mutants of the guard's shell: what a new guard takes up, what it writes to the store, to the page and to the watchdog (SAFETY a.2, a.6).
 import type { Mutant } from './mutant.js';
-import { all, any, faults, oneLosesTheStore, small } from './shapes.js';
+import { all, any, faults, oneLosesTheStore, small, scene } from './shapes.js';
 
 const ADOPTION = 'core/ownership/adoption.js';
 const DESK = 'core/guard/arbiter-desk.js';
@@ -13,13 +13,10 @@ export const GUARD: readonly Mutant[] = [
     rule: 'a.6, I-3',
     edits: [
       { module: ADOPTION, find: "(page.state === 'HELD' || waiting(remains)) &&", put: "page.state !== 'RELEASED' &&" },
+      { module: ADOPTION, find: '!beingStopped(remains) &&', put: '' },
       { module: ADOPTION, find: "const phase = page.state === 'HELD' ? 'held' : 'fencing';", put: "const phase = 'held';" },
     ],
-    judge: {
-      by: 'suite',
-      file: 'test/ownership/codecs.test.ts',
-      because: 'it needs a guard that dies in the moments of its own stop, with time left on the page',
-    },
+    judge: { by: 'scene', where: scene('asked to stop, and dead') },
   },
   {
     name: 'taken-up-after-the-deadline',
@@ -38,31 +35,25 @@ export const GUARD: readonly Mutant[] = [
         put: 'const timing_ = ({ timing }) => timing.selfFenceMs;\nconst pageDeadlineMs = ',
       },
     ],
-    judge: {
-      by: 'suite',
-      file: 'test/ownership/machine.test.ts',
-      because: 'the first renewal of who takes it up again tells: to be seen it would have to be cut off as well',
-    },
+    judge: { by: 'scene', where: scene('cut off and asleep') },
   },
   {
     name: 'tombstone-ignored-at-start',
     rule: 'a.2 leash',
     edits: [{ module: ADOPTION, find: '!leashFired &&', put: '' }],
     judge: {
-      by: 'suite',
-      file: 'test/ownership/codecs.test.ts',
-      because: 'the deadline has passed when a leash fires: a second lock on the same door',
+      by: 'nobody',
+      world: 'scene',
+      where: scene('a stalled leash'),
+      because:
+        'before the first renewal of what was taken up, the guard looks for the tombstone again; without both looks it is tombstone-ignored',
     },
   },
   {
     name: 'tombstone-ignored',
     rule: 'a.2 leash',
     edits: [{ module: PAGE, find: 'leashFired(group, epoch) {', put: "leashFired(group, epoch) { return 'no';" }],
-    judge: {
-      by: 'suite',
-      file: 'test/guard/guard.test.ts',
-      because: 'the deadline has passed when a leash fires: a second lock on the same door',
-    },
+    judge: { by: 'scene', where: scene('a stalled leash') },
   },
   {
     name: 'promise-lost-with-the-guard',
@@ -106,7 +97,7 @@ export const GUARD: readonly Mutant[] = [
         }`,
       },
     ],
-    judge: { by: 'guard', where: all(small, any(oneLosesTheStore, faults('isolated', 2))) },
+    judge: { by: 'scene', where: scene('a deaf observer') },
   },
   {
     name: 'no-look-after-the-pet',
@@ -122,21 +113,13 @@ export const GUARD: readonly Mutant[] = [
     name: 'sleep-not-counted',
     rule: 'a.3',
     edits: [{ module: 'core/guard/lease-clock.js', find: 'this.#sleptMs += gapMs;', put: '' }],
-    judge: {
-      by: 'suite',
-      file: 'test/guard/parts.test.ts',
-      because: 'without a watchdog nothing is promised for the time of a sleep, and with one it bites',
-    },
+    judge: { by: 'scene', where: scene('cut off and asleep') },
   },
   {
     name: 'page-deadline-not-read',
     rule: 'a.2 readers',
     edits: [{ module: 'core/system/page-file.js', find: 'if (remainingMs <= 0)', put: 'if (false)' }],
-    judge: {
-      by: 'suite',
-      file: 'test/system/page-file.test.ts',
-      because: 'it needs a controller that starts something in the moments between the end of a lease and its stop',
-    },
+    judge: { by: 'scene', where: scene('nobody tells the controller') },
   },
   {
     name: 'lease-not-asked-before-an-effect',
@@ -153,11 +136,7 @@ export const GUARD: readonly Mutant[] = [
         put: 'if (true)',
       },
     ],
-    judge: {
-      by: 'suite',
-      file: 'test/scheduler/scheduler.test.ts',
-      because: 'the swarm has not shown it: the planner knows of a lost lease before an agent is called, and stops nothing in between',
-    },
+    judge: { by: 'scene', where: scene('lost while starting', 'nobody tells the controller') },
   },
   {
     name: 'start-goes-on-after-the-loss',
@@ -174,13 +153,13 @@ export const GUARD: readonly Mutant[] = [
         put: 'if (true)',
       },
     ],
-    judge: { by: 'whole' },
+    judge: { by: 'scene', where: scene('lost while starting') },
   },
   {
     name: 'started-without-looking',
     rule: 'a.6 adoption',
     edits: [{ module: 'core/planner/failures.js', find: "return 'unprobed';", put: "return 'offline';" }],
-    judge: { by: 'whole', where: all(small, faults('kill', 2, { process: 'controller' })) },
+    judge: { by: 'scene', where: scene('taken up by a new controller') },
   },
   {
     name: 'actions-in-maintenance',

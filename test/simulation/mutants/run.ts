@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { MUTANTS } from './catalogue.js';
 import { type Hunt, huntBySeeds, huntBySuite } from './hunt.js';
-import type { Mutant } from './mutant.js';
+import { type Mutant, isOfTheSwarm } from './mutant.js';
 
 const KNOWN = 'test/simulation/mutants/known-seeds.json';
 /** Runs around the known seed: a change of the code changes what befalls in a seed, not how rare it is. */
@@ -44,7 +44,7 @@ const main = async (): Promise<number> => {
   }
   const known = JSON.parse(readFileSync(KNOWN, 'utf8')) as Known;
   const queue = MUTANTS.filter(({ name, judge }) => (names === undefined ? judge.by !== 'nobody' : names.includes(name)));
-  const isOpen = ({ name, judge }: Mutant) => (judge.by === 'guard' || judge.by === 'whole') && known[name] == null;
+  const isOpen = (mutant: Mutant) => isOfTheSwarm(mutant) && known[mutant.name] == null;
   const all = queue.filter((mutant) => (values.search ? mutant.judge.by !== 'suite' : !isOpen(mutant)));
   const rows: Row[] = [];
   const waiting = [...all];
@@ -95,7 +95,7 @@ const keep = (rows: readonly Row[]): void => {
   const known = JSON.parse(readFileSync(KNOWN, 'utf8')) as Known;
   const found = rows.flatMap(({ mutant, hunt }) => (hunt.caught?.seed == null ? [] : [[mutant.name, hunt.caught.seed] as const]));
   const names = new Set(MUTANTS.map(({ name }) => name));
-  const swarm = MUTANTS.filter(({ judge }) => judge.by === 'guard' || judge.by === 'whole').map(({ name }) => [name, null] as const);
+  const swarm = MUTANTS.filter(isOfTheSwarm).map(({ name }) => [name, null] as const);
   const merged = Object.entries({ ...Object.fromEntries(swarm), ...known, ...Object.fromEntries(found) }).filter(([name]) =>
     names.has(name),
   );

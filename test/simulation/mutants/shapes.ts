@@ -59,3 +59,9 @@ export const calmBut =
   ({ faults: planned }) =>
     planned.length < 40 &&
     planned.some((fault) => fault.kind === kind && fault.atMs > 40_000 && fault.atMs < 270_000 && fault.forMs > 18_000);
+
+/** One of these scenes (core/simulation/scenes). */
+export const scene =
+  (...names: readonly string[]): Shape =>
+  (plan) =>
+    plan.scene !== undefined && names.includes(plan.scene);
