@@ -129,6 +129,8 @@ export class Core {
     this.frozen = because;
     this.ports.tell({ kind: 'mirror.frozen', because });
     this.writes.endAll('ESHUTDOWN');
+    // What waits for the peer ends with the connection.
+    this.session.drop(because);
   }
 
   /** There is a newer epoch (a.11). */

@@ -49,6 +49,7 @@ export class Flushes {
     const waiters = this.#waiting;
     this.#waiting = [];
     this.#busy += 1;
+    for (const request of waiters) this.#core.writes.count(request);
     if (standing.counted) this.#both(waiters, null, true);
     else this.#here(waiters, true);
   }

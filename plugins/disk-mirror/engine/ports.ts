@@ -40,8 +40,11 @@ export interface EnginePorts {
   /** An operator resolved what stood between the copies: the link may be made again, now. */
   reconnect(): void;
   lease(): LeaseNow;
-  /** Asks the guard to change the record (SAFETY a.11). */
-  inSync(change: 'add' | 'remove', generation: Generation, answer: (answer: InSyncAnswer) => void): void;
+  /**
+   * Asks the guard to change the record (SAFETY a.11), one at a time. `bootId`: of the peer that is meant; an entry of another boot
+   * is replaced by `add`.
+   */
+  inSync(change: 'add' | 'remove', generation: Generation, answer: (answer: InSyncAnswer) => void, bootId: string): void;
   /** A newer epoch exists: this node must give up at once. */
   fenceSelf(epoch: number, because: string): void;
   /** 32 random bits for a generation. */

@@ -3,6 +3,7 @@
 // says Primary in both of its copies. A demote leaves everything flushed and said.
 import { isNoGeneration } from '../words.js';
 import type { Core } from './core.js';
+import type { InSyncAnswer } from './ports.js';
 
 interface Promoting {
   readonly epoch: number;
@@ -129,11 +130,12 @@ export class Promotion {
     const open = session.state === 'split' || session.state === 'refused' || source.step !== 'idle';
     if (waits && !open) return;
     promoting.step = 'removing';
-    core.ports.inSync('remove', core.sb.current, (answer) => {
+    const answered = (answer: InSyncAnswer) => {
       if (this.#promoting !== promoting) return;
       if (answer.kind === 'ok') this.#drain(promoting);
       else this.#refuse(`the peer cannot be asked out of the record: ${answer.because}`);
-    });
+    };
+    core.ports.inSync('remove', core.sb.current, answered, core.sb.peer.bootId);
   }
 
   /** Nothing of the old primary is answered any more; what it sent is carried out. */

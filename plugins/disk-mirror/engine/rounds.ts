@@ -3,6 +3,7 @@
 // sides have flushed, those of its chunks that carry its number still are clean. Whatever is under way when a round closes is
 // carried over to the next.
 import type { Core } from './core.js';
+import type { Request } from './request.js';
 
 /** A flush under way that covers one closed round. */
 export interface Round {
@@ -19,7 +20,8 @@ export class Rounds {
   #number = 1;
   #list = new Uint32Array(256);
   #count = 0;
-  readonly #carry = (request: { begin: number; end: number; seq: number; session: number }): void => {
+  readonly #carry = (request: Request): void => {
+    if (request.onGranted !== null || request.kind === 'read') return;
     const first = this.#core.chunkOf(request.begin);
     const count = this.#core.chunksIn(request.begin, request.end);
     this.mark(first, count);

@@ -22,6 +22,8 @@ export class Standing {
   #askAgainMs = 0;
   /** An `add` was asked and not answered by ok: the record may have the peer whatever the page says. */
   #unsure = false;
+  /** The boot of the peer that the record surely has, by its answer to this primary. */
+  #recorded: string | null = null;
   /** The peer is whole, the record may be told. */
   #mayAdd = false;
   /** The peer's copy may be of the current generation: what it does not get must be of another. */
@@ -86,6 +88,8 @@ export class Standing {
     this.#making = false;
     this.#mayAdd = false;
     this.#unsure = false;
+    this.#recorded = null;
+    this.coveredSerial = 0;
     this.#state = this.#core.ports.lease().peerInSync ? 'lost' : 'alone';
     this.#because = 'the peer is not connected';
   }
@@ -144,10 +148,14 @@ export class Standing {
     this.#state = 'joining';
   }
 
-  /** The peer has everything, durably: the record may say so. Asked also when it names the peer already: it may mean an earlier boot. */
+  /** The peer has everything, durably: the record may say so. */
   join(): void {
     this.#mayAdd = true;
-    this.#ask();
+    const { ports, sb } = this.#core;
+    // An entry of an earlier boot does not count, and is replaced.
+    const known = this.#recorded === sb.peer.bootId && !this.#unsure && this.#asking === null;
+    if (known && ports.lease().peerInSync) this.#state = 'together';
+    else this.#ask();
   }
 
   tick(): void {
@@ -208,10 +216,12 @@ export class Standing {
       this.#unsure = true;
       this.#asking = 'add';
     } else return;
-    ports.inSync(this.#asking, sb.current, (answer) => this.#answered(answer));
+    const { bootId } = sb.peer;
+    this.#recorded = null;
+    ports.inSync(this.#asking, sb.current, (answer) => this.#answered(answer, bootId), bootId);
   }
 
-  #answered(answer: InSyncAnswer): void {
+  #answered(answer: InSyncAnswer, bootId: string): void {
     const asked = this.#asking;
     this.#asking = null;
     if (this.#core.role !== 'primary' || this.#core.stopped) return;
@@ -223,6 +233,7 @@ export class Standing {
     this.#unsure = false;
     if (asked === 'remove' && this.#state === 'removing') return this.#removed();
     if (asked === 'add' && this.#state === 'joining') {
+      this.#recorded = bootId;
       this.#state = 'together';
       this.#core.ports.tell({ kind: 'mirror.in-sync', because: 'the peer has every write, and the record says so' });
       return;

@@ -43,7 +43,9 @@ export class Stream {
     return 0;
   }
 
+  /** Opens it; where it is open it goes on, for answers to its numbers are still coming. */
   start(): void {
+    if (this.open) return;
     this.#lastSession += 1;
     this.session = this.#lastSession;
     this.#seq = 0;
@@ -96,15 +98,6 @@ export class Stream {
     this.#has = 0;
     this.#applied = 0;
     this.#unappliedBytes = 0;
-  }
-
-  /** The application has had its answer (an error): nobody waits for these any more. */
-  abandon(ended: (request: Request) => void): void {
-    for (let seq = this.#has + 1; seq <= this.#seq; seq++) {
-      const request = this.#requests[seq & this.#mask];
-      this.#requests[seq & this.#mask] = null;
-      if (request != null) ended(request);
-    }
   }
 
   get #mask(): number {

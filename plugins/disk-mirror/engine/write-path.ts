@@ -31,6 +31,11 @@ export class WritePath {
     return this.#serial;
   }
 
+  /** It begins now: what begins later has a greater serial. */
+  count(request: Request): void {
+    request.serial = this.#serial++;
+  }
+
   /** Requests taken and not yet carried out. */
   get underWay(): number {
     return this.#underWay;
@@ -82,7 +87,8 @@ export class WritePath {
   peerHas(request: Request): void {
     request.awaitsPeer = false;
     request.peerHas = true;
-    if (request.local === 'no') this.#carryOut(request);
+    if (this.#core.stopped && request.local !== 'asked') this.#drop(request);
+    else if (request.local === 'no') this.#carryOut(request);
     else if (request.local === 'done') this.#complete(request);
   }
 
@@ -125,13 +131,14 @@ export class WritePath {
     this.#locks.forEachHolder(see);
   }
 
-  /** Every request that waits for something ends with this error; what a disk is still at ends when it answers. */
+  /**
+   * Every request that waits for its turn, the peer's fate or the lease ends with this error. What a disk is at, or what is on its
+   * way to the peer, ends when that has ended: its bytes are still in use.
+   */
   endAll(error: 'EIO' | 'ESHUTDOWN'): void {
     const parked = this.#parked;
     this.#parked = [];
-    const waiting = this.#locks.dismiss();
-    this.#locks.forEachHolder((request) => request.onGranted === null && request.finish(error));
-    for (const request of waiting) {
+    for (const request of this.#locks.dismiss()) {
       if (request.onGranted !== null) continue;
       request.finish(error);
       this.#recycle(request);
@@ -140,10 +147,6 @@ export class WritePath {
       request.awaitsPeer = false;
       if (request.local !== 'asked') this.#drop(request);
     }
-    this.#core.stream.abandon((request) => {
-      request.awaitsPeer = false;
-      if (request.local !== 'asked') this.#drop(request);
-    });
     this.#core.flushes.endAll(error);
     this.#core.answers.endAll(error);
     this.#core.source.stop();
@@ -164,7 +167,7 @@ export class WritePath {
   #take(kind: RequestKind, begin: number, end: number, done: RequestDone): Request {
     const request = this.#free.pop() ?? new Request(this.#onLocal);
     request.reset(kind, begin, end, done);
-    request.serial = this.#serial++;
+    this.count(request);
     this.#underWay += 1;
     return request;
   }
@@ -185,6 +188,7 @@ export class WritePath {
     const core = this.#core;
     if (core.stopped) return this.#drop(request);
     if (core.standing.blocks()) return this.#park(request);
+    this.count(request);
     const { mode, order } = core.options;
     if (core.standing.counted) {
       if (mode === 'async') return this.#carryOut(request);
@@ -225,7 +229,7 @@ export class WritePath {
     if (error !== null) core.fail(`the disk cannot ${request.kind} at ${request.begin}: ${error.message}`);
     request.local = 'done';
     if (request.kind === 'read') return this.#readDone(request, error);
-    if (core.stopped) return this.#drop(request);
+    if (core.stopped) return request.awaitsPeer ? undefined : this.#drop(request);
     if (core.options.mode === 'async' && request.session !== core.stream.session && this.#peerTakes(request)) core.stream.write(request);
     if (!request.awaitsPeer) this.#complete(request);
   }

@@ -12,14 +12,18 @@ export class Application {
   #underWay = new Map<Side, Set<Written>>();
   answered = 0;
   refused = 0;
-  /** Of each stamp, to which barrier it belongs: answered after so many flushes. */
-  readonly barrierOf = new Map<number, number>();
-  barriers = 0;
-  readonly ranges: { readonly stamp: number; readonly sector: number; readonly count: number }[] = [];
+  /** The newest stamp answered in each sector; of each flush that was answered, as it was when it was asked. */
+  readonly #answeredIn: Float64Array;
+  #lastKept: Float64Array;
+  /** Of each stamp: what was surely behind a barrier before it was asked. */
+  readonly #before = new Map<number, Float64Array>();
 
   constructor(world: MirrorWorld) {
     this.#world = world;
-    this.oracle = new Oracle(world.nodes.a.disk.sectors);
+    const { sectors } = world.nodes.a.disk;
+    this.oracle = new Oracle(sectors);
+    this.#answeredIn = new Float64Array(sectors);
+    this.#lastKept = new Float64Array(sectors);
   }
 
   write(sector: number, count: number, fua = false): void {
@@ -31,7 +35,7 @@ export class Application {
     const bytes = bytesOf(new Float64Array(count).fill(stamp));
     const asked = this.oracle.now();
     const writes = this.#begin(side, sector, count, stamp);
-    this.barrierOf.set(stamp, this.barriers);
+    this.#before.set(stamp, this.#lastKept);
     engine.write(bytes, sector * SECTOR, fua, (error) => {
       if (this.#end(side, sector, writes, error)) {
         this.#acked(side, stamp, sector, count);
@@ -57,12 +61,13 @@ export class Application {
     if (server?.engine == null) return;
     const { side, engine } = server;
     const asked = this.oracle.now();
-    this.barriers += 1;
+    const kept = this.#answeredIn.slice();
     engine.flush((error) => {
       if (error !== null || this.#stale(side)) return;
       this.answered += 1;
       this.#promised(side);
       this.oracle.flushed(asked);
+      this.#lastKept = kept;
     });
   }
 
@@ -88,6 +93,19 @@ export class Application {
     this.#underWay.delete(side);
   }
 
+  /** I-D6: what is there has everything behind it that was behind a barrier before it. Zeroes have no stamp and tell nothing. */
+  checkPrefix(cells: Float64Array, whose: Side): void {
+    for (const stamp of new Set(cells)) {
+      const before = this.#before.get(stamp);
+      before?.forEach((kept, sector) => {
+        if (cells[sector] !== 0 && cells[sector]! < kept)
+          this.#world.violate(
+            `I-D6: ${whose} has ${stamp}, and sector ${sector} is ${cells[sector]}, older than ${kept} of a barrier before`,
+          );
+      });
+    }
+  }
+
   /** Everything answered is in this image. */
   check(cells: Float64Array, whose: string): void {
     cells.forEach((stamp, sector) => {
@@ -110,7 +128,10 @@ export class Application {
     if (error === null && !this.#stale(side)) {
       this.answered += 1;
       this.#promised(side);
-      writes.forEach((written, at) => this.oracle.acked(sector + at, written));
+      writes.forEach((written, at) => {
+        this.oracle.acked(sector + at, written);
+        this.#answeredIn[sector + at] = Math.max(this.#answeredIn[sector + at]!, written.stamp);
+      });
       return true;
     }
     this.refused += 1;
@@ -136,7 +157,10 @@ export class Application {
     const { record, nodes, options } = this.#world;
     const peer = otherSide(side);
     if (options.mode !== 'sync' || !record.hasAlive(peer)) return;
-    if (!nodes[peer].disk.seen.has(stamp))
+    const { seen, cells } = nodes[peer].disk;
+    // A resync may have brought what has overwritten it since.
+    const overwritten = () => Array.from(cells.subarray(sector, sector + count)).every((there) => there > stamp || there === 0);
+    if (!seen.has(stamp) && !overwritten())
       this.#world.violate(`I-D9: ${side} answered write ${stamp} (${count} sectors at ${sector}), ${peer} is in sync and never got it`);
   }
 

@@ -12,6 +12,7 @@ interface Entry {
 export class FakeRecord {
   readonly #events: Events;
   readonly #bootOf: (side: Side) => string;
+  readonly #added: (side: Side) => void;
   epoch = 0;
   holder: Side | null = null;
   inSync: readonly Entry[] = [];
@@ -23,8 +24,9 @@ export class FakeRecord {
   /** The store does not answer. */
   down = false;
 
-  constructor(events: Events, bootOf: (side: Side) => string) {
+  constructor(events: Events, bootOf: (side: Side) => string, added: (side: Side) => void) {
     this.#events = events;
+    this.#added = added;
     this.#bootOf = bootOf;
   }
 
@@ -64,11 +66,12 @@ export class FakeRecord {
   }
 
   /** The guard's way with it: takes its time, may not know what came of it, and tells the page before it answers. */
-  change(side: Side, life: Life, what: 'add' | 'remove', answer: (answer: InSyncAnswer) => void): void {
+  change(side: Side, life: Life, what: 'add' | 'remove', bootId: string, answer: (answer: InSyncAnswer) => void): void {
     const { chance } = this.#events;
     const { epoch } = this.pages[side];
     this.#events.later(null, () => {
-      const may = this.holder === side && this.epoch === epoch && this.pages[side].epoch === epoch;
+      const heard = what === 'remove' || this.#bootOf(otherSide(side)) === bootId;
+      const may = heard && this.holder === side && this.epoch === epoch && this.pages[side].epoch === epoch;
       if (this.down || chance.next() < 0.05) {
         const landed = may && !this.down && chance.next() < 0.5;
         if (landed) this.#apply(side, what);
@@ -77,7 +80,7 @@ export class FakeRecord {
           answer({ kind: 'unknown', because: 'the store did not answer' });
         });
       }
-      if (!may) return this.#events.later(life, () => answer({ kind: 'refused', because: 'another epoch' }));
+      if (!may) return this.#events.later(life, () => answer({ kind: 'refused', because: 'another epoch, or another boot' }));
       this.#apply(side, what);
       return this.#events.later(life, () => {
         this.#tellPage(side);
@@ -93,6 +96,7 @@ export class FakeRecord {
   #apply(side: Side, what: 'add' | 'remove'): void {
     const peer = otherSide(side);
     const others = this.inSync.filter((entry) => entry.side !== peer);
+    if (what === 'add') this.#added(peer);
     this.inSync = what === 'remove' ? others : [...others, { side: peer, bootId: this.#bootOf(peer) }];
   }
 }

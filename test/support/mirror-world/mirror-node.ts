@@ -90,7 +90,7 @@ export class MirrorNode {
       dropLink: (because) => ifAlive(() => world.link.break(because, this.side)),
       reconnect: () => ifAlive(() => world.link.connect()),
       lease: () => (life.alive ? world.record.lease(this.side) : { state: 'suspended', epoch: 0, peerInSync: true, selfInSync: false }),
-      inSync: (what, _generation, answer) => ifAlive(() => world.record.change(this.side, life, what, answer)),
+      inSync: (what, _generation, answer, bootId) => ifAlive(() => world.record.change(this.side, life, what, bootId, answer)),
       fenceSelf: (epoch) => ifAlive(() => world.fenced(this, epoch)),
       random: () => Math.floor(events.chance.next() * 2 ** 32),
       tell: ({ kind, because }) => {

@@ -34,7 +34,11 @@ export class MirrorWorld {
     this.chance = new Chance(seed).stream('history');
     this.events = new Events(new Chance(seed).stream('events'));
     this.link = new FakeLink(this.events, { a: () => this.#end('a'), b: () => this.#end('b') });
-    this.record = new FakeRecord(this.events, (side) => this.nodes[side].bootId);
+    this.record = new FakeRecord(
+      this.events,
+      (side) => this.nodes[side].bootId,
+      (side) => (this.intact[side] = true),
+    );
     const node = (side: Side) => new MirrorNode(side, this, this.events, GEOMETRY, { current: FIRST, disk: 'UpToDate' });
     this.nodes = { a: node('a'), b: node('b') };
     this.record.inSync = (['a', 'b'] as const).map((side) => ({ side, bootId: this.nodes[side].bootId }));
@@ -71,7 +75,22 @@ export class MirrorWorld {
     const { engine } = this.nodes[side];
     if (engine === null || this.record.holder !== side || this.record.pages[side].state !== 'held') return;
     const { epoch } = this.record;
-    engine.promote(epoch, { force }, (refused) => this.note(`${side} promote(${epoch}): ${refused ?? 'serves'}`));
+    engine.promote(epoch, { force }, (refused) => {
+      this.note(`${side} promote(${epoch}): ${refused ?? 'serves'}`);
+      if (refused === null) this.#takesOver(side);
+    });
+  }
+
+  /** What it has is what there is, where nobody has more, and in async whatever the other may have. */
+  #takesOver(side: Side): void {
+    const { disk } = this.nodes[side];
+    if (this.options.mode === 'async' && !this.intact[side]) {
+      this.application.checkPrefix(disk.cells, side);
+      this.application.oracle.accept(disk.cells);
+      this.intact[otherSide(side)] = false;
+      this.intact[side] = true;
+    }
+    if (!this.intact.a && !this.intact.b) this.intact[side] = true;
   }
 
   /** The primary that serves under the lease of now, null = none. */

@@ -13,12 +13,15 @@ interface Written {
 export class Oracle {
   readonly #may: Written[][];
   #keeps: Written[][];
+  /** What was ruled out, and when: a read that had begun before may still show it. */
+  readonly #gone: { readonly stamp: number; readonly at: number }[][];
   #clock = 0;
 
   constructor(sectors: number) {
     const nothing = (): Written[][] => Array.from({ length: sectors }, () => [{ stamp: 0, startedAt: 0, endedAt: 0, acked: true }]);
     this.#may = nothing();
     this.#keeps = nothing();
+    this.#gone = Array.from({ length: sectors }, () => []);
   }
 
   now(): number {
@@ -37,7 +40,7 @@ export class Oracle {
   acked(sector: number, written: Written): void {
     written.endedAt = this.now();
     written.acked = true;
-    this.#may[sector] = this.#may[sector]!.filter((other) => other === written || other.endedAt > written.startedAt);
+    this.#ruleOut(sector, (other) => other === written || other.endedAt > written.startedAt);
   }
 
   /** It will not be carried out any further: it is there or not. */
@@ -51,10 +54,11 @@ export class Oracle {
 
   /** A read that began at `since` saw this. */
   saw(sector: number, stamp: number, since: number): boolean {
-    const seen = this.#may[sector]!.find((written) => written.stamp === stamp);
-    if (seen === undefined) return false;
-    this.#may[sector] = this.#may[sector]!.filter((other) => other === seen || other.endedAt > since);
-    return true;
+    if (this.may(sector, stamp)) {
+      this.#ruleOut(sector, (other) => other.stamp === stamp || other.endedAt > since);
+      return true;
+    }
+    return this.#gone[sector]!.some((gone) => gone.stamp === stamp && gone.at > since);
   }
 
   /** A flush that was asked at `since` is answered: what was answered before is kept, and buries what had ended before it. */
@@ -79,6 +83,16 @@ export class Oracle {
       const now: Written = known ?? { stamp, startedAt: 0, endedAt: this.now(), acked: true };
       this.#may[sector] = [now];
       this.#keeps[sector] = [now];
+    });
+  }
+
+  #ruleOut(sector: number, stays: (written: Written) => boolean): void {
+    const at = this.now();
+    const gone = this.#gone[sector]!;
+    this.#may[sector] = this.#may[sector]!.filter((written) => {
+      if (stays(written)) return true;
+      gone.push({ stamp: written.stamp, at });
+      return false;
     });
   }
 
