@@ -37,8 +37,9 @@ export class Flushes {
 
   /** A flush, or a write that must be durable before its answer. */
   add(request: Request): void {
+    if (this.#core.stopped) return this.#core.answers.give(request);
     this.#waiting.push(request);
-    this.pump();
+    return this.pump();
   }
 
   pump(): void {

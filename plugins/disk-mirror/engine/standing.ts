@@ -82,15 +82,18 @@ export class Standing {
     if (this.#state === 'lost') this.#remove();
   }
 
-  /** A new primary: what the record says, with nothing written yet. */
+  /**
+   * A new primary, nothing written yet. What the record says is asked before the first answer without the peer: a change that an
+   * earlier process of this node had asked for may be on its way still.
+   */
   begin(): void {
     this.#shared = true;
     this.#making = false;
     this.#mayAdd = false;
-    this.#unsure = false;
+    this.#unsure = true;
     this.#recorded = null;
     this.coveredSerial = 0;
-    this.#state = this.#core.ports.lease().peerInSync ? 'lost' : 'alone';
+    this.#state = 'lost';
     this.#because = 'the peer is not connected';
   }
 

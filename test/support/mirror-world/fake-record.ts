@@ -21,6 +21,7 @@ export class FakeRecord {
     a: { state: 'over', epoch: 0, inSync: [] },
     b: { state: 'over', epoch: 0, inSync: [] },
   };
+  readonly #asked: Record<Side, number> = { a: 0, b: 0 };
   /** The store does not answer. */
   down = false;
 
@@ -69,7 +70,12 @@ export class FakeRecord {
   change(side: Side, life: Life, what: 'add' | 'remove', bootId: string, answer: (answer: InSyncAnswer) => void): void {
     const { chance } = this.#events;
     const { epoch } = this.pages[side];
+    // One owner loop: what is asked later takes the place of what has not happened yet.
+    this.#asked[side] += 1;
+    const asked = this.#asked[side];
     this.#events.later(null, () => {
+      if (asked !== this.#asked[side])
+        return this.#events.later(life, () => answer({ kind: 'unknown', because: 'another change was asked for' }));
       const heard = what === 'remove' || this.#bootOf(otherSide(side)) === bootId;
       const may = heard && this.holder === side && this.epoch === epoch && this.pages[side].epoch === epoch;
       if (this.down || chance.next() < 0.05) {

@@ -116,11 +116,17 @@ export class History {
         page.inSync = world.record.inSync;
       }
       if (page.epoch < world.record.epoch && page.state !== 'over' && chance.next() < 0.5) page.state = 'over';
-      if (page.state === 'over' && node.engine?.view().role === 'primary') node.engine.demote(() => undefined);
+      if (this.#isOver(side)) node.engine?.demote(() => undefined);
       if (world.record.holder === side && node.engine?.view().serving === false && chance.next() < 0.7) world.promote(side);
     }
     if (chance.next() < 0.6) world.link.connect();
     this.#takeOver(chance.next() < 0.5);
+  }
+
+  /** A primary that will never serve again as it is. */
+  #isOver(side: Side): boolean {
+    const view = this.world.nodes[side].engine?.view();
+    return view?.role === 'primary' && (!view.serving || this.world.record.pages[side].state === 'over');
   }
 
   /** The holder is dead, or its lease has run out: whoever may takes it. */
@@ -194,7 +200,7 @@ export class History {
           page.inSync = record.inSync;
           if (nodes[side].engine?.view().serving === false) world.promote(side);
         } else page.state = 'over';
-        if (page.state === 'over' && nodes[side].engine?.view().role === 'primary') nodes[side].engine?.demote(() => undefined);
+        if (this.#isOver(side)) nodes[side].engine?.demote(() => undefined);
         nodes[side].engine?.resume();
       }
       link.connect();

@@ -73,6 +73,8 @@ export class Oracle {
   loseUnflushed(): void {
     this.#keeps.forEach((kept, sector) => {
       this.#may[sector] = [...kept];
+      // Which of them it is nobody knows: none of them buries another any more.
+      for (const written of kept) written.acked = false;
     });
   }
 
