@@ -167,7 +167,7 @@ export class TcpPeerLink implements PeerLink {
 
   /** The end that does not choose lets the other dial first. */
   get #headStartMs(): number {
-    return this.#chooses ? 0 : SECOND_MS;
+    return this.#chooses ? SECOND_MS : 0;
   }
 
   // --- which one it is

@@ -111,7 +111,7 @@ const bench = async (node: 'a' | 'b', way: Way, table: Table.Table): Promise<voi
     rates.sort((one, other) => one - other);
     const median = rates[Math.floor(rates.length / 2)] ?? 0;
     const best = rates.at(-1) ?? 0;
-    const direction = node === 'a' ? 'to the accepting end' : 'to the dialling end';
+    const direction = node === 'a' ? 'to the dialling end' : 'to the accepting end';
     table.push([
       way,
       direction,

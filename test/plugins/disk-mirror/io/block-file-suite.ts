@@ -1,6 +1,6 @@
 // What every BlockFile must do, whatever carries it out: the same questions for each way of opening one.
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import test, { type ExecutionContext } from 'ava';
@@ -12,6 +12,8 @@ export interface Kind {
   /** Where its files lie. */
   readonly directory: string;
   readonly options: BlockFileOptions;
+  /** Makes a device of the file; what it answers is opened, and given back by `free`. */
+  readonly device?: (path: string) => { readonly path: string; readonly free: () => void };
 }
 
 const SIZE = 2 * 1024 * 1024;
@@ -36,14 +38,19 @@ export const asked = (call: (done: Done) => void): Promise<Error | null> =>
 /** A file of random bytes, opened as the kind says, gone afterwards. */
 export const withFile = async (kind: Kind, body: (file: BlockFile, path: string, content: Buffer) => Promise<void>): Promise<void> => {
   const directory = mkdtempSync(join(kind.directory, 'understudy-io-'));
-  const path = join(directory, 'volume.img');
+  const image = join(directory, 'volume.img');
   const content = randomBytes(SIZE);
+  let free = () => {};
   try {
-    writeFileSync(path, content);
+    writeFileSync(image, content);
+    const device = kind.device?.(image);
+    free = device?.free ?? free;
+    const path = device?.path ?? image;
     const file = await openBlockFile(path, kind.options);
     await body(file, path, content);
     await file.close();
   } finally {
+    free();
     rmSync(directory, { recursive: true });
   }
 };
@@ -118,21 +125,6 @@ export const blockFileSuite = (kind: Kind): void => {
     });
   });
 
-  test(named('read, written and seen by others: the same bytes'), async (t) => {
-    await withFile(kind, async (file, path, content) => {
-      const bytes = randomBytes(8192);
-      t.is(await asked((done) => file.write(bytes, 4096, done)), null);
-      t.is(await asked((done) => file.flush(done)), null);
-      bytes.copy(content, 4096);
-      const other = await openBlockFile(path, { kernel: null, sparse: true });
-      const into = Buffer.alloc(SIZE);
-      t.is(await asked((done) => other.read(into, 0, done)), null);
-      await other.close();
-      t.true(into.equals(content));
-      t.is(file.sizeBytes, SIZE);
-    });
-  });
-
   test(named('outside of the volume: an error, and the volume goes on'), async (t) => {
     await withFile(kind, async (file) => {
       const bytes = Buffer.alloc(4096);
@@ -141,15 +133,6 @@ export const blockFileSuite = (kind: Kind): void => {
         t.regex(String((await asked((done) => file.read(bytes, offset, done)))?.message), /not inside/);
       }
       t.is(await asked((done) => file.write(bytes, SIZE - 4096, done)), null);
-    });
-  });
-
-  test(named('a file that ends too early: the read fails, the volume goes on'), async (t) => {
-    await withFile(kind, async (file, path) => {
-      truncateSync(path, SIZE / 2);
-      const error = await asked((done) => file.read(Buffer.alloc(8192), SIZE / 2 + 4096, done));
-      t.true(error instanceof Error, 'short of bytes');
-      t.is(await asked((done) => file.write(Buffer.alloc(4096), 0, done)), null);
     });
   });
 
@@ -216,6 +199,31 @@ export const blockFileSuite = (kind: Kind): void => {
         t.is(at, offset + length);
       }
       await t.throwsAsync(file.allocated(0, SIZE + 512), { message: /not inside/ });
+    });
+  });
+};
+
+/** What only a file can show: it is seen by others, and it can be cut. */
+export const fileSuite = (kind: Kind): void => {
+  const named = (title: string) => `${kind.name}: ${title}`;
+
+  test(named('read, written and seen by others: the same bytes'), async (t) => {
+    await withFile(kind, async (file, path, content) => {
+      const bytes = randomBytes(8192);
+      t.is(await asked((done) => file.write(bytes, 4096, done)), null);
+      t.is(await asked((done) => file.flush(done)), null);
+      bytes.copy(content, 4096);
+      t.true(readFileSync(path).equals(content));
+      t.is(file.sizeBytes, SIZE);
+    });
+  });
+
+  test(named('a file that ends too early: the read fails, the volume goes on'), async (t) => {
+    await withFile(kind, async (file, path) => {
+      truncateSync(path, SIZE / 2);
+      const error = await asked((done) => file.read(Buffer.alloc(8192), SIZE / 2 + 4096, done));
+      t.true(error instanceof Error, 'short of bytes');
+      t.is(await asked((done) => file.write(Buffer.alloc(4096), 0, done)), null);
     });
   });
 };
