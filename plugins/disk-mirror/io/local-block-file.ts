@@ -29,6 +29,8 @@ export class LocalBlockFile implements BlockFile {
   readonly #lane: Lane;
   readonly #budget = new TurnBudget();
   #renewing = false;
+  /** What the turn had no room for. */
+  readonly #deferred: [bytes: number, step: (atOnce: boolean) => void][] = [];
   #answers: [done: Done, error: Error | null][] = [];
   #failure: Error | null = null;
   #flushing = false;
@@ -46,24 +48,29 @@ export class LocalBlockFile implements BlockFile {
   read(into: Uint8Array, offset: number, done: Done): void {
     if (!this.#begin(offset, into.length, done)) return;
     const { instant, pool } = this.#parts;
-    const had = this.#inline(into.length, () => instant.read(into, offset));
-    if (had === into.length) return this.#later(done, null);
-    const rest = had > 0 ? into.subarray(had) : into;
-    this.#lane.run((finished) =>
-      pool.read(rest, offset + had, (error) => {
-        finished();
-        this.#answer(done, error);
-      }),
-    );
+    this.#inTurn(into.length, (atOnce) => {
+      const had = atOnce ? this.#timed(() => instant.read(into, offset)) : 0;
+      if (had === into.length) return this.#later(done, null);
+      const rest = had > 0 ? into.subarray(had) : into;
+      this.#lane.run((finished) =>
+        pool.read(rest, offset + had, (error) => {
+          finished();
+          this.#answer(done, error);
+        }),
+      );
+    });
   }
 
   write(bytes: Uint8Array, offset: number, done: Done): void {
-    if (!this.#begin(offset, bytes.length, done) || this.#refuse(done)) return;
+    if (!this.#begin(offset, bytes.length, done)) return;
     const { instant, pool } = this.#parts;
-    const taken = this.#inline(bytes.length, () => instant.write(bytes, offset));
-    if (typeof taken !== 'number') return this.#later(done, this.#fail(taken));
-    if (taken === bytes.length) return this.#later(done, null);
-    this.#change((finished) => pool.write(taken > 0 ? bytes.subarray(taken) : bytes, offset + taken, finished), done);
+    this.#inTurn(bytes.length, (atOnce) => {
+      if (this.#refuse(done)) return;
+      const taken = atOnce ? this.#timed(() => instant.write(bytes, offset)) : 0;
+      if (typeof taken !== 'number') return this.#later(done, this.#fail(taken));
+      if (taken === bytes.length) return this.#later(done, null);
+      this.#change((finished) => pool.write(taken > 0 ? bytes.subarray(taken) : bytes, offset + taken, finished), done);
+    });
   }
 
   zero(offset: number, length: number, mayPunch: boolean, done: Done): void {
@@ -122,17 +129,40 @@ export class LocalBlockFile implements BlockFile {
     return true;
   }
 
-  #inline<T>(bytes: number, call: () => T): T | 0 {
+  /** Runs the step in this turn, in one of the next ones, or, with `atOnce` false, for a thread to do the work. */
+  #inTurn(bytes: number, step: (atOnce: boolean) => void): void {
     const { instant, clock } = this.#parts;
-    const fromMs = clock.nowMs();
-    if (instant.kind === 'none' || !this.#budget.take(bytes, fromMs)) return 0;
-    if (!this.#renewing) {
+    if (instant.kind === 'none') return step(false);
+    // Behind those that wait already: nobody is overtaken for ever.
+    const verdict = this.#deferred.length > 0 ? 'later' : this.#budget.take(bytes, clock.nowMs());
+    if (verdict !== 'never' && !this.#renewing) {
       this.#renewing = true;
-      clock.soon(() => {
-        this.#renewing = false;
-        this.#budget.renew();
-      });
+      clock.soon(() => this.#nextTurn());
     }
+    if (verdict === 'later') this.#deferred.push([bytes, step]);
+    else step(verdict === 'now');
+  }
+
+  #nextTurn(): void {
+    const { clock } = this.#parts;
+    this.#renewing = false;
+    this.#budget.renew();
+    let at = 0;
+    for (; at < this.#deferred.length; at += 1) {
+      const [bytes, step] = this.#deferred[at] as [number, (atOnce: boolean) => void];
+      const verdict = this.#budget.take(bytes, clock.nowMs());
+      if (verdict === 'later') break;
+      step(verdict === 'now');
+    }
+    this.#deferred.splice(0, at);
+    if (this.#renewing || (at === 0 && this.#deferred.length === 0)) return;
+    this.#renewing = true;
+    clock.soon(() => this.#nextTurn());
+  }
+
+  #timed<T>(call: () => T): T {
+    const { clock } = this.#parts;
+    const fromMs = clock.nowMs();
     const result = call();
     this.#budget.spent(fromMs, clock.nowMs());
     return result;

@@ -138,38 +138,80 @@ test('an inline call that did a part: the thread does the rest, no byte twice', 
   );
 });
 
-test('more than a turn allows: the rest goes to threads, and the next turn begins anew', async (t) => {
-  const instant: InstantCalls = { kind: 'memory', read: (into) => into.length, write: (some) => some.length };
+test('more than a turn allows: the rest in the next turns, in order, and none on threads', async (t) => {
+  const order: number[] = [];
+  const instant: InstantCalls = {
+    kind: 'memory',
+    read: (into) => into.length,
+    write: (some, offset) => {
+      order.push(offset);
+      return some.length;
+    },
+  };
   await withDisk(
     async (file, disk) => {
       const half = Buffer.alloc(TURN_BYTES / 2);
-      const calls = [0, 1, 2].map((at) => asked((done) => file.write(half, at * half.length, done)));
-      t.deepEqual(disk.asked, [`write ${half.length}@${2 * half.length}`]);
+      const calls = [0, 1, 2, 3, 4].map((at) => asked((done) => file.write(half, at * half.length, done)));
+      const small = asked((done) => file.write(bytes, 0, done));
+      t.is(order.length, 2, 'a turn has room for two');
+      await Promise.all([...calls, small]);
+      t.deepEqual(order, [...[0, 1, 2, 3, 4].map((at) => at * half.length), 0]);
+      const large = asked((done) => file.write(Buffer.alloc(TURN_BYTES + 512), 0, done));
+      t.deepEqual(disk.asked, [`write ${TURN_BYTES + 512}@0`], 'what no turn has room for');
       disk.answer();
-      await Promise.all(calls);
-      await new Promise((resolve) => setImmediate(resolve));
-      t.is(await asked((done) => file.write(half, 0, done)), null);
-      t.deepEqual(disk.asked, [], 'at once again');
+      t.is(await large, null);
     },
     { instant, lanes: 4 },
   );
 });
 
-test('budget: one request of more than a turn never, a slow call stops it for sixteen times its length', (t) => {
+test('a write that waits for its turn while another fails: answered with that failure, not carried out', async (t) => {
+  let calls = 0;
+  const instant: InstantCalls = {
+    kind: 'memory',
+    read: (into) => into.length,
+    write: (some) => ((calls += 1) === 2 ? new Error('ENOSPC') : some.length),
+  };
+  await withDisk(
+    async (file) => {
+      const half = Buffer.alloc(TURN_BYTES / 2);
+      const answers = await Promise.all([0, 1, 2].map((at) => asked((done) => file.write(half, at * half.length, done))));
+      t.deepEqual(
+        answers.map((error) => error?.message ?? null),
+        [null, 'ENOSPC', 'ENOSPC'],
+      );
+      t.is(calls, 2);
+    },
+    { instant },
+  );
+});
+
+test('budget: one request of more than a turn never, a used up turn later', (t) => {
   const budget = new TurnBudget();
-  t.false(budget.take(TURN_BYTES + 512, 0));
-  t.true(budget.take(512, 0));
+  t.is(budget.take(TURN_BYTES + 512, 0), 'never');
+  t.is(budget.take(TURN_BYTES, 0), 'now');
+  t.is(budget.take(512, 0), 'later');
+  budget.renew();
+  t.is(budget.take(512, 0), 'now');
+});
+
+test('budget: a tenth of a second may be lost, then nothing is done inline until sixteen times the debt has passed', (t) => {
+  const budget = new TurnBudget();
+  const verdict = (nowMs: number) => {
+    budget.renew();
+    return budget.take(512, nowMs);
+  };
   budget.spent(0, 0.9);
-  t.true(budget.take(512, 1), 'below a millisecond is no fault');
-  budget.spent(1, 6);
-  budget.renew();
-  t.false(budget.take(512, 6));
-  t.false(budget.take(512, 85.9));
-  t.true(budget.take(512, 86));
-  budget.spent(100, 10_100);
-  budget.renew();
-  t.false(budget.take(512, 20_099));
-  t.true(budget.take(512, 20_100), 'ten seconds at most');
+  budget.spent(0, 90);
+  t.is(verdict(90), 'now', 'within the credit');
+  budget.spent(90, 140);
+  t.is(verdict(140), 'never', 'more than there was');
+  const debtMs = 40;
+  t.is(verdict(140 + 16 * debtMs - 1), 'never');
+  t.is(verdict(140 + 16 * debtMs + 1), 'now');
+  budget.spent(10_000, 100_000);
+  t.is(verdict(109_999), 'never', 'ten seconds at most');
+  t.is(verdict(110_001), 'now');
 });
 
 test('lane: never more at once than its limit, in the order asked', (t) => {
