@@ -26,17 +26,19 @@ const run = async (command: string, ...argv: string[]): Promise<string> => {
   return stdout + stderr;
 };
 
-const serve = async (t: ExecutionContext, options: Record<string, unknown> = {}) => {
+/** `where`: a Unix socket (default) or HOST:PORT; `inside`: a command that runs another one somewhere. */
+const serve = async (
+  t: ExecutionContext,
+  options: Record<string, unknown> = {},
+  where: string | null = null,
+  inside: readonly string[] = [],
+) => {
   const directory = mkdtempSync(join(tmpdir(), 'nbd-'));
-  const path = join(directory, 'private', 'vol.sock');
+  const path = where ?? join(directory, 'private', 'vol.sock');
   const program = fileURLToPath(new URL('../support/nbd-serve.js', import.meta.url));
-  const child: ChildProcess = spawn(
-    process.execPath,
-    [program, path, JSON.stringify({ sizeBytes: SIZE, minimumBlockBytes: 512, ...options })],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
+  const argv = [process.execPath, program, path, JSON.stringify({ sizeBytes: SIZE, minimumBlockBytes: 512, ...options })];
+  const [command = '', ...rest] = [...inside, ...argv];
+  const child: ChildProcess = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (said += text));
   t.teardown(() => child.kill('SIGKILL'));
@@ -47,6 +49,8 @@ const serve = async (t: ExecutionContext, options: Record<string, unknown> = {})
     child,
     uri: (name = 'vol') => `nbd+unix:///${name}?socket=${path}`,
     said: () => said,
+    /** HOST:PORT as it is bound. */
+    address: () => /^at (.*)$/m.exec(said)?.[1] ?? '',
     /** The most memory so far, MB. */
     rss: () => Math.max(...[...said.matchAll(/^rss (\d+)$/gm)].map(([, mb]) => Number(mb))),
   };
@@ -161,6 +165,48 @@ test('nbdinfo over TLS with a shared key; without it nothing is told', async (t)
   await t.throwsAsync(run('nbdinfo', `nbd+unix:///vol?socket=${path}`));
   writeFileSync(keys, `kim:${'08'.repeat(32)}\n`, { mode: 0o600 });
   await t.throwsAsync(run('nbdinfo', `nbds+unix://kim@/vol?socket=${path}&tls-psk-file=${keys}`));
+});
+
+test('TCP and a certificate: nbdinfo and nbdcopy trust who signed it', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'nbd-'));
+  const [key, certificate] = [join(directory, 'key.pem'), join(directory, 'ca-cert.pem')];
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-days', '2'];
+  await run('openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', certificate, ...subject);
+  const { address } = await serve(t, { certificate: { key, certificate } }, '127.0.0.1:0');
+  const uri = `nbds://localhost:${address().split(':')[1]}/vol?tls-certificates=${directory}`;
+  t.regex(await run('nbdinfo', uri), /newstyle-fixed with TLS/);
+  const source = image(directory, 'in');
+  await run('nbdcopy', source, uri);
+  await run('nbdcopy', uri, join(directory, 'out'));
+  t.true(readFileSync(source).equals(readFileSync(join(directory, 'out'))));
+});
+
+const NETNS = 'understudy-nbd';
+
+test('TCP, a client whose host is gone without a word: another is refused while that is not known, then let in', async (t) => {
+  await run('ip', 'netns', 'delete', NETNS).catch(() => 'it was not there');
+  await run('ip', 'netns', 'add', NETNS);
+  t.teardown(() => run('ip', 'netns', 'delete', NETNS));
+  const inside = ['ip', 'netns', 'exec', NETNS];
+  const there = (...argv: string[]) => run('ip', 'netns', 'exec', NETNS, ...argv);
+  await there('ip', 'link', 'set', 'lo', 'up');
+  await serve(t, {}, '127.0.0.1:10809', inside);
+  const client = script('nbd-reconnect.py');
+  const first = spawn('ip', ['netns', 'exec', NETNS, '/usr/bin/python3', client, '127.0.0.2', 'stay'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => first.kill('SIGKILL'));
+  await new Promise((resolve) => first.stdout.once('data', resolve));
+  t.regex(await there('/usr/bin/python3', client, '127.0.0.3', 'once'), /^refused: another client/);
+  await there(
+    'nft',
+    'add table ip gone; add chain ip gone in { type filter hook input priority 0; }; add rule ip gone in ip saddr 127.0.0.2 drop',
+  );
+  first.kill('SIGKILL');
+  const said = await there('/usr/bin/python3', client, '127.0.0.3', 'until');
+  const seconds = Number(/^in after ([\d.]+) s/.exec(said)?.[1]);
+  t.log(said.trim());
+  t.true(seconds > 2 && seconds < 20, said);
 });
 
 /** fio's nbd engine knows fsync, not fdatasync. */

@@ -19,6 +19,7 @@ export class SessionDriver {
   ended = false;
   cut: string | null = null;
   left = 0;
+  readonly troubles: string[] = [];
   finished = 0;
   /** Bytes the session did not take in yet. */
   #queue: Buffer[] = [];
@@ -50,6 +51,7 @@ export class SessionDriver {
         cut: (because) => (this.cut = because),
       },
       soon: (run) => this.#soon.push(run),
+      trouble: (because) => this.troubles.push(because),
       leaving: () => (this.left += 1),
       finished: () => (this.finished += 1),
     });

@@ -27,6 +27,8 @@ export interface ConnectionOptions {
   /** Agreed on before there was a connection (the kernel's driver): it begins in the transmission phase. */
   readonly adopted: Agreed | null;
   readonly ending: () => boolean;
+  /** An export that broke its word. */
+  readonly trouble: (because: string) => void;
   readonly admitted: () => void;
   /** A client that was admitted is gone, and the export owes it nothing. */
   readonly finished: () => void;
@@ -139,7 +141,10 @@ export class Connection {
       this.#deadline = clock.after(this.#options.handshakeMs, () => this.cut('the handshake took too long'));
       return this.#refused(refused);
     });
-    if (!answered) this.#withdraw = withdraw;
+    if (answered) return;
+    this.#withdraw = withdraw;
+    // It was told nothing to wait for: its requests stay in the socket until it has the place.
+    if (this.#options.adopted !== null) this.#way.pause();
   }
 
   #refused(because: string): void {
@@ -148,7 +153,7 @@ export class Connection {
   }
 
   #begin(agreed: Agreed): void {
-    const { clock, limits, pool, seatOf, admitted, finished, adopted } = this.#options;
+    const { clock, limits, pool, seatOf, admitted, finished, adopted, trouble } = this.#options;
     const sizeBytes = agreed.served.sizeBytes();
     const { bytes, rest } = adopted === null ? this.#negotiation.admit(sizeBytes) : NOTHING_SAID;
     const session = new Transmission({
@@ -158,6 +163,7 @@ export class Connection {
       pool,
       way: this.#way,
       soon: (run) => clock.soon(run),
+      trouble,
       leaving: () => seatOf(agreed.served).left(),
       finished: () => {
         finished();

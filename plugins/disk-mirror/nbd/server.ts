@@ -22,7 +22,7 @@ export type NbdEvent =
   | { readonly kind: 'trouble'; readonly because: string };
 
 export interface NbdLimits {
-  /** Requests taken in and not yet answered, of one client. */
+  /** Requests taken in and not yet answered, of one client. Each may keep 260 KiB of its neighbours' memory from being used again. */
   readonly requests: number;
   /** Their payloads in both directions. */
   readonly bytes: number;
@@ -36,7 +36,7 @@ export interface NbdLimits {
 }
 
 export const NBD_LIMITS: NbdLimits = {
-  requests: 1024,
+  requests: 256,
   bytes: 64 * 1024 * 1024,
   connections: 64,
   handshakeMs: 10_000,
@@ -125,6 +125,7 @@ export const startNbdServer = async (options: NbdServerOptions): Promise<NbdServ
       direct: options.direct ?? true,
       adopted,
       ending: () => ending,
+      trouble: (because) => tell({ kind: 'trouble', because }),
       admitted: () => owed.add(connection),
       finished: () => owed.delete(connection),
       closed: (because) => {

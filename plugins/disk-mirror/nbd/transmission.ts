@@ -1,6 +1,7 @@
 // One client in the transmission phase: requests in, the export asked, replies out. Bounded: so many requests and so many
 // bytes are taken in and not yet answered into the socket; at the bound the client is not read any more. Invariant: what
 // the export was asked for it may finish, whatever becomes of the client; `finished` is told when the last one is.
+import { ask, askStatus } from './ask.js';
 import type { NbdErrorName, NbdExport, ReadHole } from './export.js';
 import { Intake, type RequestSink, type Verdict } from './intake.js';
 import { ENDING, judge, type Refusal, type SessionFacts } from './judge.js';
@@ -8,10 +9,9 @@ import type { Agreed } from './negotiation.js';
 import { servedBytes } from './option-codec.js';
 import { Outbox, type Wire } from './outbox.js';
 import { type Pending, PendingPool } from './pending.js';
-import { COMMAND, DATA_CHUNK_BYTES, ERROR, FLAG, SIMPLE_REPLY_BYTES } from './protocol.js';
+import { COMMAND, ERROR, FLAG } from './protocol.js';
 import { readPieces, replyError, replySimple, replyStatus } from './replies.js';
 import type { Slab, SlabPool } from './slabs.js';
-import { fitRuns } from './status-runs.js';
 
 export interface SessionLimits {
   readonly requests: number;
@@ -37,6 +37,8 @@ export interface SessionOptions {
   readonly way: Way;
   /** Runs it later in this turn of the loop, behind the answers that come with this one. */
   readonly soon: (run: () => void) => void;
+  /** The export broke its word, or cannot say what it should. */
+  readonly trouble: (because: string) => void;
   /** The client wants nothing more than its answers. Once, if ever. */
   readonly leaving: () => void;
   /** The client is gone, and the export owes nothing. Once. */
@@ -155,7 +157,8 @@ export class Transmission implements RequestSink {
       this.#receiving = pending;
       return 'payload';
     }
-    this.#ask(pending);
+    if (command === COMMAND.blockStatus) void this.#status(pending);
+    else ask(this.#served, pending, this.#outbox, this.#facts.structured);
     return 'next';
   }
 
@@ -204,40 +207,12 @@ export class Transmission implements RequestSink {
     return this.#pending.take(intake, countedBytes);
   }
 
-  #ask(pending: Pending): void {
-    const { offset, length, flags, done } = pending;
-    const fua = (flags & FLAG.fua) !== 0;
-    switch (pending.command) {
-      case COMMAND.read: {
-        const head = this.#facts.structured ? DATA_CHUNK_BYTES : SIMPLE_REPLY_BYTES;
-        this.#outbox.place(head + length);
-        const slab = this.#outbox.placeSlab;
-        pending.slab = slab;
-        pending.at = this.#outbox.placeAt;
-        return this.#served.read(slab.buffer.subarray(pending.at + head, pending.at + head + length), offset, done);
-      }
-      case COMMAND.flush:
-        return this.#served.flush(done);
-      case COMMAND.trim:
-        return this.#served.trim(offset, length, fua, done);
-      case COMMAND.writeZeroes:
-        return this.#served.zeroes(offset, length, { fua, noHole: (flags & FLAG.noHole) !== 0, fast: (flags & FLAG.fastZero) !== 0 }, done);
-      default:
-        return void this.#status(pending);
-    }
-  }
-
   async #status(pending: Pending): Promise<void> {
-    const { contexts } = this.#options.agreed;
-    const one = (pending.flags & FLAG.reqOne) !== 0;
-    const { offset, length } = pending;
-    const answers = await Promise.all(
-      contexts.map(async (context) => fitRuns(await this.#served.status(context, offset, length), length, one)),
-    ).catch(() => null);
-    const runs = answers?.filter((answer) => answer !== null) ?? [];
-    if (runs.length < contexts.length || this.#gone || pending.told) return pending.done('EIO');
-    // The reply is this one; `told` keeps the answer below from making another.
+    const { agreed, trouble } = this.#options;
+    const runs = await askStatus(this.#served, pending, agreed.contexts, trouble);
+    if (runs === null || this.#gone || pending.told) return pending.done('EIO');
     replyStatus(this.#outbox, pending, runs, pending.countedBytes);
+    // The reply is this one: the answer below makes no other.
     pending.told = true;
     pending.done(null);
   }

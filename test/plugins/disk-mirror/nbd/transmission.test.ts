@@ -342,6 +342,7 @@ test('status: a chunk for each context, runs joined; one run with REQ_ONE; EIO w
     '3:status1 100=1',
     '4:EIO',
   ]);
+  t.deepEqual(driver.troubles, ['the export "vol" cannot say what 4096+512 is: EIO']);
 });
 
 test('no request: the client is cut off, what is under way goes on, then it is finished', (t) => {
