@@ -47,8 +47,6 @@ export const carry = (core: Core, frame: Frame): void => {
     case 'decision':
     case 'refuse-stale':
     case 'failed':
-    case 'ping':
-    case 'pong':
     case 'read':
     case 'read-data':
       return session.drop(`a frame that is not spoken here: ${frame.t}`);

@@ -39,8 +39,6 @@ export class Session {
   #verdict: Verdict | null = null;
   #peerDecision: string | null = null;
   #sinceMs = 0;
-  #heardMs = 0;
-  #pingMs = 0;
 
   constructor(core: Core) {
     this.#core = core;
@@ -57,7 +55,6 @@ export class Session {
   linkUp(link: number): void {
     this.#end('the connection was made anew');
     this.link = link;
-    this.#heardMs = this.#core.nowMs;
     this.#begin(0);
   }
 
@@ -112,21 +109,16 @@ export class Session {
 
   tick(): void {
     if (this.link === 0 || this.#state === 'down') return;
-    const { nowMs, options, stream, ports } = this.#core;
+    const { nowMs, options, stream } = this.#core;
     const { peerTimeoutMs } = options;
-    if (nowMs - this.#heardMs > peerTimeoutMs) return this.drop(`the peer has said nothing for ${nowMs - this.#heardMs} ms`);
     const handshaking = this.#state !== 'mirroring' && this.#state !== 'syncing' && this.#state !== 'bitmap';
     if (handshaking && nowMs - this.#sinceMs > peerTimeoutMs) return this.drop(`no understanding within ${peerTimeoutMs} ms`);
     if (stream.waitedMs > peerTimeoutMs) return this.drop(`the peer has not answered a write for ${stream.waitedMs} ms`);
-    if (handshaking || nowMs - this.#pingMs < peerTimeoutMs / 4) return undefined;
-    this.#pingMs = nowMs;
-    ports.send({ t: 'ping', epoch: this.epoch, sent: nowMs });
     return undefined;
   }
 
   frame(link: number, frame: Frame): void {
     if (link !== this.link || link === 0) return undefined;
-    this.#heardMs = this.#core.nowMs;
     if (frame.t === 'hello') return this.#hello(frame);
     if (frame.t === 'refuse-stale') return this.#refusedAsStale(frame.maxEpochSeen);
     // What the peer said before it heard our last hello.
@@ -134,8 +126,6 @@ export class Session {
     if (frame.epoch !== this.epoch) return this.drop(`a frame of epoch ${frame.epoch} in a session of epoch ${this.epoch}`);
     if (frame.t === 'decision') return this.#decision(frame.rule, frame.because);
     if (frame.t === 'failed') return this.#peerFailed(frame.because);
-    if (frame.t === 'ping') return void this.#core.ports.send({ t: 'pong', epoch: this.epoch, sent: frame.sent });
-    if (frame.t === 'pong') return undefined;
     return carry(this.#core, frame);
   }
 

@@ -5,7 +5,7 @@ import { type Clock, reasonOf, type Timer } from 'understudy/plugin';
 import { encodeFrame } from './encode-frame.js';
 import { FrameParser } from './frame-parser.js';
 import { MAX_PAYLOAD_BYTES } from './frames.js';
-import { LAYOUTS, MAX_JSON_BYTES, type WireFrame } from './layout.js';
+import { type HandedFrame, LAYOUTS, MAX_JSON_BYTES, type WireFrame } from './layout.js';
 import type { Sink } from './peer-network.js';
 import { ReceiveMemory } from './receive-memory.js';
 import { Silence } from './silence.js';
@@ -19,7 +19,7 @@ export interface ConnectionOptions {
 }
 
 export interface ConnectionListener {
-  frame(frame: WireFrame): void;
+  frame(frame: HandedFrame): void;
   /** Not before the call that ended it has returned. */
   ended(because: string): void;
 }

@@ -86,9 +86,7 @@ export type Frame =
   // --- standing
   /** The receiver is no longer in sync by the record: it marks itself Outdated, durably, and says so. */
   | { readonly t: 'outdate'; readonly epoch: number; readonly id: number }
-  | { readonly t: 'outdated'; readonly epoch: number; readonly id: number }
-  | { readonly t: 'ping'; readonly epoch: number; readonly sent: number }
-  | { readonly t: 'pong'; readonly epoch: number; readonly sent: number };
+  | { readonly t: 'outdated'; readonly epoch: number; readonly id: number };
 
 export type FrameKind = Frame['t'];
 /** The version of this vocabulary; both sides must speak the same. */

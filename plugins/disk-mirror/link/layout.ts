@@ -10,7 +10,10 @@ export type LinkWord =
   /** First on each connection, from both ends: who I am. `instance` is new with each start of the process. */
   | { readonly t: 'greet'; readonly epoch: 0; readonly protocol: number; readonly from: LinkIdentity; readonly instance: string }
   /** From the node whose name comes first: this connection is the one. */
-  | { readonly t: 'chosen'; readonly epoch: 0 };
+  | { readonly t: 'chosen'; readonly epoch: 0 }
+  /** Are you there? The clock of who asks comes back with the answer. */
+  | { readonly t: 'ping'; readonly epoch: 0; readonly sent: number }
+  | { readonly t: 'pong'; readonly epoch: 0; readonly sent: number };
 
 export interface LinkIdentity {
   readonly cluster: string;
@@ -20,6 +23,8 @@ export interface LinkIdentity {
 }
 
 export type WireFrame = Frame | LinkWord;
+/** What a connection hands on: its own pings are not among it. */
+export type HandedFrame = Exclude<WireFrame, { readonly t: 'ping' | 'pong' }>;
 export type WireKind = WireFrame['t'];
 
 export const MAGIC = 0x314d_5355; // "USM1"

@@ -9,7 +9,7 @@ import { Dialler } from './dialler.js';
 import { FrameConnection } from './frame-connection.js';
 import { type Frame, PROTOCOL } from './frames.js';
 import { type Greeting, refusalOf } from './greeting.js';
-import type { WireFrame } from './layout.js';
+import type { HandedFrame } from './layout.js';
 import { DEFAULTS, type LinkPath, type PeerLinkOptions, type Tell } from './link-options.js';
 import { packerOf } from './pack.js';
 import { PathListeners, sendAway } from './path-listeners.js';
@@ -171,7 +171,7 @@ export class TcpPeerLink implements PeerLink {
   }
 
   // --- which one it is
-  #frame(candidate: Candidate, frame: WireFrame): void {
+  #frame(candidate: Candidate, frame: HandedFrame): void {
     if (frame.t === 'greet') return this.#greeted(candidate, frame);
     if (frame.t === 'chosen') {
       if (this.#chooses || candidate.instance === null) return candidate.connection.end('the peer chose where it is not to choose');

@@ -25,6 +25,7 @@ const TICK_MS = 20;
 /** So long an application on a kernel device waits for the next mirror process before it sees errors. */
 const DEAD_CONNECTION_S = 600;
 const HASH_BYTES = 32;
+const CLIENT_GONE_MS = 5_000;
 
 export interface RunningVolumeOptions {
   readonly context: ProcessContext<DiskMirrorOptions>;
@@ -208,11 +209,19 @@ export class RunningVolume {
   async #demote(): Promise<void> {
     const device = this.#kernel.there();
     if (device !== null) throw new UnderstudyError('REFUSED', `${device} is still set up on it: detach it first`);
-    if (this.#client) throw new UnderstudyError('REFUSED', 'an NBD client is still connected: the application must stop first');
+    if (!(await this.#clientGone()))
+      throw new UnderstudyError('REFUSED', `an NBD client is still connected after ${CLIENT_GONE_MS} ms: the application must stop first`);
     await answered((answer) => this.#engine.demote(answer));
     const service = this.#service;
     this.#service = null;
     await service?.shutDown();
+  }
+
+  /** The end of a process that was just killed takes its way through the socket. False when its connection lives on. */
+  async #clientGone(): Promise<boolean> {
+    const { clock } = this.#o.context;
+    for (const endMs = clock.nowMs() + CLIENT_GONE_MS; this.#client && clock.nowMs() < endMs; ) await clock.sleep(TICK_MS);
+    return !this.#client;
   }
 
   #tell(kind: string, because: string, data?: Readonly<Record<string, unknown>>): void {

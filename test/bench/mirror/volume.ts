@@ -1,8 +1,8 @@
 // One mirror process for measurements and drills of the data path alone: `node volume.js --node a --peer b --address 127.0.0.1
 // --peer-address 127.0.0.2 --backing FILE --dir DIR --port P [--primary]`. It is the real process, with real metadata and a real
 // lease page, on which epoch 1 is held for a day; in the place of the guard stands a record in memory.
-import { existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, statSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type InSyncAnswer, openPageReader, type ProcessContext, systemClock, systemExec, systemFiles, systemPageClocks, systemRandom } from 'understudy/plugin';
 import { systemLocalSockets } from '../../../core/system/framed-socket.js';
@@ -10,13 +10,10 @@ import { openPageWriter } from '../../../core/system/page-file.js';
 import { bootOffsetMs } from '../../../core/system/boot.js';
 import { leasePage } from '../../../core/system/paths.js';
 import { type DiskMirrorOptions, diskMirrorOptions } from '../../../plugins/disk-mirror/agent/definition.js';
-import { openFileDevice } from '../../../plugins/disk-mirror/metadata/file-device.js';
-import { layoutOf } from '../../../plugins/disk-mirror/metadata/layout.js';
-import { writeNewMetadata } from '../../../plugins/disk-mirror/metadata/write-new.js';
 import { mirrorProcess } from '../../../plugins/disk-mirror/process/mirror-process.js';
 import { controlSocket, resourceRunDir, serviceSocket } from '../../../plugins/disk-mirror/process/places.js';
 import { order, viewVolume } from '../../../plugins/disk-mirror/process/control-client.js';
-import { NO_GENERATION } from '../../../plugins/disk-mirror/words.js';
+import { makeCopies } from '../../support/new-copies.js';
 
 const { values } = parseArgs({
   options: {
@@ -41,7 +38,6 @@ const RESOURCE = 'data';
 const EPOCH = 1;
 const BOOT_ID = `bench-${values.node}`;
 const DAY_MS = 86_400_000;
-const UUID = '00112233445566778899aabbccddeeff';
 
 const need = (name: 'backing' | 'dir'): string => {
   const value = values[name];
@@ -55,33 +51,6 @@ const metadata = values.metadata ?? join(dir, `${values.node}.metadata`);
 const paths = { run: join(dir, 'run'), state: join(dir, 'state'), log: join(dir, 'log') };
 const raw = JSON.parse(values.options) as Record<string, unknown>;
 const options: DiskMirrorOptions = diskMirrorOptions.parse({ backing, metadata, attach: 'none', insecure: true, sparse: true, ...raw });
-
-/** Both copies equal, of one generation, nobody primary: as after an initial sync and a clean end. */
-const makeMetadata = async (): Promise<void> => {
-  const sizeBytes = statSync(backing).size;
-  const layout = layoutOf(sizeBytes, { slots: options.activeExtents });
-  mkdirSync(dirname(metadata), { recursive: true });
-  writeFileSync(metadata, Buffer.alloc(layout.metadataBytes));
-  const device = await openFileDevice(metadata);
-  await writeNewMetadata(device, layout, {
-    identity: { cluster: 'bench', group: GROUP, volume: RESOURCE, volumeUuid: UUID, sizeBytes },
-    node: values.node,
-    mode: options.mode,
-    role: 'secondary',
-    primaryIndicator: false,
-    primaryEpoch: 0,
-    maxEpochSeen: 0,
-    disk: 'UpToDate',
-    current: { epoch: 0, counter: 1, random: 7 },
-    history: [],
-    peer: { node: values.peer, bootId: '', disk: 'UpToDate', bitmapBase: NO_GENERATION },
-    forced: false,
-    cleanShutdown: true,
-    fullSyncNeeded: false,
-    resync: null,
-  });
-  await device.close();
-};
 
 const inSync = new Set([values.node, values.peer]);
 const clocks = systemPageClocks(BOOT_ID);
@@ -120,7 +89,12 @@ const guard: ProcessContext['guard'] = {
   },
 };
 
-if (!existsSync(metadata)) await makeMetadata();
+if (!existsSync(metadata))
+  await makeCopies(
+    { cluster: 'bench', group: GROUP, volume: RESOURCE, sizeBytes: statSync(backing).size },
+    [{ node: values.node, peer: values.peer, backing, metadata }],
+    { mode: options.mode, slots: options.activeExtents, keepData: true },
+  );
 const say = (level: string) => (message: string, data?: Record<string, unknown>) => console.error(level, message, JSON.stringify(data ?? {}));
 const log = { debug: () => undefined, info: say('info'), warn: say('warn'), error: say('error') };
 const runDir = resourceRunDir(paths.run, GROUP, RESOURCE);
