@@ -37,6 +37,7 @@ case $limit_ms in '' | *[!0-9]*) usage ;; esac
 [ -n "$run" ] || usage
 
 UNDERSTUDY_NO_CGROUP_KILL=${UNDERSTUDY_NO_CGROUP_KILL:-no} # A test of the way without cgroup.kill.
+UNDERSTUDY_SYS_BLOCK=${UNDERSTUDY_SYS_BLOCK:-/sys/block}   # A test on a host without such devices.
 left=
 missed() { # what is not verified gone, and why
   left="$left
@@ -52,6 +53,8 @@ read_now() {
 }
 read_now
 end_ms=$((now_ms + limit_ms))
+DETACH_MS=500
+FREEZE_MS=300 # So long an answer may take: in its process it is a few milliseconds.
 # True, after a short pause, while there is time for another look.
 again() {
   read_now
@@ -70,9 +73,32 @@ else
   bounded() { "$@"; }
 fi
 
-# ---- freeze SOCKET: the mirror's own door to end its I/O with errors. A socket that is gone has no mirror behind it.
+# ---- freeze SOCKET: whoever serves data behind it shall answer no application any more. Spoken by files beside the socket, which sh
+# can write: SOCKET.pid is the process (pid, start time), SOCKET.idle the same words as long as it serves nobody, SOCKET.freeze
+# asks it to end everything with errors. Whoever does not answer is killed, which ends its I/O too.
+serves() { # 0 somebody may be served, 1 nobody is. Sets serving_pid, empty when it cannot be told who.
+  serving_pid= serving_start= idle_pid= idle_start=
+  { read -r serving_pid serving_start <"$1.pid"; } 2>/dev/null
+  case $serving_pid in '' | *[!0-9]* | 0 | 1) serving_pid=; [ -e "$1" ] || [ -e "$1.pid" ]; return ;; esac
+  read_stat "$serving_pid" && [ "$stat_start" = "$serving_start" ] || return 1
+  { read -r idle_pid idle_start <"$1.idle"; } 2>/dev/null
+  [ "$idle_pid $idle_start" != "$serving_pid $serving_start" ]
+}
 do_freeze() {
-  if [ -e "$1" ]; then missed "freeze $1: no way to speak to it from here"; fi
+  freeze_asked=
+  while serves "$1"; do
+    [ "$act" = yes ] && [ -n "$serving_pid" ] || break
+    read_now
+    if [ -z "$freeze_asked" ]; then
+      freeze_asked=$now_ms
+      : >"$1.freeze" || freeze_asked=0
+    elif [ $((now_ms - freeze_asked)) -ge "$FREEZE_MS" ]; then
+      kill -9 "$serving_pid" 2>/dev/null
+    fi
+    again || break
+  done
+  if serves "$1"; then missed "freeze $1: ${serving_pid:+process $serving_pid }may still answer"; return 0; fi
+  [ -z "$freeze_asked" ] || rm -f "$1.freeze"
 }
 
 # ---- addr DEV CIDR: gone when no interface of the host has the address.
@@ -248,11 +274,16 @@ do_pids() {
 
 # ---- nbd DEV
 do_nbd() {
-  nbd_pid=/sys/block/${1##*/}/pid
+  nbd_pid=$UNDERSTUDY_SYS_BLOCK/${1##*/}/pid
   while [ -e "$nbd_pid" ]; do
     [ "$act" = yes ] || break
     bounded nbd-client -d "$1" >/dev/null 2>&1
     [ -e "$nbd_pid" ] || return 0
+    # The process that lends the device its thread, if that is what it is: its end disconnects as well.
+    nbd_keeper= nbd_comm=
+    { read -r nbd_keeper <"$nbd_pid"; } 2>/dev/null
+    case $nbd_keeper in '' | *[!0-9]* | 0 | 1) ;; *) { read -r nbd_comm <"/proc/$nbd_keeper/comm"; } 2>/dev/null ;; esac
+    [ "$nbd_comm" != nbd-client ] || kill -9 "$nbd_keeper" 2>/dev/null
     again || break
   done
   [ ! -e "$nbd_pid" ] || missed "nbd $1: still connected"
@@ -267,10 +298,15 @@ mounted() {
   return 1
 }
 do_mount() {
+  mount_since=
   while mounted "$1"; do
     [ "$act" = yes ] || break
     bounded umount "$1" 2>/dev/null || bounded umount -f "$1" 2>/dev/null
     mounted "$1" || return 0
+    read_now
+    mount_since=${mount_since:-$now_ms}
+    # Detached while somebody still has it open it goes on writing: only where the device below ends every request with an error.
+    [ "$errors" = no ] || [ $((now_ms - mount_since)) -lt "$DETACH_MS" ] || bounded umount -l "$1" 2>/dev/null
     again || break
   done
   mounted "$1" && missed "mount $1: still mounted"
@@ -308,6 +344,10 @@ while read -r line || [ -n "$line" ]; do
     *) missed "\"$line\": not in the vocabulary" ;;
   esac
 done <"$list"
+
+case $text in 'freeze '* | *'
+freeze '* | 'nbd '* | *'
+nbd '*) errors=yes ;; *) errors=no ;; esac
 
 for kind in freeze addr table unit cgroup pidfile pids nbd mount; do
   while read -r word operand <&3; do

@@ -49,9 +49,22 @@ const lineGone = (line: string, eyes: Eyes): boolean => {
           ?.split('\n')
           .some((entry) => entry.split(' ').includes(operands[0]!)) === false
       );
+    case 'freeze':
+      return operands.length === 1 && servesNobody(operands[0]!, eyes);
+    case 'nbd':
+      return (
+        operands.length === 1 && /^\/dev\/[a-z0-9]+$/.test(operands[0]!) && eyes.read(`/sys/block/${operands[0]!.slice(5)}/pid`) === null
+      );
     default:
       return false;
   }
+};
+
+/** The process says so itself, in the same words as it says who it is. One that ended is the script's to tell. */
+const servesNobody = (socket: string, { read, alive }: Eyes): boolean => {
+  const who = read(`${socket}.pid`);
+  const pid = /^([1-9]\d{0,9}) \d+\n$/.exec(who ?? '')?.[1];
+  return pid !== undefined && alive(Number(pid)) && read(`${socket}.idle`) === who;
 };
 
 const cgroupGone = (path: string, { read }: Eyes): boolean => {

@@ -18,6 +18,7 @@ export { Files, readJson, type JsonFile } from '../system/files.js';
 export { writeAtomicSync } from '../system/atomic-file.js';
 export { systemFiles } from '../system/files-system.js';
 export { connectFramed, type FramedConnection, type FramedServer, type LocalSockets, listenFramed } from '../system/framed-socket.js';
+export { FreezeDoor, type FreezeDoorOptions } from '../system/freeze-door.js';
 export { listenUnix, type SocketTrouble } from '../system/unix-socket.js';
 export type { Paths } from '../system/paths.js';
 export { openPageReader, type PageReader, systemPageClocks } from '../system/page-file.js';

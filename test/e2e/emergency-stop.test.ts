@@ -118,6 +118,21 @@ rooted('mount: unmounted once its users are gone, in the fixed order of the voca
   t.false(readFileSync('/proc/mounts', 'utf8').includes(NAME));
 });
 
+rooted('mount, still busy: detached only where the device below ends every request with an error', async (t) => {
+  const { run, list, stop } = setUp(t);
+  const directory = cgroup(t);
+  const at = join(run, 'busy');
+  mkdirSync(at);
+  execFileSync('mount', ['-t', 'tmpfs', NAME, at]);
+  t.teardown(() => spawnSync('umount', ['-l', at]));
+  await inside(directory, `cd '${at}'; exec sleep 1000`);
+  list(`mount ${at}`);
+  t.regex(stop(['--limit-ms', '1500']).said, /still mounted/);
+  list(`mount ${at}`, `freeze ${run}/mirror-none.sock`);
+  t.deepEqual(stop(['--limit-ms', '3000']), { status: 0, said: '' });
+  t.false(readFileSync('/proc/mounts', 'utf8').includes(NAME));
+});
+
 rooted('the leash over a real cgroup: empty within D, 0.1 s and the stop', async (t) => {
   const { run, list } = setUp(t);
   const directory = cgroup(t);

@@ -170,6 +170,76 @@ for (const shell of SHELLS) {
   });
 }
 
+/** What serves data, as far as sh can tell: its files, and how it answers a request. */
+const serving = async (
+  t: ExecutionContext,
+  { run, start }: Pick<ReturnType<typeof setUp>, 'run' | 'start'>,
+  answer: 'at once' | 'never',
+): Promise<{ socket: string; child: ChildProcess }> => {
+  const socket = join(run, 'mirror-data.sock');
+  const reply = answer === 'at once' ? `[ -e ${socket}.freeze ] && cp ${socket}.pid ${socket}.idle; ` : '';
+  const child = await start('db/other', { command: `trap '' TERM; while :; do ${reply}sleep 0.01; done` });
+  t.teardown(() => kill(-child.pid!));
+  writeFileSync(`${socket}.pid`, `${child.pid} ${startTime(child.pid!)}\n`);
+  return { socket, child };
+};
+
+for (const shell of SHELLS) {
+  test(`freeze, ${shell.join(' ')}: whoever serves is asked, answers, lives on, and is verified as long as it serves nobody`, async (t) => {
+    const scene = setUp(t);
+    const { socket, child } = await serving(t, scene, 'at once');
+    scene.list(`freeze ${socket}`);
+    t.is(scene.runStop(shell, '--verify-only').status, 1);
+    t.false(existsSync(`${socket}.freeze`), 'a look asks nothing');
+    t.deepEqual(scene.runStop(shell), { status: 0, said: '' });
+    t.true(lives(child));
+    t.false(existsSync(`${socket}.freeze`), 'the request is over');
+    t.is(scene.runStop(shell, '--verify-only').status, 0);
+    rmSync(`${socket}.idle`);
+    t.regex(scene.runStop(shell, '--verify-only').said, new RegExp(`process ${child.pid} may still answer`));
+  });
+}
+
+test('freeze: whoever does not answer in time is killed', async (t) => {
+  const scene = setUp(t);
+  const { socket, child } = await serving(t, scene, 'never');
+  scene.list(`freeze ${socket}`);
+  t.deepEqual(scene.stop(), { status: 0, said: '' });
+  t.false(lives(child));
+});
+
+test('freeze: the word of a process that has ended counts for no other; another with its pid is left alone', async (t) => {
+  const scene = setUp(t);
+  const { socket, child } = await serving(t, scene, 'never');
+  scene.list(`freeze ${socket}`);
+  writeFileSync(`${socket}.idle`, `${child.pid} 1\n`);
+  t.is(scene.stop('--verify-only').status, 1);
+  writeFileSync(`${socket}.pid`, `${child.pid} 1\n`);
+  t.deepEqual(scene.stop(), { status: 0, said: '' });
+  t.true(lives(child));
+});
+
+test('nbd: disconnected by nbd-client, else by the end of the process that keeps it; whatever else stands there is left', async (t) => {
+  const { run, list, start, env } = setUp(t);
+  const [bin, sys] = [join(run, 'bin'), join(run, 'sys')];
+  mkdirSync(bin);
+  mkdirSync(join(sys, 'nbd0'), { recursive: true });
+  const stop = (path: string) =>
+    spawnSync('/bin/sh', [SCRIPT, 'db', '--run-dir', run, '--limit-ms', '600'], {
+      encoding: 'utf8',
+      timeout: 30_000,
+      env: { ...env, PATH: path, UNDERSTUDY_SYS_BLOCK: sys },
+    });
+  list('nbd /dev/nbd0');
+  const bystander = await start('db/other');
+  writeFileSync(join(sys, 'nbd0', 'pid'), `${bystander.pid}\n`);
+  const left = stop('/usr/bin:/bin');
+  t.regex(left.stderr, /nbd \/dev\/nbd0: still connected/);
+  t.true(lives(bystander));
+  writeFileSync(join(bin, 'nbd-client'), `#!/bin/sh\n[ "$*" = "-d /dev/nbd0" ] && rm -f ${sys}/nbd0/pid\n`, { mode: 0o755 });
+  t.is(stop(`${bin}:/usr/bin:/bin`).status, 0);
+});
+
 test('a mirror that may still take writes: not verified', async (t) => {
   const { run, list, stop } = setUp(t);
   const path = join(run, 'mirror.sock');
