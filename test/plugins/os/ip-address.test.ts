@@ -74,8 +74,8 @@ agentContract(test, 'ip-address', () => {
   };
 });
 
-test('plugin: one agent, by the public door; never fenced by an epoch', async (t) => {
-  t.deepEqual([os.name, Object.keys(os.agents)], ['os', ['ip-address']]);
+test('plugin: its agents, by the public door; never fenced by an epoch', async (t) => {
+  t.deepEqual([os.name, Object.keys(os.agents)], ['os', ['ip-address', 'filesystem']]);
   t.is((await (os.agents['ip-address'].agent as () => Promise<{ name: string }>)()).name, 'IpAddress');
   t.is(ipAddress.fencedByEpoch, false);
 });
