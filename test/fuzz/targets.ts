@@ -30,6 +30,7 @@ import {
 import { ec2Answer } from './ec2-answer.js';
 import { mirrorFrame } from './mirror-frame.js';
 import { nbdNegotiation, nbdTransmission } from './nbd.js';
+import { mirrorLog, mirrorPage, mirrorSignatures, mirrorSuperblock } from './mirror-metadata.js';
 import { assertStable, assertThat, type Target } from './target.js';
 
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
@@ -443,4 +444,8 @@ export const TARGETS: readonly Target[] = [
   config,
   ec2Answer,
   mirrorFrame,
+  mirrorSuperblock,
+  mirrorPage,
+  mirrorSignatures,
+  mirrorLog,
 ];

@@ -118,15 +118,13 @@ const foldLog = async (
     const { first, count } = chunksOfExtent(layout, extent);
     bits.set(first, count);
   }
-  const first = damaged[0];
-  const repairs =
-    first === undefined
-      ? []
-      : [
-          `${damaged.length} blocks of the activity log were damaged (place ${first.place}: ${first.problem}) and were written anew: ${
-            everything ? 'every chunk counts as changed' : 'later ones say all that was in them'
-          }`,
-        ];
+  const [first] = damaged;
+  const repairs: string[] = [];
+  if (first !== undefined)
+    repairs.push(
+      `${damaged.length} blocks of the activity log were damaged (place ${first.place}: ${first.problem}) and were written anew`,
+    );
+  if (everything) repairs.push('the activity log does not tell what all its slots hold: every chunk counts as changed');
   if (stray) repairs.push('the activity log names extents outside the volume: every chunk counts as changed');
   return { next, restate: damaged.length > 0 ? 'whole' : active.length > 0 ? 'slots' : null, repairs };
 };

@@ -18,6 +18,7 @@ export class CrashDisk implements MetadataDevice {
   readonly pending: PendingWrite[] = [];
   /** Writes asked for so far. */
   writes = 0;
+  readonly #lengths: { readonly offset: number; readonly length: number }[] = [];
   /** Answers by itself, at once, in order: no test at the wheel. */
   automatic = false;
   /** The write with this number (from 0) and all after it fail. */
@@ -44,6 +45,7 @@ export class CrashDisk implements MetadataDevice {
     if (bytes.length % 4096 !== 0 || offset % 4096 !== 0 || offset + bytes.length > this.image.length)
       throw new RangeError(`${bytes.length} bytes at ${offset}`);
     const number = this.writes++;
+    this.#lengths.push({ offset, length: bytes.length });
     if (number >= this.failFrom) {
       queueMicrotask(() => done(this.error));
       return;
@@ -60,6 +62,11 @@ export class CrashDisk implements MetadataDevice {
     this.pending.splice(at, 1);
     this.image.set(write.bytes, write.offset);
     write.done(null);
+  }
+
+  /** Blocks that were written in a region so far. */
+  blocksIn(from: number, to: number): number {
+    return this.#lengths.filter(({ offset }) => offset >= from && offset < to).reduce((sum, { length }) => sum + length / 4096, 0);
   }
 
   /** Answers what is under way now, not what the answers ask for. */
