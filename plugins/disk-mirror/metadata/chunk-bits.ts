@@ -66,16 +66,16 @@ export class ChunkBits implements DirtyBits {
   next(from: number): number {
     if (from >= this.chunks) return -1;
     this.#check(from, 1);
-    let word = from >>> 5;
-    let bits = (this.#words[word] ?? 0) & (ALL_ONES << (from & 31));
-    while (bits === 0) {
-      word++;
-      // Empty pages are stepped over whole.
-      while (word % WORDS_PER_PAGE === 0 && this.#perPage[word / WORDS_PER_PAGE] === 0) word += WORDS_PER_PAGE;
-      if (word >= this.#words.length) return -1;
-      bits = this.#words[word] ?? 0;
+    const start = from >>> 5;
+    for (let page = Math.floor(start / WORDS_PER_PAGE); page < this.#perPage.length; page++) {
+      if (this.#perPage[page] === 0) continue;
+      const end = (page + 1) * WORDS_PER_PAGE;
+      for (let word = Math.max(start, page * WORDS_PER_PAGE); word < end; word++) {
+        const bits = (this.#words[word] ?? 0) & (word === start ? ALL_ONES << (from & 31) : ALL_ONES);
+        if (bits !== 0) return word * 32 + (31 - Math.clz32(bits & -bits));
+      }
     }
-    return word * 32 + (31 - Math.clz32(bits & -bits));
+    return -1;
   }
 
   slice(firstChunk: number, count: number): Uint8Array {
