@@ -7,6 +7,7 @@ export interface MetadataDevice {
   read(into: Uint8Array, offset: number, done: (error: Error | null) => void): void;
   /** Writes all of `bytes`, durable when it answers. They are copied, or stay as they are until then. Multiples of 4096. */
   write(bytes: Uint8Array, offset: number, done: (error: Error | null) => void): void;
+  /** Waits for what is under way. A second call answers as the first. A store that is closed closes its device. */
   close(): Promise<void>;
 }
 

@@ -105,6 +105,20 @@ const deviceOf = (handle: FileHandle, { sizeBytes, mode, unlock }: Opened): File
   const check = (length: number, offset: number): void => {
     if (length % BLOCK_BYTES !== 0 || offset % BLOCK_BYTES !== 0) throw new RangeError(`${length} bytes at ${offset}: not whole blocks`);
   };
+  const close = async (): Promise<void> => {
+    await new Promise<void>((resolve) =>
+      enqueue((ended) => {
+        ended();
+        resolve();
+      }),
+    );
+    try {
+      await unlock();
+    } finally {
+      await handle.close();
+    }
+  };
+  let closed: Promise<void> | null = null;
   return {
     sizeBytes,
     mode,
@@ -126,19 +140,7 @@ const deviceOf = (handle: FileHandle, { sizeBytes, mode, unlock }: Opened): File
         }),
       );
     },
-    close: async () => {
-      await new Promise<void>((resolve) =>
-        enqueue((ended) => {
-          ended();
-          resolve();
-        }),
-      );
-      try {
-        await unlock();
-      } finally {
-        await handle.close();
-      }
-    },
+    close: () => (closed ??= close()),
   };
 };
 

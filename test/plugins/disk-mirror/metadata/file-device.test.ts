@@ -50,6 +50,12 @@ onLinux('several calls at once: each answers once, in the order they were asked'
   await device.close();
 });
 
+onLinux('closed twice, as a store and its opener do: once', async (t) => {
+  const device = await openFileDevice(await fileOf(t));
+  await Promise.all([device.close(), device.close()]);
+  await t.notThrowsAsync(device.close());
+});
+
 onLinux('behind the end: reading is an error; no whole blocks: a RangeError', async (t) => {
   const device = await openFileDevice(await fileOf(t, 8192));
   await t.throwsAsync(readBlocks(device, new Uint8Array(8192), 4096), { message: /short read: 4096 of 8192/ });
