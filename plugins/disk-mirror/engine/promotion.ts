@@ -91,7 +91,7 @@ export class Promotion {
   }
 
   #refusal(epoch: number, force: boolean): string | null {
-    const { role, frozen, failed, sb, ports, target, options, applier, bits } = this.#core;
+    const { role, frozen, failed, sb, ports, target, options, applier, bits, session } = this.#core;
     if (this.#promoting !== null) return 'it is being promoted already';
     if (role === 'primary') return `it is primary of epoch ${this.#core.epoch}: demote it first`;
     if (failed !== null) return `the copy has failed: ${failed}`;
@@ -100,7 +100,9 @@ export class Promotion {
     if (lease.state !== 'held' || lease.epoch !== epoch)
       return `the lease page says ${lease.state}, epoch ${lease.epoch}, not held of epoch ${epoch}`;
     if (epoch < sb.maxEpochSeen) return `epoch ${sb.maxEpochSeen} has been seen, ${epoch} is over`;
-    if (epoch === sb.maxEpochSeen && sb.primaryEpoch !== epoch) return `epoch ${epoch} has been seen elsewhere`;
+    // The same epoch as seen is our own: it has one holder, and an attempt that was cut off has left it here and with the peer.
+    if (session.peer?.role === 'primary' && session.peer.primaryEpoch >= epoch)
+      return `the peer serves under epoch ${session.peer.primaryEpoch}`;
     if (isNoGeneration(sb.current)) return force ? null : 'the copy never had data: the first promotion is by force';
     if (sb.disk === 'Inconsistent' && !target.active) return 'the copy is Inconsistent: the target of a resync that did not end';
     if (force) return null;

@@ -250,6 +250,7 @@ export class ResyncSource {
       if (run !== this.#run) return;
       this.#step = 'ending';
       const { current, history } = this.#core.sb;
+      standing.share();
       this.#core.ports.send({ t: 'sync-end', epoch: session.epoch, current, history });
     });
   }

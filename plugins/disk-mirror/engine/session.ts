@@ -84,8 +84,9 @@ export class Session {
   drop(because: string, forGood = false): void {
     if (this.link === 0) return;
     this.link = 0;
-    this.#end(because);
+    // First: what is answered in the end below may be used again, and must not be on its way still.
     this.#core.ports.dropLink(because, forGood);
+    this.#end(because);
   }
 
   /** What our hello said is no longer so. */

@@ -20,8 +20,8 @@ export class Standing {
   #state: StandingState = 'lost';
   #asking: 'add' | 'remove' | null = null;
   #askAgainMs = 0;
-  /** An `add` was asked and not answered by ok: the record may have the peer whatever the page says. */
-  #unsure = false;
+  /** The record may have the peer, whatever the page says: until a `remove` of this primary was answered by ok. */
+  #mayBeIn = true;
   /** The boot of the peer that the record surely has, by its answer to this primary. */
   #recorded: string | null = null;
   /** The peer is whole, the record may be told. */
@@ -90,7 +90,7 @@ export class Standing {
     this.#shared = true;
     this.#making = false;
     this.#mayAdd = false;
-    this.#unsure = true;
+    this.#mayBeIn = true;
     this.#recorded = null;
     this.coveredSerial = 0;
     this.#state = 'lost';
@@ -102,7 +102,7 @@ export class Standing {
     this.#because = because;
     this.#mayAdd = false;
     if (this.#state !== 'together' && this.#state !== 'joining' && this.#state !== 'meeting') return;
-    const out = !this.#unsure && this.#asking === null && !this.#core.ports.lease().peerInSync;
+    const out = !this.#mayBeIn && this.#asking === null;
     this.#state = out ? 'alone' : 'lost';
     this.#throttled = false;
   }
@@ -156,7 +156,7 @@ export class Standing {
     this.#mayAdd = true;
     const { ports, sb } = this.#core;
     // An entry of an earlier boot does not count, and is replaced.
-    const known = this.#recorded === sb.peer.bootId && !this.#unsure && this.#asking === null;
+    const known = this.#recorded === sb.peer.bootId && this.#asking === null;
     if (known && ports.lease().peerInSync) this.#state = 'together';
     else this.#ask();
   }
@@ -211,12 +211,11 @@ export class Standing {
   #ask(): void {
     if (this.#asking !== null) return;
     const { ports, sb } = this.#core;
-    const { peerInSync } = ports.lease();
     if (this.#state === 'removing') {
-      if (!peerInSync && !this.#unsure) return this.#removed();
+      if (!this.#mayBeIn) return this.#removed();
       this.#asking = 'remove';
     } else if (this.#state === 'joining' && this.#mayAdd) {
-      this.#unsure = true;
+      this.#mayBeIn = true;
       this.#asking = 'add';
     } else return;
     const { bootId } = sb.peer;
@@ -233,7 +232,7 @@ export class Standing {
       this.#askAgainMs = this.#core.nowMs + (asked === 'remove' ? REMOVE_AGAIN_MS : ADD_AGAIN_MS);
       return;
     }
-    this.#unsure = false;
+    if (asked === 'remove') this.#mayBeIn = false;
     if (asked === 'remove' && this.#state === 'removing') return this.#removed();
     if (asked === 'add' && this.#state === 'joining') {
       this.#recorded = bootId;
@@ -241,8 +240,7 @@ export class Standing {
       this.#core.ports.tell({ kind: 'mirror.in-sync', because: 'the peer has every write, and the record says so' });
       return;
     }
-    // What was asked for is no longer what is wanted: the record has it now, and is changed back.
-    if (asked === 'add') this.#unsure = true;
+    // What was asked for is no longer what is wanted: the record is changed back.
     this.#ask();
   }
 

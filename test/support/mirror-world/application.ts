@@ -93,6 +93,20 @@ export class Application {
     this.#underWay.delete(side);
   }
 
+  /** Nobody has all of it any more. */
+  lose(): void {
+    this.oracle.loseUnflushed();
+    this.#answeredIn.fill(0);
+  }
+
+  /** A standby has taken over that lags behind: what it has is what there is (RPO), if it is a prefix. */
+  accept(cells: Float64Array, whose: Side): void {
+    this.checkPrefix(cells, whose);
+    this.oracle.accept(cells);
+    this.#answeredIn.fill(0);
+    this.#lastKept = new Float64Array(cells.length);
+  }
+
   /** I-D6: what is there has everything behind it that was behind a barrier before it. Zeroes have no stamp and tell nothing. */
   checkPrefix(cells: Float64Array, whose: Side): void {
     for (const stamp of new Set(cells)) {

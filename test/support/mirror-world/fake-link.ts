@@ -57,6 +57,9 @@ export class FakeLink {
       const queue = connection.queues[side];
       if (side === silent) queue.length = 0;
       else queue.length = Math.floor(this.#events.chance.next() * (queue.length + 1));
+      // What is still to arrive has left its sender.
+      for (const [at, frame] of queue.entries())
+        if (typeof frame === 'object' && 'bytes' in frame) queue[at] = { ...frame, bytes: frame.bytes.slice() };
       queue.push('down');
       this.#wake(connection, side, because);
     }

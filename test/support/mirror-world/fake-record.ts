@@ -81,22 +81,24 @@ export class FakeRecord {
       if (this.down || chance.next() < 0.05) {
         const landed = may && !this.down && chance.next() < 0.5;
         if (landed) this.#apply(side, what);
+        const { inSync } = this;
         return this.#events.later(life, () => {
-          if (landed) this.#tellPage(side);
+          if (landed) this.#tellPage(side, epoch, inSync);
           answer({ kind: 'unknown', because: 'the store did not answer' });
         });
       }
       if (!may) return this.#events.later(life, () => answer({ kind: 'refused', because: 'another epoch, or another boot' }));
       this.#apply(side, what);
+      const { inSync } = this;
       return this.#events.later(life, () => {
-        this.#tellPage(side);
+        this.#tellPage(side, epoch, inSync);
         this.#events.later(life, () => answer({ kind: 'ok', seq: 1 }));
       });
     });
   }
 
-  #tellPage(side: Side): void {
-    if (this.pages[side].epoch === this.epoch && this.holder === side) this.pages[side].inSync = this.inSync;
+  #tellPage(side: Side, epoch: number, inSync: readonly Entry[]): void {
+    if (this.pages[side].epoch === epoch) this.pages[side].inSync = inSync;
   }
 
   #apply(side: Side, what: 'add' | 'remove'): void {

@@ -85,8 +85,7 @@ export class MirrorWorld {
   #takesOver(side: Side): void {
     const { disk } = this.nodes[side];
     if (this.options.mode === 'async' && !this.intact[side]) {
-      this.application.checkPrefix(disk.cells, side);
-      this.application.oracle.accept(disk.cells);
+      this.application.accept(disk.cells, side);
       this.intact[otherSide(side)] = false;
       this.intact[side] = true;
     }
@@ -122,9 +121,11 @@ export class MirrorWorld {
   }
 
   lostPower({ side }: MirrorNode): void {
+    // The target of a resync gives way to its source: from then on the source has to live (b.3 rows 13 and 14).
+    for (const one of ['a', 'b'] as const) if (this.nodes[one].metadata.superblock.disk === 'Inconsistent') this.intact[one] = false;
     if (!this.intact[side]) return;
     this.intact[side] = false;
-    if (!this.intact[otherSide(side)]) this.application.oracle.loseUnflushed();
+    if (!this.intact[otherSide(side)]) this.application.lose();
   }
 
   /** I-D4: where both hold themselves for good, a chunk that differs is dirty somewhere. Looked at in between events. */
