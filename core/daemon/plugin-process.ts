@@ -3,7 +3,6 @@
 import 'reflect-metadata';
 import type { ClusterConfig } from '../config/cluster-config.js';
 import { isRecord } from '../config/problem.js';
-import { resolvedOptions } from '../config/references.js';
 import { strict } from '../config/walk-schema.js';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
 import { GuardClient } from '../guard/client.js';
@@ -25,6 +24,7 @@ import { startTimeOf } from '../system/process.js';
 import { systemRandom } from '../system/random.js';
 import { AlarmFile } from './alarm-file.js';
 import { loadGuardConfig } from './guard-config.js';
+import { optionsOn, ownerOf } from './local-resource.js';
 import { type DaemonOptions, levelOf, nodeOf, pathsOf } from './options.js';
 import { type ProcessChoice, processName, processWords } from './process-words.js';
 import { notifyReady } from './sd-notify.js';
@@ -147,13 +147,6 @@ const planOf = (plans: readonly ProcessPlan[], which: ProcessChoice, node: NodeI
   return plan;
 };
 
-const ownerOf = (config: ClusterConfig, agents: BuiltInAgents, { group, resource }: ProcessChoice): BuiltInAgent => {
-  const use = config.groups.find(({ id }) => id === group)?.resources.find(({ id }) => id === resource)?.use ?? '';
-  const owner = agents.get(use);
-  if (owner === undefined) throw new UnderstudyError('PLUGIN_INVALID', `no built-in plugin has an agent "${use}"`);
-  return owner;
-};
-
 const loadDefinition = async ({ plugin }: BuiltInAgent, { process }: ProcessChoice): Promise<ProcessDefinition> => {
   const load = plugin.processes?.[process.split('/')[1] ?? ''];
   if (load === undefined) throw new UnderstudyError('PLUGIN_INVALID', `plugin ${plugin.name} has no process ${process}`);
@@ -162,23 +155,6 @@ const loadDefinition = async ({ plugin }: BuiltInAgent, { process }: ProcessChoi
   if (!isRecord(definition) || typeof definition['start'] !== 'function')
     throw new UnderstudyError('PLUGIN_INVALID', `plugin ${plugin.name}: process ${process} lacks start`);
   return definition as unknown as ProcessDefinition;
-};
-
-/** The options on a node as the agent's schema makes them. Throws CONFIG_INVALID. */
-const optionsOn = (config: ClusterConfig, agents: BuiltInAgents, { group, resource }: ProcessChoice, node: NodeId): unknown => {
-  const resources = config.groups.find(({ id }) => id === group)?.resources ?? [];
-  const own = resources.find(({ id }) => id === resource);
-  const schema = own === undefined ? undefined : agents.get(own.use)?.definition.options;
-  if (own === undefined || schema === undefined) throw new UnderstudyError('PLUGIN_INVALID', `there is no resource ${group}.${resource}`);
-  const { options, problems } = resolvedOptions(own, { group, node, resources, agent: (type) => agents.get(type)?.definition });
-  const parsed = strict(schema).safeParse(options);
-  const wrong = [
-    ...problems.map(({ message }) => message),
-    ...(parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`),
-  ];
-  if (!parsed.success || wrong.length > 0)
-    throw new UnderstudyError('CONFIG_INVALID', `${config.file}: ${group}.${resource} on ${node}: ${wrong.join('; ')}`);
-  return parsed.data;
 };
 
 const settingsOf = ({ settings, file }: ClusterConfig, { plugin }: BuiltInAgent): unknown => {

@@ -8,6 +8,7 @@ import type { MirrorStatus } from '../model/mirror.js';
 import type { ResourceState } from '../model/observed.js';
 import type { Arbiter } from '../ownership/arbiter.js';
 import type { FenceDefinition } from './fence-contract.js';
+import type { LocalResource } from './local-resource.js';
 import type { LabServiceDefinition } from './lab-contract.js';
 import type { ProcessDefinition } from './process-contract.js';
 import type { RunOptions, RunResult } from '../system/exec.js';
@@ -234,8 +235,10 @@ export interface CommandDefinition {
   readonly options?: readonly { readonly flags: string; readonly help: string; readonly default?: string }[];
   readonly arguments?: readonly { readonly name: string; readonly help: string }[];
   readonly example: string;
+  /** Of this type of resource: its last argument is GROUP.RESOURCE, it takes the options of a daemon, and `run` is told of it as this node has it. */
+  readonly resource?: string;
   /** Exit status. */
-  run(options: Readonly<Record<string, unknown>>, positional: readonly string[]): Promise<number>;
+  run(options: Readonly<Record<string, unknown>>, positional: readonly string[], resource?: LocalResource): Promise<number>;
 }
 
 /** The one shape of a plugin. Contributions are lazy so that listing plugins loads nothing heavy. */

@@ -1,0 +1,53 @@
+// `understudy mirror VERB GROUP.RESOURCE`: what an operator does with one volume on this node. `create` makes the copy while no
+// process has it; everything else is an order to the volume's process. Dangerous verbs want to be said in full.
+import { type CommandDefinition, type LocalResource, UnderstudyError } from 'understudy/plugin';
+import type { DiskMirrorOptions } from '../agent/definition.js';
+import { create } from './create.js';
+import { give, showStatus } from './orders.js';
+
+export type Flags = Readonly<Record<string, unknown>>;
+export type Volume = LocalResource<DiskMirrorOptions>;
+
+const VERBS: Readonly<Record<string, (volume: Volume, flags: Flags) => Promise<number>>> = {
+  create,
+  status: showStatus,
+  pause: (volume) => give(volume, { do: 'pause' }, 'resyncs from this node wait'),
+  resume: (volume) => give(volume, { do: 'resume' }, 'resyncs go on; a connection that was given up is tried again'),
+  resync: (volume, flags) => give(volume, { do: 'resync', kind: flags['full'] === true ? 'full' : 'checksum' }, 'the resync begins'),
+  verify: (volume, flags) => give(volume, { do: 'verify', repair: flags['repair'] === true }, 'the copies are compared; see the journal for what differs'),
+  resolve: (volume, flags) => {
+    const { victim } = flags;
+    if (victim !== volume.node)
+      throw new UnderstudyError('USAGE', `resolve is given on the node whose copy gives up its own changes: say --victim ${volume.node} there`, {
+        hint: 'What that node alone has written since the copies parted is lost. The other node’s copy stays.',
+      });
+    return give(volume, { do: 'resolve' }, `the copy of ${volume.node} gives up its own changes`);
+  },
+};
+
+export const mirrorCommand: CommandDefinition = {
+  summary: 'A mirrored volume on this node: create, status, pause, resume, resync, verify, resolve',
+  resource: 'disk-mirror',
+  arguments: [{ name: 'verb', help: Object.keys(VERBS).join(', ') }],
+  options: [
+    { flags: '--first', help: 'create: what is on the backing is the volume, and stays' },
+    { flags: '--second', help: 'create: everything comes from the other node' },
+    { flags: '--both-zero', help: 'create: both backings are all zero, nothing need be sent' },
+    { flags: '--seeded', help: 'create: the backing was copied from the other node; all of it is compared by checksum' },
+    { flags: '--uuid <uuid>', help: 'create: of the volume, as the first node’s create has printed it' },
+    { flags: '--size <size>', help: 'create: of a backing file that is to be made, e.g. 64GiB' },
+    { flags: '--overwrite <what>', help: 'create: data, metadata, or data,metadata: what is there may go' },
+    { flags: '--dry-run', help: 'create: say what would be done' },
+    { flags: '--full', help: 'resync: everything, not only what differs by checksum' },
+    { flags: '--repair', help: 'verify: chunks that differ are sent again' },
+    { flags: '--victim <node>', help: 'resolve: this node, whose own changes are given up' },
+    { flags: '--json', help: 'status: the view as it is' },
+  ],
+  example: 'understudy mirror create --first orders-db.data',
+  run: async (flags, [verb = ''], resource) => {
+    const carryOut = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
+    if (carryOut === undefined) throw new UnderstudyError('USAGE', `there is no "mirror ${verb}"; there are: ${Object.keys(VERBS).join(', ')}`);
+    if (resource === undefined) throw new UnderstudyError('USAGE', 'name the volume: GROUP.RESOURCE');
+    return carryOut(resource as Volume, flags);
+  },
+};
