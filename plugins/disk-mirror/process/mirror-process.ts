@@ -2,11 +2,22 @@
 // answers on its control socket from its first moment, also while its copy cannot be opened: then it says why, and tries again.
 // Ending it stops nothing: the next one takes up the role under which this one served.
 import { mkdirSync } from 'node:fs';
-import { defineProcess, type LocalSockets, type ProcessContext, connectFramed, listenFramed, privateDirectory, reasonOf, type Timer, UnderstudyError } from 'understudy/plugin';
+import {
+  connectFramed,
+  defineProcess,
+  FreezeDoor,
+  listenFramed,
+  type LocalSockets,
+  privateDirectory,
+  type ProcessContext,
+  reasonOf,
+  startTimeOf,
+  type Timer,
+  UnderstudyError,
+} from 'understudy/plugin';
 import type { DiskMirrorOptions } from '../agent/definition.js';
 import { ControlServer } from './control-server.js';
 import { type Copy, openCopy } from './copy.js';
-import { FreezeWatch } from './freeze-watch.js';
 import { controlSocket, resourceRunDir } from './places.js';
 import type { Order, VolumeView } from './protocol.js';
 import { RunningVolume } from './running-volume.js';
@@ -32,14 +43,22 @@ class Volume {
   #because = 'its copy was not opened yet';
   #tries = 0;
   #retry: Timer | null = null;
-  readonly #freeze: FreezeWatch;
+  readonly #door: FreezeDoor;
   #told: VolumeView | null = null;
   #ended = false;
 
   constructor(context: ProcessContext<DiskMirrorOptions>) {
     this.#context = context;
     this.#runDir = resourceRunDir(context.paths.run, context.group, context.resource);
-    this.#freeze = new FreezeWatch(controlSocket(this.#runDir), (because) => this.#running?.freeze(because));
+    this.#door = new FreezeDoor({
+      files: context.files,
+      clock: context.clock,
+      socket: controlSocket(this.#runDir),
+      pid: process.pid,
+      startTime: startTimeOf(process.pid) ?? '',
+      freeze: (because) => this.#running?.freeze(because),
+      trouble: (because) => context.log.error('the freeze could not be answered', { because }),
+    });
     this.#control = new ControlServer({
       sockets: SOCKETS,
       path: controlSocket(this.#runDir),
@@ -52,6 +71,7 @@ class Volume {
   async start(): Promise<void> {
     mkdirSync(this.#runDir, { recursive: true, mode: 0o700 });
     privateDirectory(this.#runDir);
+    this.#door.open();
     await this.#control.listen();
     await this.#open();
   }
@@ -60,6 +80,7 @@ class Volume {
     this.#ended = true;
     this.#retry?.cancel();
     await this.#control.close();
+    this.#door.close();
     await this.#running?.close();
   }
 
@@ -83,7 +104,7 @@ class Volume {
       journal.write({ kind: 'mirror.metadata-repaired', group, resource, because: repair });
       log.warn('metadata repaired', { repair });
     }
-    this.#running = new RunningVolume({ context: this.#context, copy, runDir: this.#runDir, changed: () => this.#changed(), frozen: () => this.#freeze.look() });
+    this.#running = new RunningVolume({ context: this.#context, copy, runDir: this.#runDir, changed: () => this.#changed(), door: this.#door });
     try {
       await this.#running.start();
     } catch (error) {

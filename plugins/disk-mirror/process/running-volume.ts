@@ -2,7 +2,7 @@
 // is the engine’s; here its ports are filled and its service is opened and closed. Invariant: the NBD service exists only while
 // the engine serves.
 import { hash } from 'node:crypto';
-import { type ProcessContext, type Timer, UnderstudyError } from 'understudy/plugin';
+import { type FreezeDoor, type ProcessContext, type Timer, UnderstudyError } from 'understudy/plugin';
 import type { DiskMirrorOptions } from '../agent/definition.js';
 import { KernelDevice } from '../attach/kernel-device.js';
 import { kernelDoor } from '../attach/kernel-door.js';
@@ -33,8 +33,8 @@ export interface RunningVolumeOptions {
   readonly runDir: string;
   /** Something that a view shows may have changed. */
   readonly changed: () => void;
-  /** Looks whether it is told to freeze. */
-  readonly frozen: () => boolean;
+  /** Shown that nobody is served, where nobody is. */
+  readonly door: FreezeDoor;
 }
 
 export class RunningVolume {
@@ -115,9 +115,8 @@ export class RunningVolume {
 
   /** Time begins to pass, the peer is looked for; and what an earlier process served under a lease that is still held is served again. */
   async start(): Promise<void> {
-    const { context, frozen, changed } = this.#o;
+    const { context, changed } = this.#o;
     const tick = () => {
-      frozen();
       // Whole milliseconds: they go over the wire as well.
       this.#engine.tick(Math.trunc(context.clock.nowMs()));
       changed();
@@ -195,9 +194,16 @@ export class RunningVolume {
   }
 
   async #promote(epoch: number, force: boolean): Promise<void> {
-    await answered((answer) => this.#engine.promote(epoch, { force }, answer));
+    const { context, runDir, door } = this.#o;
+    // Before the engine takes a first request, and back where it takes none.
+    door.serve();
+    try {
+      await answered((answer) => this.#engine.promote(epoch, { force }, answer));
+    } catch (error) {
+      if (!this.#engine.view().serving) door.idle();
+      throw error;
+    }
     if (this.#service !== null) return;
-    const { context, runDir } = this.#o;
     this.#service = await startNbdServer({
       exports: [this.#export],
       address: { kind: 'unix', path: serviceSocket(runDir) },
@@ -212,6 +218,7 @@ export class RunningVolume {
     if (!(await this.#clientGone()))
       throw new UnderstudyError('REFUSED', `an NBD client is still connected after ${CLIENT_GONE_MS} ms: the application must stop first`);
     await answered((answer) => this.#engine.demote(answer));
+    this.#o.door.idle();
     const service = this.#service;
     this.#service = null;
     await service?.shutDown();
