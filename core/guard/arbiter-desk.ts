@@ -4,12 +4,13 @@ import type { GroupId, NodeId } from '../model/ids.js';
 import type { ArbiterView, GroupOrders, NodeOrders } from '../model/lease.js';
 import type { Arbiter, Versioned } from '../ownership/arbiter.js';
 import type { Found } from '../ownership/events.js';
-import { parseGroupOrders, parseNodeOrders } from '../ownership/orders.js';
+import { type Parsed, parseGroupOrders, parseNodeOrders } from '../ownership/orders.js';
 import { encodeRecord, parseRecord } from '../ownership/record-codec.js';
 import { groupOrdersKey, leaseKey, nodeOrdersKey } from '../ownership/record.js';
 import type { Attempt } from '../ownership/state.js';
 import type { Clock } from '../system/clock.js';
 import { type Answer, askInTime } from './deadline.js';
+import { remembered } from './remembered.js';
 
 export interface ReadOfGroup {
   readonly found: Found;
@@ -44,18 +45,21 @@ export class ArbiterDesk {
   #state: ArbiterView['state'] = 'unknown';
   #because = 'not asked yet';
   #answeredMs: number | null = null;
+  #revision = 0;
+  readonly #nodeKeys: readonly string[];
+  readonly #groupKeys = new Map<GroupId, readonly [lease: string, orders: string]>();
+  readonly #groupOrders = remembered(parseGroupOrders);
+  readonly #nodeOrders = remembered(parseNodeOrders);
+  readonly #records = remembered((text) => (text === null ? null : parseRecord(text)));
 
   constructor(options: ArbiterDeskOptions) {
     this.#options = options;
+    this.#nodeKeys = options.nodes.map((node) => nodeOrdersKey(options.cluster, node));
   }
 
   /** Every key that a guard of these groups wants to hear of. */
   keys(groups: readonly GroupId[]): readonly string[] {
-    const { cluster, nodes } = this.#options;
-    return [
-      ...groups.flatMap((group) => [leaseKey(cluster, group), groupOrdersKey(cluster, group)]),
-      ...nodes.map((node) => nodeOrdersKey(cluster, node)),
-    ];
+    return [...groups.flatMap((group) => this.#keysOf(group)), ...this.#nodeKeys];
   }
 
   /** Puts a group on the next read; nothing is sent before `flush`. */
@@ -80,7 +84,7 @@ export class ArbiterDesk {
   }
 
   cas(group: GroupId, { expected, record }: Attempt, timeoutMs: number, tell: (answer: CasAnswer) => void): void {
-    const key = leaseKey(this.#options.cluster, group);
+    const [key] = this.#keysOf(group);
     this.ask(
       timeoutMs,
       (arbiter, signal) => arbiter.cas(key, expected, encodeRecord(record), signal),
@@ -106,6 +110,11 @@ export class ArbiterDesk {
     );
   }
 
+  /** Grows with every change of the view's state and its reason. */
+  get revision(): number {
+    return this.#revision;
+  }
+
   view(): ArbiterView {
     return {
       state: this.#state,
@@ -114,25 +123,43 @@ export class ArbiterDesk {
     };
   }
 
+  #keysOf(group: GroupId): readonly [lease: string, orders: string] {
+    const known = this.#groupKeys.get(group);
+    if (known !== undefined) return known;
+    const { cluster } = this.#options;
+    const keys = [leaseKey(cluster, group), groupOrdersKey(cluster, group)] as const;
+    this.#groupKeys.set(group, keys);
+    return keys;
+  }
+
   #tell(waiting: readonly Waiting[], values: readonly (Versioned | null)[]): void {
     const { nodes, node, nodeOrders } = this.#options;
-    const parsedNodes = nodes.map((id, index) => ({ id, parsed: parseNodeOrders(values[2 * waiting.length + index]?.value ?? null) }));
-    for (const { id, parsed } of parsedNodes) if (parsed.kind === 'orders') nodeOrders(id, parsed.orders);
-    const own = parsedNodes.find(({ id }) => id === node)?.parsed ?? parseNodeOrders(null);
-    for (const [index, { answer }] of waiting.entries()) {
-      const group = parseGroupOrders(values[2 * index + 1]?.value ?? null);
+    let own: Parsed<NodeOrders> | null = null;
+    for (const [index, id] of nodes.entries()) {
+      const parsed = this.#nodeOrders(id, values[2 * waiting.length + index]?.value ?? null);
+      if (parsed.kind === 'orders') nodeOrders(id, parsed.orders);
+      if (id === node) own = parsed;
+    }
+    own ??= parseNodeOrders(null);
+    for (const [index, { group: id, answer }] of waiting.entries()) {
+      const group = this.#groupOrders(id, values[2 * index + 1]?.value ?? null);
       const orders =
         group.kind === 'invalid'
           ? { invalid: group.because }
           : own.kind === 'invalid'
             ? { invalid: own.because }
             : { group: group.orders, node: own.orders };
-      answer({ found: foundOf(values[2 * index] ?? null), orders });
+      answer({ found: this.#found(id, values[2 * index] ?? null), orders });
     }
   }
 
+  #found(group: GroupId, value: Versioned | null): Found {
+    const parsed = this.#records(group, value?.value ?? null);
+    return value === null || parsed === null ? { kind: 'absent' } : { ...parsed, version: value.version };
+  }
+
   #note(answer: Answer<unknown>): void {
-    const before = this.#state;
+    const [state, because] = [this.#state, this.#because];
     if (answer.kind === 'answer') {
       this.#state = 'ok';
       this.#because = 'it answers';
@@ -141,7 +168,8 @@ export class ArbiterDesk {
       this.#state = answer.refused ? 'refused' : 'silent';
       this.#because = answer.because;
     }
-    if (this.#state !== before) this.#options.changed(this.view());
+    if (this.#state !== state || this.#because !== because) this.#revision += 1;
+    if (this.#state !== state) this.#options.changed(this.view());
   }
 }
 

@@ -18,6 +18,7 @@ export class GuardStore {
   readonly #groups: Record<GroupId, GroupOrders> = {};
   readonly #nodes: Record<NodeId, NodeOrders> = {};
   #lost: string | null = null;
+  #revision = 0;
   #dirty = false;
   #writing: Promise<void> | null = null;
 
@@ -54,24 +55,33 @@ export class GuardStore {
     this.#save();
   }
 
+  /** Grows with every change of the orders. */
+  get revision(): number {
+    return this.#revision;
+  }
+
   /** True when they are other orders than before. */
   keepGroupOrders(group: GroupId, orders: GroupOrders): boolean {
-    if (same(this.#groups[group], orders)) return false;
-    this.#groups[group] = orders;
-    this.#save();
-    return true;
+    return this.#keep(this.#groups, group, orders);
   }
 
   keepNodeOrders(node: NodeId, orders: NodeOrders): boolean {
-    if (same(this.#nodes[node], orders)) return false;
-    this.#nodes[node] = orders;
-    this.#save();
-    return true;
+    return this.#keep(this.#nodes, node, orders);
   }
 
   /** Resolves when what was kept so far is on disk, or could not be written (then `trouble` was told). */
   async settled(): Promise<void> {
     while (this.#writing !== null) await this.#writing;
+  }
+
+  #keep<Orders>(kept: Record<string, Orders>, id: string, orders: Orders): boolean {
+    const before = kept[id];
+    if (before === orders) return false;
+    kept[id] = orders;
+    if (JSON.stringify(before) === JSON.stringify(orders)) return false;
+    this.#revision += 1;
+    this.#save();
+    return true;
   }
 
   /** One write at a time; what changes meanwhile goes into the next. */
@@ -115,4 +125,3 @@ export class GuardStore {
 }
 
 const entries = (value: unknown): [string, unknown][] => (typeof value === 'object' && value !== null ? Object.entries(value) : []);
-const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);

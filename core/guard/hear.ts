@@ -3,6 +3,7 @@
 import type { GroupId, NodeId } from '../model/ids.js';
 import type { NewEvent } from '../model/event.js';
 import type { BeatGroup, Heartbeats, MembershipChange, Received } from '../membership/contract.js';
+import { isSameGroup } from '../membership/message.js';
 import type { LeaseClock } from './lease-clock.js';
 import type { Owner } from './owner.js';
 
@@ -16,22 +17,30 @@ export interface HearOptions {
   readonly changed: () => void;
 }
 
+/** What a peer said last of a group; `words`: null when it named no group at all. */
+interface Words {
+  readonly bootId: string;
+  readonly cfgHash: string;
+  readonly words: BeatGroup | null;
+}
+type Said = Map<NodeId, Map<GroupId, Words>>;
+
 export const hear = (options: HearOptions): void => {
-  const said = new Map<string, string>();
+  const said: Said = new Map();
   options.heartbeats.onReceived((received) => onReceived(options, said, received));
   options.heartbeats.onChange((change) => {
     // After a silence or a boot everything a peer says is news.
-    if (change.kind !== 'link' && change.kind !== 'jeopardy')
-      for (const key of said.keys()) if (key.startsWith(`${change.peer} `)) said.delete(key);
+    if (change.kind !== 'link' && change.kind !== 'jeopardy') said.delete(change.peer);
     onChange(options, change);
   });
 };
 
-const onReceived = ({ owner, groups }: HearOptions, said: Map<string, string>, { from, bootId, message }: Received): void => {
+const onReceived = ({ owner, groups }: HearOptions, said: Said, { from, bootId, message }: Received): void => {
   switch (message.kind) {
     case 'beat':
-      for (const group of message.groups) if (groups.includes(group.group)) beat(owner, said, from, bootId, message.cfgHash, group);
-      if (message.groups.length === 0) for (const group of groups) beat(owner, said, from, bootId, message.cfgHash, { group });
+      for (const group of message.groups)
+        if (groups.includes(group.group)) beat(owner, said, from, bootId, message.cfgHash, group.group, group);
+      if (message.groups.length === 0) for (const group of groups) beat(owner, said, from, bootId, message.cfgHash, group, null);
       return undefined;
     case 'nudge':
       return owner.dispatch(message.group, { kind: 'hint' });
@@ -57,20 +66,17 @@ const onReceived = ({ owner, groups }: HearOptions, said: Map<string, string>, {
   }
 };
 
-const beat = (
-  owner: Owner,
-  said: Map<string, string>,
-  from: NodeId,
-  bootId: string,
-  cfgHash: string,
-  group: BeatGroup | { readonly group: GroupId },
-): void => {
-  const key = `${from} ${group.group}`;
-  const words = JSON.stringify([bootId, cfgHash, group]);
-  if (said.get(key) === words && owner.state(group.group)?.suspicion == null) return;
-  said.set(key, words);
-  owner.dispatch(group.group, { kind: 'beat', from, bootId, cfgHash, group: 'epoch' in group ? group : null });
+const beat = (owner: Owner, said: Said, from: NodeId, bootId: string, cfgHash: string, group: GroupId, words: BeatGroup | null): void => {
+  const ofPeer = said.get(from) ?? new Map<GroupId, Words>();
+  const before = ofPeer.get(group);
+  const same = before !== undefined && before.bootId === bootId && before.cfgHash === cfgHash && isSameWords(before.words, words);
+  if (same && owner.state(group)?.suspicion == null) return;
+  if (!same) said.set(from, ofPeer.set(group, { bootId, cfgHash, words }));
+  owner.dispatch(group, { kind: 'beat', from, bootId, cfgHash, group: words });
 };
+
+const isSameWords = (one: BeatGroup | null, other: BeatGroup | null): boolean =>
+  one === other || (one !== null && other !== null && isSameGroup(one, other));
 
 const onChange = ({ owner, heartbeats, leaseClock, tell, changed }: HearOptions, change: MembershipChange): void => {
   changed();

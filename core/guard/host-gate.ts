@@ -37,7 +37,10 @@ export class HostGate {
     const nowMs = this.#options.leaseClock.nowMs();
     if (this.#unfit !== null && nowMs >= this.#unfit.untilMs) this.#unfit = null;
     const stopping = this.#options.states().some((state) => this.#leashStops(state));
-    const blockers = [this.leashTrouble(), stopping ? 'the leash is still stopping an epoch' : null, this.#unfit?.because ?? null].filter(
+    const trouble = this.leashTrouble();
+    // Nearly always: nothing is put together then.
+    if (!stopping && trouble === null && this.#unfit === null && this.#shown === '') return;
+    const blockers = [trouble, stopping ? 'the leash is still stopping an epoch' : null, this.#unfit?.because ?? null].filter(
       (blocker) => blocker !== null,
     );
     if (this.#shown === blockers.join('\n')) return;

@@ -38,6 +38,8 @@ export class Owner {
   readonly #states = new Map<GroupId, OwnershipState>();
   readonly #wakes = new Map<GroupId, number>();
   readonly #queue: { readonly group: GroupId; readonly happening: Happening }[] = [];
+  /** The states in the order of the groups; null after a change, until somebody asks. */
+  #list: readonly OwnershipState[] | null = null;
   #busy = false;
   #closed = false;
   #news = false;
@@ -51,7 +53,7 @@ export class Owner {
   }
 
   get states(): readonly OwnershipState[] {
-    return [...this.#states.values()];
+    return (this.#list ??= [...this.#states.values()]);
   }
 
   state(group: GroupId): OwnershipState | undefined {
@@ -95,8 +97,9 @@ export class Owner {
   #handle(group: GroupId, happening: Happening): void {
     const before = this.#states.get(group);
     if (before === undefined) return;
-    const [after, effects] = machine(before, { ...happening, nowMs: this.#options.leaseClock.eventMs() } as OwnershipEvent);
+    const [after, effects] = machine(before, eventAt(happening, this.#options.leaseClock.eventMs()));
     this.#states.set(group, after);
+    this.#list = null;
     if (happening.kind !== 'tick' || effects.length > 0) this.#news = true;
     this.#options.turned?.(group, before.phase, happening.kind, after.phase);
     for (const effect of effects) this.#options.perform(group, effect);
@@ -105,7 +108,8 @@ export class Owner {
 
   #schedule(): void {
     if (this.#closed) return;
-    const atMs = Math.min(...this.#wakes.values());
+    let atMs = Number.POSITIVE_INFINITY;
+    for (const wakeMs of this.#wakes.values()) atMs = Math.min(atMs, wakeMs);
     if (this.#timer !== null && Math.abs(this.#timer.atMs - atMs) < TIMER_STEP_MS) return;
     this.#timer?.timer.cancel();
     this.#timer = null;
@@ -131,3 +135,7 @@ export class Owner {
     return gapMs;
   }
 }
+
+/** Most are ticks, and those are made in one piece. */
+const eventAt = (happening: Happening, nowMs: number): OwnershipEvent =>
+  happening.kind === 'tick' ? { kind: 'tick', gapMs: happening.gapMs, nowMs } : ({ ...happening, nowMs } as OwnershipEvent);

@@ -23,6 +23,7 @@ export class PageDesk {
   readonly #bootId: BootId;
   readonly #leaseClock: LeaseClock;
   readonly #writers = new Map<GroupId, PageWriter>();
+  readonly #tombstones = new Map<GroupId, { readonly epoch: Epoch; readonly stopped: string; readonly dead: string }>();
   /** What could not be written although it takes the right to start away: readers go on with the page before. */
   readonly #unsaid = new Map<GroupId, PageWish>();
 
@@ -64,6 +65,16 @@ export class PageDesk {
     }
   }
 
+  /** Where the leash would leave word: asked with every tick. */
+  #tombstonesOf(group: GroupId, epoch: Epoch): { readonly stopped: string; readonly dead: string } {
+    const known = this.#tombstones.get(group);
+    if (known?.epoch === epoch) return known;
+    const [stopped, dead] = [tombstone(this.#paths, group, 'stopped', epoch), tombstone(this.#paths, group, 'dead', epoch)];
+    const paths = { epoch, stopped, dead };
+    this.#tombstones.set(group, paths);
+    return paths;
+  }
+
   #write(group: GroupId, { state, epoch, deadlineMs, nonce, inSync }: PageWish): void {
     const monoMs = Math.max(0, this.#leaseClock.toMonoMs(deadlineMs));
     const { bootOffsetMs } = this.#leaseClock;
@@ -83,8 +94,9 @@ export class PageDesk {
 
   /** The leash has fired for this epoch; `ended` when it has also verified the stop. */
   leashFired(group: GroupId, epoch: Epoch): 'no' | 'stopping' | 'ended' {
-    if (this.#files.exists(tombstone(this.#paths, group, 'stopped', epoch))) return 'ended';
-    return this.#files.exists(tombstone(this.#paths, group, 'dead', epoch)) ? 'stopping' : 'no';
+    const { stopped, dead } = this.#tombstonesOf(group, epoch);
+    if (this.#files.exists(stopped)) return 'ended';
+    return this.#files.exists(dead) ? 'stopping' : 'no';
   }
 
   /** Without a hard-stop list nothing of the group was ever started since the run directory was made. */

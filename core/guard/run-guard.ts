@@ -30,7 +30,8 @@ import { Owner } from './owner.js';
 import { PageDesk } from './page-desk.js';
 import { type PerformOptions, perform } from './perform.js';
 import { restoreRecord } from './restore-record.js';
-import { isSame, newsOf, viewOf } from './view.js';
+import { Shown } from './shown.js';
+import { viewOf } from './view.js';
 
 export type { GuardHandle, GuardOptions } from './guard-options.js';
 
@@ -65,7 +66,7 @@ class Guard implements GuardHandle {
   readonly #end = new AbortController();
   #ready = false;
   #ticks: Timer | null = null;
-  #shown: readonly unknown[] = [];
+  readonly #shown: Shown;
   #shownMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: GuardOptions) {
@@ -171,6 +172,7 @@ class Guard implements GuardHandle {
       checkGate: () => this.#gate.look(),
       unfit: (because) => this.#gate.unfit(because),
     };
+    this.#shown = new Shown([options.heartbeats, this.#desk, this.#store, this.#alarms]);
     const instance = random.hex(6);
     this.#owner = new Owner({
       clock,
@@ -308,11 +310,9 @@ class Guard implements GuardHandle {
   }
 
   #show(always: boolean): void {
-    if (this.#server.listeners === 0) return;
+    if (this.#server.listeners === 0 || (!this.#shown.mayDiffer(this.#dog.armed, this.#owner.states) && !always)) return;
     const view = this.view();
-    const news = newsOf(view);
-    if (!always && isSame(news, this.#shown)) return;
-    this.#shown = news;
+    if (!this.#shown.take(view) && !always) return;
     this.#shownMs = this.#leaseClock.nowMs();
     this.#server.tell({ t: 'view', view });
   }

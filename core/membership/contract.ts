@@ -85,6 +85,8 @@ export interface Heartbeats {
   onReceived(listener: (received: Received) => void): void;
   onChange(listener: (change: MembershipChange) => void): void;
   peers(): readonly PeerView[];
+  /** Grows with every change of what `peers()` says, but for ages and round trips. */
+  readonly revision: number;
   /** Heard without a gap of suspectAfter for so long before the present silence, counted for one boot (SAFETY a.7b, steady); 0 when never. */
   steadyBeforeSilenceMs(peer: NodeId): number;
   /** Frames dropped so far by reason (bad tag, replay, unknown boot, wrong cluster, too long), for status. */

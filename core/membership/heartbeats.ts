@@ -11,9 +11,9 @@ import type { Random } from '../system/random.js';
 import type { BeatGroup, Heartbeats, MembershipChange, Message, Received } from './contract.js';
 import { Detector } from './detector.js';
 import { type Frame, type FrameCodec, MAX_BODY_BYTES, NONCE_BYTES, createFrameCodec } from './frame.js';
-import { decodeMessage, encodeMessage } from './message.js';
-import { type Link, type Peer, forgetBoot, keepBeat, keepRtt, makePeer } from './peer.js';
-import { RateLimit } from './rate-limit.js';
+import type { FrameMac } from './frame-mac.js';
+import { type Beat, encodeMessage, isSameBeat } from './message.js';
+import { type Link, type Peer, type Source, forgetBoot, keepBeat, keepRtt, makePeer, saidIn, sourcesOn } from './peer.js';
 import { PeerSession } from './session.js';
 import { type DatagramSocket, type DatagramSockets, heartbeatAddresses } from './transport.js';
 
@@ -26,23 +26,17 @@ export interface HeartbeatOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly sockets: DatagramSockets;
+  /** Default: HMAC-SHA-256. A simulated world has another one, which costs less. */
+  readonly mac?: FrameMac;
 }
 
 /** The heartbeats of one node. Throws NODE_UNKNOWN or CONFIG_INVALID; binds nothing before `start`. */
 export const createHeartbeats = (options: HeartbeatOptions): Heartbeats => new UdpHeartbeats(options);
 
-// What one source may make us verify: 1 % of a core. An honest peer sends 1 600 a second at the very most.
-const SOURCE_LIMIT = { perSecond: 2000, burst: 400 };
 // A flood of recorded frames must not make us answer each; a lost answer is made good by the next beat.
 const REPLY_PAUSE_MS = 10;
 const MAX_ECHO_HELD_US = 0xffff_ffff;
 const NO_BODY = new Uint8Array(0);
-
-interface Source {
-  readonly peer: Peer;
-  readonly link: Link;
-  readonly limit: RateLimit;
-}
 
 class UdpHeartbeats implements Heartbeats {
   readonly #bootId: BootId;
@@ -52,7 +46,8 @@ class UdpHeartbeats implements Heartbeats {
   readonly #detector: Detector;
   readonly #peers: readonly Peer[];
   readonly #addresses: readonly string[];
-  readonly #sources: ReadonlyMap<string, Source>;
+  /** By network, then by address. */
+  readonly #sources: readonly ReadonlyMap<string, Source>[];
   readonly #port: number;
   readonly #beatMs: number;
   readonly #dropped: Record<string, number> = {};
@@ -66,8 +61,10 @@ class UdpHeartbeats implements Heartbeats {
   #lookedMs: number;
   #draining = false;
   #pauseSeen = false;
+  #revision = 0;
+  #lastBeat: { readonly message: Beat; readonly bodies: readonly Uint8Array[] | null } | null = null;
 
-  constructor({ config, node, bootId, keys, clock, random, sockets }: HeartbeatOptions) {
+  constructor({ config, node, bootId, keys, clock, random, sockets, mac }: HeartbeatOptions) {
     const self = config.nodes.find(({ id }) => id === node);
     if (self === undefined)
       throw new UnderstudyError('NODE_UNKNOWN', `cannot send heartbeats as ${node}: it is not a node of ${config.file}`);
@@ -80,19 +77,12 @@ class UdpHeartbeats implements Heartbeats {
     this.#beatMs = config.timing.heartbeatMs;
     this.#lookedMs = nowMs;
     this.#addresses = heartbeatAddresses(self);
-    this.#codec = createFrameCodec({ cluster: config.cluster, self: node, peers: others.map(({ id }) => id), keys });
+    this.#codec = createFrameCodec({ cluster: config.cluster, self: node, peers: others.map(({ id }) => id), keys, mac });
     this.#peers = others.map((other) => {
       const session = new PeerSession(other.id, Math.floor(nowMs * 1000), () => random.hex(NONCE_BYTES));
       return makePeer(other.id, heartbeatAddresses(other).slice(0, this.#addresses.length), session);
     });
-    this.#sources = new Map(
-      this.#peers.flatMap((peer) =>
-        peer.links.map((link): [string, Source] => [
-          `${link.index} ${link.address}`,
-          { peer, link, limit: new RateLimit(SOURCE_LIMIT, nowMs) },
-        ]),
-      ),
-    );
+    this.#sources = this.#addresses.map((_, index) => sourcesOn(index, this.#peers, nowMs));
     this.#detector = new Detector(
       {
         peers: this.#peers.map(({ id, links }) => ({ id, networks: links.map(({ network }) => network) })),
@@ -143,7 +133,7 @@ class UdpHeartbeats implements Heartbeats {
   }
 
   send(to: NodeId | 'all', message: Message): void {
-    const bodies = encodeMessage(message, MAX_BODY_BYTES);
+    const bodies = message.kind === 'beat' ? this.#beatBodies(message) : encodeMessage(message, MAX_BODY_BYTES);
     if (bodies === null) return this.#drop('too-long-to-send');
     for (const peer of this.#peers) if (to === 'all' || to === peer.id) for (const body of bodies) this.#sendBody(peer, body, null);
   }
@@ -173,12 +163,23 @@ class UdpHeartbeats implements Heartbeats {
     });
   }
 
+  get revision(): number {
+    return this.#revision;
+  }
+
   steadyBeforeSilenceMs(peer: NodeId): number {
     return this.#detector.steadyMs(peer);
   }
 
   dropped(): Readonly<Record<string, number>> {
     return { ...this.#dropped };
+  }
+
+  // Most beats say what the one before said.
+  #beatBodies(message: Beat): readonly Uint8Array[] | null {
+    if (this.#lastBeat === null || !isSameBeat(message, this.#lastBeat.message))
+      this.#lastBeat = { message, bodies: encodeMessage(message, MAX_BODY_BYTES) };
+    return this.#lastBeat.bodies;
   }
 
   #drop(reason: string): void {
@@ -213,7 +214,7 @@ class UdpHeartbeats implements Heartbeats {
   #receive(index: number, bytes: Uint8Array, from: string): void {
     if (!this.#running) return;
     const atMs = this.#clock.nowMs();
-    const source = this.#sources.get(`${index} ${from}`);
+    const source = this.#sources[index]?.get(from);
     if (source === undefined) return this.#drop('unknown-source');
     if (!source.limit.take(atMs)) return this.#drop('too-many');
     const decoded = this.#codec.decode(bytes);
@@ -236,9 +237,9 @@ class UdpHeartbeats implements Heartbeats {
     link.lastSentUs = frame.sentUs;
     link.lastReadUs = Math.floor(atMs * 1000);
     if (frame.echo !== null) keepRtt(link, link.lastReadUs - frame.echo.sentUs - frame.echo.heldUs);
-    const said = frame.body.length === 0 ? null : decodeMessage(frame.body);
+    const said = frame.body.length === 0 ? null : saidIn(peer, frame.body);
     if (frame.body.length > 0 && said === null) this.#drop('bad-body');
-    if (said?.message.kind === 'beat') keepBeat(peer, said.message, said.part, said.parts);
+    if (said !== null && keepBeat(peer, said)) this.#revision += 1;
 
     this.#emit(this.#detector.heard(peer.id, link.network, frame.bootId, atMs));
     this.#schedule();
@@ -293,6 +294,8 @@ class UdpHeartbeats implements Heartbeats {
   }
 
   #emit(changes: readonly MembershipChange[]): void {
+    if (changes.length === 0) return;
+    this.#revision += 1;
     for (const change of changes) for (const listener of this.#changeListeners) listener(change);
   }
 }

@@ -10,6 +10,24 @@ export interface MessagePart {
   readonly parts: number;
 }
 
+export type Beat = Extract<Message, { kind: 'beat' }>;
+
+/** Whether two words of one group say the same. */
+export const isSameGroup = (one: BeatGroup, other: BeatGroup): boolean =>
+  one === other ||
+  (one.group === other.group &&
+    one.epoch === other.epoch &&
+    one.seq === other.seq &&
+    one.version === other.version &&
+    one.phase === other.phase &&
+    one.stopped === other.stopped &&
+    one.unattended === other.unattended);
+
+export const isSameBeat = (one: Beat, other: Beat): boolean =>
+  one.cfgHash === other.cfgHash &&
+  one.groups.length === other.groups.length &&
+  one.groups.every((group, index) => isSameGroup(group, other.groups[index]!));
+
 const PHASES: readonly LeasePhase[] = ['idle', 'observe', 'acquiring', 'held', 'releasing', 'fencing-self', 'fencing'];
 const MAX_PARTS = 64;
 const MAX_NAME = 128;

@@ -2,7 +2,8 @@
 // Pure: plain data and the few ways in which a frame changes it.
 import type { GroupId, NetworkId, NodeId } from '../model/ids.js';
 import type { PeerGroupView } from '../model/lease.js';
-import type { Message } from './contract.js';
+import { type MessagePart, decodeMessage } from './message.js';
+import { RateLimit } from './rate-limit.js';
 import type { PeerSession } from './session.js';
 
 export interface Link {
@@ -21,9 +22,22 @@ export interface Peer {
   readonly session: PeerSession;
   repliedMs: number;
   cfgHash: string | null;
+  /** The last body heard and what it says: most beats say what the one before said, on every network. */
+  heard: { readonly body: Buffer; readonly said: MessagePart | null } | null;
+  /** The part that `groups` were last taken from. */
+  kept: MessagePart | null;
   readonly groups: Map<GroupId, PeerGroupView & { readonly part: number }>;
 }
 
+/** Where frames of a peer come from, on one network. */
+export interface Source {
+  readonly peer: Peer;
+  readonly link: Link;
+  readonly limit: RateLimit;
+}
+
+// What one source may make us verify: 1 % of a core. An honest peer sends 1 600 a second at the very most.
+const SOURCE_LIMIT = { perSecond: 2000, burst: 400 };
 const MAX_RTT_US = 60_000_000;
 const RTT_WEIGHT = 1 / 8; // As TCP smooths it. Source: RFC 6298.
 
@@ -42,12 +56,24 @@ export const makePeer = (id: NodeId, addresses: readonly string[], session: Peer
   session,
   repliedMs: Number.NEGATIVE_INFINITY,
   cfgHash: null,
+  heard: null,
+  kept: null,
   groups: new Map(),
 });
+
+/** The sources of one network, by address. */
+export const sourcesOn = (network: number, peers: readonly Peer[], nowMs: number): ReadonlyMap<string, Source> =>
+  new Map(
+    peers.flatMap((peer) => {
+      const link = peer.links[network];
+      return link === undefined ? [] : [[link.address, { peer, link, limit: new RateLimit(SOURCE_LIMIT, nowMs) }]];
+    }),
+  );
 
 /** What an earlier boot said is over. */
 export const forgetBoot = (peer: Peer): void => {
   peer.cfgHash = null;
+  peer.kept = null;
   peer.groups.clear();
 };
 
@@ -57,9 +83,34 @@ export const keepRtt = (link: Link, rttUs: number): void => {
   link.rttMs = link.rttMs === null ? rttUs / 1000 : link.rttMs + RTT_WEIGHT * (rttUs / 1000 - link.rttMs);
 };
 
-/** Each part of a beat replaces what the same part said before; a shorter beat leaves nothing of a longer one behind. */
-export const keepBeat = (peer: Peer, { cfgHash, groups }: Extract<Message, { kind: 'beat' }>, part: number, parts: number): void => {
-  peer.cfgHash = cfgHash;
-  for (const [group, kept] of peer.groups) if (kept.part === part || kept.part >= parts) peer.groups.delete(group);
-  for (const { group, epoch, phase, stopped } of groups) peer.groups.set(group, { group, epoch, phase, stopped, part });
+/** What an authentic body says, or null; the one before is not parsed again. */
+export const saidIn = (peer: Peer, body: Uint8Array): MessagePart | null => {
+  if (peer.heard?.body.equals(body) !== true) peer.heard = { body: Buffer.from(body), said: decodeMessage(body) };
+  return peer.heard.said;
+};
+
+/**
+ * Each part of a beat replaces what the same part said before; a shorter beat leaves nothing of a longer one behind. True when
+ * that changes what is known of the peer.
+ */
+export const keepBeat = (peer: Peer, beat: MessagePart): boolean => {
+  const { message, part, parts } = beat;
+  if (message.kind !== 'beat' || peer.kept === beat) return false;
+  let changed = peer.cfgHash !== message.cfgHash;
+  peer.kept = beat;
+  peer.cfgHash = message.cfgHash;
+  const said = new Set<GroupId>();
+  for (const { group, epoch, phase, stopped } of message.groups) {
+    said.add(group);
+    const kept = peer.groups.get(group);
+    if (kept?.epoch === epoch && kept.phase === phase && kept.stopped === stopped && kept.part === part) continue;
+    peer.groups.set(group, { group, epoch, phase, stopped, part });
+    changed = true;
+  }
+  for (const [group, kept] of peer.groups) {
+    if (kept.part < parts && (kept.part !== part || said.has(group))) continue;
+    peer.groups.delete(group);
+    changed = true;
+  }
+  return changed;
 };

@@ -10,12 +10,12 @@ import { expireSync, inSyncAsked } from './in-sync.js';
 import { bootChanged, fellSilent, fenced, heard, weigh } from './peers.js';
 import { consentAsked, consentGranted, consentRefused, consented, questionDueMs } from './pair.js';
 import { pleaseStop } from './please-stop.js';
-import type { Attempt, OwnershipState } from './state.js';
+import type { Attempt, OwnershipState, Tenure } from './state.js';
 import { marginMs, nextOnGrid, retryMs } from './timing.js';
-import { type Turn, enter, journal } from './turn.js';
+import { type Turn, copyAt, enter, journal } from './turn.js';
 
 export const machine = (state: OwnershipState, event: OwnershipEvent): readonly [OwnershipState, readonly OwnershipEffect[]] => {
-  const turn: Turn = { s: { ...state, nowMs: Math.max(state.nowMs, event.nowMs) }, effects: [] };
+  const turn: Turn = { s: copyAt(state, Math.max(state.nowMs, event.nowMs)), effects: [] };
   // Time first: an answer that comes after the deadline finds the epoch dead.
   enforceDeadline(turn);
   handle(turn, event);
@@ -33,29 +33,34 @@ export const nextWakeMs = (state: OwnershipState): number => {
   const { policy, reading, writing, tenure, fencing, unresolved } = state;
   const { timing } = policy;
   if (!state.started) return Number.POSITIVE_INFINITY;
-  const turn = { s: state };
-  const attempts = [reading, writing].flatMap((sent) => (sent === null ? [] : [sent.sentMs + timing.attemptMs]));
-  const nextRead = reading === null ? [nextOnGrid(state.lastReadMs, timing.pollMs)] : [];
   if (fencing !== null) return Math.min(fencing.resetMs, fencing.sayAgainMs, fencing.running ? Number.POSITIVE_INFINITY : fencing.retryMs);
-  if (tenure !== null) {
-    const adopting = tenure.current === null && reading === null ? [state.lastReadMs + retryMs(timing)] : [];
-    const write = writing === null && tenure.current !== null ? [state.release?.sent === true ? tenure.notBeforeMs : renewAtMs(turn)] : [];
-    const slow = tenure.slow ? [] : [tenure.renewedMs + timing.softMs];
-    const wish = state.inSyncWish;
-    const sync = wish === null ? [] : [wish.dueMs, ...(wish.pending && writing === null ? [tenure.notBeforeMs] : [])];
-    return Math.min(tenure.deadlineMs, roundAtMs(state), ...attempts, ...nextRead, ...adopting, ...write, ...slow, ...sync);
-  }
+  const readMs = reading === null ? nextOnGrid(state.lastReadMs, timing.pollMs) : reading.sentMs + timing.attemptMs;
+  const writeEndMs = writing === null ? Number.POSITIVE_INFINITY : writing.sentMs + timing.attemptMs;
+  if (tenure !== null) return Math.min(readMs, writeEndMs, holderWakeMs(state, tenure));
   // One write at a time: until its answer nothing else is sent.
-  if (writing !== null) return Math.min(...attempts);
-  const confirm = unresolved === null || reading !== null ? [] : [state.lastReadMs + retryMs(timing)];
+  if (writing !== null) return reading === null ? writeEndMs : Math.min(readMs, writeEndMs);
+  const confirmMs = unresolved === null || reading !== null ? Number.POSITIVE_INFINITY : state.lastReadMs + retryMs(timing);
+  return Math.min(readMs, confirmMs, candidateWakeMs(state));
+};
+
+const holderWakeMs = (state: OwnershipState, tenure: Tenure): number => {
+  const { policy, reading, writing } = state;
+  const { timing } = policy;
+  const adoptMs = tenure.current === null && reading === null ? state.lastReadMs + retryMs(timing) : Number.POSITIVE_INFINITY;
+  const writes = writing === null && tenure.current !== null;
+  const writeMs = writes ? (state.release?.sent === true ? tenure.notBeforeMs : renewAtMs({ s: state })) : Number.POSITIVE_INFINITY;
+  const slowMs = tenure.slow ? Number.POSITIVE_INFINITY : tenure.renewedMs + timing.softMs;
+  const wish = state.inSyncWish;
+  const wishMs =
+    wish === null ? Number.POSITIVE_INFINITY : Math.min(wish.dueMs, wish.pending && writing === null ? tenure.notBeforeMs : wish.dueMs);
+  return Math.min(tenure.deadlineMs, roundAtMs(state), adoptMs, writeMs, slowMs, wishMs);
+};
+
+const candidateWakeMs = (state: OwnershipState): number => {
   const askMs = questionDueMs(state);
-  const acquire =
-    askMs !== null
-      ? [askMs]
-      : unresolved === null
-        ? [Math.max(acquireAtMs(turn), state.writeNotBeforeMs, state.pair?.askNotBeforeMs ?? 0)]
-        : [];
-  return Math.min(...attempts, ...nextRead, ...confirm, ...acquire);
+  if (askMs !== null) return askMs;
+  if (state.unresolved !== null) return Number.POSITIVE_INFINITY;
+  return Math.max(acquireAtMs({ s: state }), state.writeNotBeforeMs, state.pair?.askNotBeforeMs ?? 0);
 };
 
 /** Whether this group allows the node's watchdog to be petted (SAFETY a.6): nothing runs here, or a renewal or failsafe round is fresh. */

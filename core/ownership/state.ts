@@ -289,23 +289,18 @@ export const initialState = (policy: OwnershipPolicy, nowMs: number, maxEpochSee
 /** What heartbeats say of the group. */
 export const beatOf = (state: OwnershipState): BeatGroup => {
   const { tenure, known, stoppedEpoch, phase, policy } = state;
-  const record = known.kind === 'record' ? known : null;
-  const said = { group: policy.group, phase };
-  if (tenure !== null)
-    return {
-      ...said,
-      epoch: tenure.epoch,
-      seq: tenure.current?.record.seq ?? 0,
-      version: tenure.current?.version ?? '',
-      stopped: false,
-      ...(isUnattended(state) ? { unattended: true as const } : {}),
-    };
-  // Somebody waits for this node's end. Without a tenure nothing of the group runs here, whatever boot it was of.
-  const awaited = state.started ? record?.record.fencing.find(({ node }) => node === policy.self) : undefined;
-  if (awaited !== undefined)
-    return { ...said, epoch: awaited.epoch, seq: record?.record.seq ?? 0, version: record?.version ?? '', stopped: true };
-  if (stoppedEpoch > 0 && (record === null || record.record.epoch <= stoppedEpoch)) {
-    return { ...said, epoch: stoppedEpoch, seq: record?.record.seq ?? 0, version: record?.version ?? '', stopped: true };
+  const { group } = policy;
+  if (tenure !== null) {
+    const { epoch, current } = tenure;
+    const said = { group, phase, epoch, seq: current?.record.seq ?? 0, version: current?.version ?? '', stopped: false };
+    return isUnattended(state) ? { ...said, unattended: true } : said;
   }
-  return { ...said, epoch: record?.record.epoch ?? 0, seq: record?.record.seq ?? 0, version: record?.version ?? '', stopped: false };
+  const record = known.kind === 'record' ? known.record : null;
+  const { seq, version } = known.kind === 'record' ? { seq: known.record.seq, version: known.version } : { seq: 0, version: '' };
+  // Somebody waits for this node's end. Without a tenure nothing of the group runs here, whatever boot it was of.
+  const awaited = state.started ? record?.fencing.find(({ node }) => node === policy.self) : undefined;
+  if (awaited !== undefined) return { group, phase, epoch: awaited.epoch, seq, version, stopped: true };
+  if (stoppedEpoch > 0 && (record === null || record.epoch <= stoppedEpoch))
+    return { group, phase, epoch: stoppedEpoch, seq, version, stopped: true };
+  return { group, phase, epoch: record?.epoch ?? 0, seq, version, stopped: false };
 };

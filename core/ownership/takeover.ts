@@ -35,7 +35,8 @@ export const licenceFor = (state: OwnershipState): Licence | { readonly evidence
   const candidates = licences(state, record, known.firstSeenMs);
   const first = candidates.reduce((best, next) => (next.atMs < best.atMs ? next : best));
   // A licence that is old when the last obstacle falls (a group ordered online again) must not cancel the ranks.
-  return { ...first, atMs: Math.max(first.atMs, state.clearSinceMs ?? first.atMs) + delayMs };
+  const { evidence, because } = first;
+  return { evidence, atMs: Math.max(first.atMs, state.clearSinceMs ?? first.atMs) + delayMs, because };
 };
 
 /** Why this node must not acquire although it may have a licence; null when nothing stands against it. */

@@ -44,8 +44,10 @@ interface Bound {
 export class Network {
   readonly #world: World;
   readonly #chance: Chance;
-  readonly #bound = new Map<string, Bound>();
-  readonly #ways = new Map<string, Way>();
+  /** By address, then by port. */
+  readonly #bound = new Map<string, Map<number, Bound>>();
+  /** By network, then by the hosts: from, to. */
+  readonly #ways = new Map<number, Map<string, Map<string, Way>>>();
   weather: Weather = FAIR;
   /** Sees every datagram as it is sent. */
   onSend: ((from: SimNode, bytes: Uint8Array) => void) | null = null;
@@ -57,12 +59,10 @@ export class Network {
 
   /** The state of the way from one host to another on one network; kept for good. */
   way(network: number, from: string, to: string): Way {
-    const name = `${network} ${from} ${to}`;
-    let way = this.#ways.get(name);
-    if (way === undefined) {
-      way = { cutUntilMs: 0, lossyUntilMs: 0, loss: 0, mtuUntilMs: 0, mtuBytes: 0, lateUntilMs: 0, lateMs: 0 };
-      this.#ways.set(name, way);
-    }
+    const ways = within(within(this.#ways, network), from);
+    let way = ways.get(to);
+    if (way === undefined)
+      ways.set(to, (way = { cutUntilMs: 0, lossyUntilMs: 0, loss: 0, mtuUntilMs: 0, mtuBytes: 0, lateUntilMs: 0, lateMs: 0 }));
     return way;
   }
 
@@ -78,17 +78,17 @@ export class Network {
       open: async (address, port, listeners) => {
         const network = addresses.indexOf(address);
         if (network < 0) throw Object.assign(new Error(`bind EADDRNOTAVAIL ${address}`), { code: 'EADDRNOTAVAIL' });
-        const name = `${address} ${port}`;
-        if (this.#bound.get(name)?.owner.alive === true)
+        const there = within(this.#bound, address);
+        if (there.get(port)?.owner.alive === true)
           throw Object.assign(new Error(`bind EADDRINUSE ${address}:${port}`), { code: 'EADDRINUSE' });
         const bound: Bound = { node: owner.node, owner, network, listeners };
-        this.#bound.set(name, bound);
+        there.set(port, bound);
         const close = () => {
-          if (this.#bound.get(name) === bound) this.#bound.delete(name);
+          if (there.get(port) === bound) there.delete(port);
         };
         owner.onEnd(close);
         return {
-          send: (bytes, toPort, toAddress) => this.#send(bound, address, `${toAddress} ${toPort}`, bytes),
+          send: (bytes, toPort, toAddress) => this.#send(bound, address, toAddress, toPort, bytes),
           close: async () => close(),
         };
       },
@@ -97,13 +97,13 @@ export class Network {
     };
   }
 
-  #send({ node, owner, network }: Bound, address: string, to: string, bytes: Uint8Array): void {
+  #send({ node, owner, network }: Bound, address: string, to: string, port: number, bytes: Uint8Array): void {
     if (!owner.alive) return;
     owner.systemCall();
     this.onSend?.(node, bytes);
     const chance = this.#chance;
     const { weather } = this;
-    const target = this.#bound.get(to)?.node;
+    const target = this.#bound.get(to)?.get(port)?.node;
     let sentMs = owner.trueMs;
     if (target !== undefined) {
       const way = this.way(network, node.id, target.id);
@@ -114,23 +114,30 @@ export class Network {
     }
     if (chance.happens(weather.loss)) return;
     const delayMs = () => (chance.happens(weather.late) ? chance.heavyTail(1, weather.lateMs) : 0.1 + 0.4 * chance.next());
-    this.#arrive(sentMs + delayMs(), address, to, network, bytes);
-    if (chance.happens(weather.duplicate)) this.#arrive(sentMs + delayMs(), address, to, network, bytes);
-    if (chance.happens(weather.replay)) this.#arrive(sentMs + chance.between(1_000, 300_000), address, to, network, bytes);
+    this.#arrive(sentMs + delayMs(), address, to, port, network, bytes);
+    if (chance.happens(weather.duplicate)) this.#arrive(sentMs + delayMs(), address, to, port, network, bytes);
+    if (chance.happens(weather.replay)) this.#arrive(sentMs + chance.between(1_000, 300_000), address, to, port, network, bytes);
     if (chance.happens(weather.corrupt)) {
       const broken = Uint8Array.from(bytes);
       const place = chance.index(broken.length);
       broken[place] = (broken[place] ?? 0) ^ (1 << chance.index(8));
-      this.#arrive(sentMs + delayMs(), address, to, network, broken);
+      this.#arrive(sentMs + delayMs(), address, to, port, network, broken);
     }
   }
 
   /** A cut does not catch what is on its way: it comes late, which is worse. */
-  #arrive(atMs: number, from: string, to: string, network: number, bytes: Uint8Array): void {
+  #arrive(atMs: number, from: string, to: string, port: number, network: number, bytes: Uint8Array): void {
     this.#world.at(atMs, () => {
-      const bound = this.#bound.get(to);
+      const bound = this.#bound.get(to)?.get(port);
       if (bound === undefined || bound.network !== network || !bound.node.powered) return;
       bound.owner.deliver('socket', () => bound.listeners.onMessage(bytes, from));
     });
   }
 }
+
+/** The inner map of a map of maps; made when it is missing. */
+const within = <Key, Inner, Value>(maps: Map<Key, Map<Inner, Value>>, key: Key): Map<Inner, Value> => {
+  let inner = maps.get(key);
+  if (inner === undefined) maps.set(key, (inner = new Map()));
+  return inner;
+};

@@ -183,17 +183,11 @@ export class SimArbiter {
     const chance = this.#chance;
     return new Promise((resolve, reject) => {
       owner.systemCall();
-      const silent = () => reject(new ArbiterError('unknown', 'the store did not answer in time'));
-      if (signal.aborted) return silent();
-      signal.addEventListener('abort', silent, { once: true });
+      // The deadline is the asker's (core/guard/deadline): who aborts has ceased to wait, and is told nothing any more.
+      if (signal.aborted) return undefined;
       const answer = (settle: () => void) => {
         if (this.#has('down', node) || this.#has('unanswered', node) || chance.happens(this.weather.loseAnswer)) return;
-        this.#world.after(this.#delayMs(node, 'late answers'), () =>
-          owner.deliver('socket', () => {
-            signal.removeEventListener('abort', silent);
-            settle();
-          }),
-        );
+        this.#world.after(this.#delayMs(node, 'late answers'), () => owner.deliver('socket', settle));
       };
       // Where nobody answers, a connection is refused at once as often as it hangs.
       if (this.#has('down', node)) {

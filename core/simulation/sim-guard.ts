@@ -1,5 +1,6 @@
 // The guard of a simulated node: the production guard with the production heartbeats, behind simulated doors. Nothing of it
-// is modelled here; only what surrounds the process (its supervisor, its journal, who resets the host) is the world's.
+// is modelled here but the checksum that stands for the tags of frames (sim-mac.ts); what surrounds the process (its
+// supervisor, its journal, who resets the host) is the world's.
 import type { ClusterConfig } from '../config/cluster-config.js';
 import { type GuardHandle, type GuardOptions, runGuard } from '../guard/run-guard.js';
 import { noWatchdog } from '../guard/watchdog.js';
@@ -10,6 +11,7 @@ import type { NodeId } from '../model/ids.js';
 import type { ClusterKeys } from '../system/key-file.js';
 import type { Network } from './network.js';
 import type { SimArbiter } from './sim-arbiter.js';
+import { simulatedMac } from './sim-mac.js';
 import type { SimProcess } from './sim-process.js';
 
 export interface GuardSurroundings {
@@ -56,6 +58,7 @@ export const startGuard = (process: SimProcess, around: GuardSurroundings): void
         clock,
         random: process.chance.stream('heartbeats'),
         sockets: around.network.forProcess(process, own?.networks.heartbeat ?? []),
+        mac: simulatedMac,
       }),
       around.watcher,
     ),
@@ -118,6 +121,9 @@ const watched = (process: SimProcess, heartbeats: Heartbeats, watcher: GuardWatc
   onReceived: (listener) => heartbeats.onReceived(listener),
   onChange: (listener) => heartbeats.onChange(listener),
   peers: () => heartbeats.peers(),
+  get revision() {
+    return heartbeats.revision;
+  },
   steadyBeforeSilenceMs: (peer) => heartbeats.steadyBeforeSilenceMs(peer),
   dropped: () => heartbeats.dropped(),
 });

@@ -4,6 +4,7 @@
 import type { GroupId } from '../model/ids.js';
 import type { Timing } from '../model/timing.js';
 import { decodePage } from '../ownership/page-codec.js';
+import type { LeasePage } from '../ownership/page.js';
 import { hardStopList, leashBeat, leasePage, tombstone } from '../system/paths.js';
 import type { SimProcess } from './sim-process.js';
 
@@ -32,9 +33,10 @@ export const startLeash = (process: SimProcess, { groups, timing, resetMs }: Lea
   const startedMs = bootNowMs();
   let beats = 0;
 
+  const pages = new Map(groups.map((group) => [group, pageOf(() => disk.peekBytes(leasePage(paths, group)))]));
+
   const look = (group: GroupId): void => {
-    const bytes = disk.peekBytes(leasePage(paths, group));
-    const page = bytes === null ? null : decodePage(bytes);
+    const page = pages.get(group)?.() ?? null;
     // At its start with no good page and something of the group there: after one D.
     if (page === null) {
       if (!known.has(group) && disk.peek(hardStopList(paths, group)) !== null)
@@ -109,4 +111,16 @@ export const startLeash = (process: SimProcess, { groups, timing, resetMs }: Lea
     clock.after(Math.max(1, nextMs), turn);
   };
   turn();
+};
+
+/** The page in these bytes; the same bytes are not decoded again. */
+const pageOf = (read: () => Buffer | null): (() => LeasePage | null) => {
+  let bytes: Buffer | null = null;
+  let page: LeasePage | null = null;
+  return () => {
+    const now = read();
+    if (now !== bytes) page = now === null ? null : decodePage(now);
+    bytes = now;
+    return page;
+  };
 };

@@ -130,6 +130,9 @@ const asJsonCopies = (value: unknown): unknown => {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map((entry: unknown) => (entry === undefined ? null : asJsonCopies(entry)));
   const copy: Record<string, unknown> = {};
-  for (const [key, entry] of Object.entries(value)) if (entry !== undefined && typeof entry !== 'function') copy[key] = asJsonCopies(entry);
+  for (const key of Object.keys(value)) {
+    const entry = (value as Readonly<Record<string, unknown>>)[key];
+    if (entry !== undefined && typeof entry !== 'function') copy[key] = asJsonCopies(entry);
+  }
   return copy;
 };

@@ -7,8 +7,16 @@ const PASSING_MS = 60_000;
 /** Sentences by what they are about: each subject has one, or none. */
 export class Alarms {
   readonly #sentences = new Map<string, string>();
+  #revision = 0;
+
+  /** Grows with every change. */
+  get revision(): number {
+    return this.#revision;
+  }
 
   set(subject: string, sentence: string | null): void {
+    if ((this.#sentences.get(subject) ?? null) === sentence) return;
+    this.#revision += 1;
     if (sentence === null) this.#sentences.delete(subject);
     else this.#sentences.set(subject, sentence);
   }

@@ -84,6 +84,34 @@ test('two nodes: know each other after one round trip and a half, with links, ro
   t.deepEqual(Object.keys(a.heartbeats.dropped()), ['unknown-boot'], 'the first frames, before acquaintance');
 });
 
+test('what is known of a peer: its revision grows with every change and never with a beat that says the same', async (t) => {
+  const network = new FakeNetwork();
+  const a = await startNode(network, 'a');
+  const b = await startNode(network, 'b');
+  network.clock.advance(1_000);
+  const { revision } = a.heartbeats;
+  network.clock.advance(10_000);
+  t.is(a.heartbeats.revision, revision);
+  const says = async (groups: readonly BeatGroup[], grows: boolean, what: string) => {
+    const before = a.heartbeats.revision;
+    b.heartbeats.describe(() => ({ cfgHash: 'cfg', groups }));
+    network.clock.advance(1_000);
+    t.is(a.heartbeats.revision > before, grows, what);
+    t.deepEqual(
+      a.heartbeats.peers()[0]?.groups,
+      groups.map(({ group: name, epoch, phase, stopped }) => ({ group: name, epoch, phase, stopped })),
+    );
+  };
+  await says([{ ...group('db'), seq: 6, version: '6' }], false, 'a renewal');
+  await says([{ ...group('db'), phase: 'releasing' }], true, 'another phase');
+  await says([{ ...group('db'), phase: 'releasing' }, group('web')], true, 'one group more');
+  await says([group('web')], true, 'one group less');
+  const before = a.heartbeats.revision;
+  await b.heartbeats.stop();
+  network.clock.advance(1_000);
+  t.true(a.heartbeats.revision > before, 'silence');
+});
+
 test('the peer falls silent: suspect after exactly suspectAfter, lost after W, steady kept for the takeover', async (t) => {
   const { network, a, b } = await pair();
   network.clock.advance(60_000);

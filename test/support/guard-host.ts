@@ -319,6 +319,7 @@ class BusHeartbeats implements Heartbeats {
   readonly #heard = new Map<string, { bootId: string; sinceMs: number; lastMs: number; state: PeerView['state'] }>();
   #describe: () => { cfgHash: string; groups: readonly BeatGroup[] } = () => ({ cfgHash: '', groups: [] });
   #end: (() => void)[] = [];
+  #looks = 0;
 
   constructor(
     readonly bus: Bus,
@@ -377,6 +378,11 @@ class BusHeartbeats implements Heartbeats {
       cfgHash: null,
       groups: [],
     }));
+  }
+
+  /** Every look may find something new: what is shown is compared each time. */
+  get revision(): number {
+    return (this.#looks += 1);
   }
 
   steadyBeforeSilenceMs(peer: string): number {
