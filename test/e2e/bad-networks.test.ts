@@ -6,6 +6,7 @@ import anyTest, { type ExecutionContext, type TestFn } from 'ava';
 import { systemClock } from '../../core/system/clock.js';
 import { startChaos } from '../support/chaos.js';
 import { DrillLab, drillObstacle, type Settled } from '../support/drill-lab.js';
+import { Stalls } from '../support/stalls.js';
 
 const obstacle = drillObstacle();
 const test = (obstacle === null ? anyTest.serial : anyTest.serial.skip) as unknown as TestFn;
@@ -97,20 +98,39 @@ test('row 12: the active node is cut off from everything: it stops by D + S, the
   });
 });
 
-test(`row 14: the active node's cables come and go, 2 s there and 3 s away, for ${FOR_S} s: one takeover at most, never two nodes`, async (t) => {
-  await inLab('lan', async (lab) => {
-    const before = await lab.settled(60_000, GROUP);
-    const beganMs = systemClock.nowMs();
+/** What cables that come and go led to; null when the machine itself stood still for so long that a holder had to stop. */
+const flapped = async (t: ExecutionContext, lab: DrillLab): Promise<number | null> => {
+  const before = await lab.settled(60_000, GROUP);
+  const stalls = new Stalls(lab);
+  const beganMs = systemClock.nowMs();
+  try {
     while (systemClock.nowMs() - beganMs < FOR_S * 1000) {
       await lab.fault('cut', before.active, 'all');
       await systemClock.sleep(3000);
       await lab.fault('heal');
       await systemClock.sleep(2000);
     }
+    const stalledMs = await stalls.longestMs(beganMs);
+    // Who could not stop within S was reset by its watchdog: as the host would, it boots again.
+    for (const { node, power } of (await lab.status()).hosts) if (!power) t.log(await lab.fault('power-on', node));
     const after = await safeAndWhole(t, lab);
     const moves = await takeovers(lab, beganMs);
-    t.true(moves <= 1, `${moves} takeovers`);
     t.is(after.epoch, before.epoch + moves);
+    t.log(`${moves} takeovers; the machine stood still for ${stalledMs.toFixed(0)} ms at most`);
+    return moves > 1 && stalledMs >= STALL_MS ? null : moves;
+  } finally {
+    stalls.stop();
+  }
+};
+/** Two renewals and their attempts do not fit in what D leaves of such a stall. */
+const STALL_MS = 400;
+
+test(`row 14: the active node's cables come and go, 2 s there and 3 s away, for ${FOR_S} s: one takeover at most, never two nodes`, async (t) => {
+  t.timeout(3 * (FOR_S + 120) * 1000);
+  await inLab('lan', async (lab) => {
+    let moves: number | null = null;
+    for (let attempt = 1; attempt <= 3 && moves === null; attempt += 1) moves = await flapped(t, lab);
+    t.true(moves !== null && moves <= 1, `${moves ?? 'in three attempts more than one of'} takeovers`);
   });
 });
 
