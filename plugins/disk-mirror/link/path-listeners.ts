@@ -1,9 +1,8 @@
-// Listens on this node's address of every path. An address that is not there yet is tried again; who does not come from the
-// peer's address of that path is sent away before a byte is read.
+// Listens on this node's address of every path. An address that is not there yet is tried again every second.
 import type { Socket } from 'node:net';
 import { reasonOf, type Timer } from 'understudy/plugin';
 import type { LinkPath, PeerLinkOptions, Tell } from './link-options.js';
-import type { Listening } from './peer-network.js';
+import { type Listening, sendAway } from './peer-network.js';
 
 const AGAIN_MS = 1000;
 
@@ -35,7 +34,8 @@ export class PathListeners {
     const { network, port, clock } = this.#options;
     const refused = (because: string) => this.#tell('mirror.link-refused', because);
     try {
-      const listening = await network.listen(path.localAddress, port, (socket) => this.#judge(socket, path), refused);
+      const at = { address: path.localAddress, port, from: path.peerAddress };
+      const listening = await network.listen(at, (socket) => (this.#closed ? sendAway(socket) : this.#accept(socket, path)), refused);
       if (this.#closed) await listening.close();
       else this.#listening.push(listening);
     } catch (error) {
@@ -51,20 +51,4 @@ export class PathListeners {
       this.#waiting.add(timer);
     }
   }
-
-  #judge(socket: Socket, path: LinkPath): void {
-    const from = socket.remoteAddress ?? 'nowhere';
-    if (!this.#closed && (from === path.peerAddress || from === `::ffff:${path.peerAddress}`)) {
-      socket.setNoDelay(true);
-      return this.#accept(socket, path);
-    }
-    sendAway(socket);
-    this.#tell('mirror.link-refused', `a connection came from ${from}, the peer is ${path.peerAddress} on ${path.network}`);
-  }
 }
-
-/** What becomes of it matters to nobody. */
-export const sendAway = (socket: Socket): void => {
-  socket.on('error', () => {});
-  socket.destroy();
-};

@@ -1,7 +1,7 @@
 // Sockets between the two mirror processes: TLS 1.3 with a pre-shared key of the cluster, or, in the lab on loopback addresses
 // only, none. What goes over them is frame-connection's; who may connect is checked here before a byte of it.
 import { hkdfSync } from 'node:crypto';
-import { connect as connectPlain, createServer as createPlain, isIP, type Server, type Socket } from 'node:net';
+import { connect as connectPlain, createServer, isIP, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTls } from 'node:tls';
 import { type ClusterKey, type ClusterKeys, UnderstudyError } from 'understudy/plugin';
 import type { LinkIdentity } from './layout.js';
@@ -14,9 +14,16 @@ export interface Sink {
 
 export interface PeerNetwork {
   /** Calls `connected` for each socket that may speak for the peer. Rejects with the system's error. */
-  listen(address: string, port: number, connected: (socket: Socket) => void, refused: (because: string) => void): Promise<Listening>;
+  listen(at: ListenAt, connected: (socket: Socket) => void, refused: (because: string) => void): Promise<Listening>;
   /** Rejects with the system's error or TIMED_OUT. */
   connect(to: Endpoint, sink: Sink): Promise<Socket>;
+}
+
+export interface ListenAt {
+  readonly address: string;
+  readonly port: number;
+  /** The one address from which the peer comes; others are sent away before a byte of theirs is read. */
+  readonly from: string;
 }
 
 export interface Listening {
@@ -48,10 +55,11 @@ export const secureNetwork = (keys: ClusterKeys, self: LinkIdentity, peer: strin
   // Without a key the handshake fails as it does with a wrong one.
   const pskCallback = (_socket: unknown, identity: string) => known.get(identity) ?? null;
   return {
-    listen: (address, port, connected, refused) => {
-      const server = createTls({ ...COMMON, pskCallback, handshakeTimeout: HANDSHAKE_MS, noDelay: true }, connected);
-      server.on('tlsClientError', (error) => refused(`a connection failed its handshake: ${error.message}`));
-      return listening(server, address, port, refused);
+    listen: (at, connected, refused) => {
+      const secure = createTls({ ...COMMON, pskCallback, handshakeTimeout: HANDSHAKE_MS }, connected);
+      secure.on('tlsClientError', (error) => refused(`a connection failed its handshake: ${error.message}`));
+      // A server that listens by itself would begin the handshake with anybody.
+      return listening(at, (socket) => void secure.emit('connection', socket), refused);
     },
     connect: ({ host, port, localAddress, timeoutMs }, sink) => {
       const psk = pskOf(keys.current, self);
@@ -77,7 +85,7 @@ export const insecureNetwork = (addresses: readonly string[]): PeerNetwork => {
       hint: '`insecure: true` is for loopback addresses only: leave it out, and the link is encrypted with the cluster key.',
     });
   return {
-    listen: (address, port, connected, refused) => listening(createPlain({ noDelay: true }, connected), address, port, refused),
+    listen: listening,
     connect: ({ host, port, localAddress, timeoutMs }, sink) =>
       connected(connectPlain({ host, port, localAddress, noDelay: true, onread: onread(sink) }), 'connect', `${host}:${port}`, timeoutMs),
   };
@@ -93,8 +101,18 @@ const onread = (sink: Sink) => ({
   },
 });
 
-const listening = (server: Server, address: string, port: number, refused: (because: string) => void): Promise<Listening> =>
+const listening = (
+  { address, port, from }: ListenAt,
+  deliver: (socket: Socket) => void,
+  refused: (because: string) => void,
+): Promise<Listening> =>
   new Promise((resolve, reject) => {
+    const server = createServer({ noDelay: true }, (socket) => {
+      const { remoteAddress = 'nowhere' } = socket;
+      if (remoteAddress === from || remoteAddress === `::ffff:${from}`) return deliver(socket);
+      sendAway(socket);
+      refused(`a connection came from ${remoteAddress}, the peer's address there is ${from}`);
+    });
     server.maxConnections = MAX_CONNECTIONS;
     server.once('error', reject);
     server.listen({ host: address, port }, () => {
@@ -103,6 +121,12 @@ const listening = (server: Server, address: string, port: number, refused: (beca
       resolve({ close: () => new Promise((closed) => server.close(() => closed())) });
     });
   });
+
+/** What becomes of it matters to nobody. */
+export const sendAway = (socket: Socket): void => {
+  socket.on('error', () => {});
+  socket.destroy();
+};
 
 const connected = <S extends Socket>(socket: S, event: string, where: string, timeoutMs: number): Promise<S> =>
   new Promise((resolve, reject) => {

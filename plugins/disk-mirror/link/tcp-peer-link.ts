@@ -12,8 +12,9 @@ import { type Greeting, refusalOf } from './greeting.js';
 import type { HandedFrame } from './layout.js';
 import { DEFAULTS, type LinkPath, type PeerLinkOptions, type Tell } from './link-options.js';
 import { packerOf } from './pack.js';
-import { PathListeners, sendAway } from './path-listeners.js';
+import { PathListeners } from './path-listeners.js';
 import type { PeerLink, PeerLinkListener } from './peer-link.js';
+import { sendAway } from './peer-network.js';
 
 interface Candidate {
   readonly connection: FrameConnection;

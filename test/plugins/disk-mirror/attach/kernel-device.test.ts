@@ -60,7 +60,10 @@ test('attach: the first free device, one end served, the other handed over and c
   const first = device();
   t.is(await first.attach(), '/dev/nbd1');
   t.deepEqual(calls, ['connect 1 12', 'close 12']);
-  t.deepEqual(served.map(({ fd }) => fd), [11]);
+  t.deepEqual(
+    served.map(({ fd }) => fd),
+    [11],
+  );
   t.is(await first.attach(), '/dev/nbd1');
   t.is(calls.length, 2);
 });

@@ -53,7 +53,10 @@ test('setting a device up: every attribute as linux/nbd-netlink.h has it, and no
 test('connecting again: names the device and who it belongs to, and leaves size and flags alone', (t) => {
   const { command, attributes: found } = parsed(reconnectDevice(31, 8, setup));
   t.is(command, 3);
-  t.deepEqual([...found.keys()].sort((one, other) => one - other), [1, 7, 8, 10]);
+  t.deepEqual(
+    [...found.keys()].sort((one, other) => one - other),
+    [1, 7, 8, 10],
+  );
 });
 
 test('disconnecting: the device alone', (t) => {
@@ -82,16 +85,20 @@ const errno = (number: number): Buffer => {
 
 test('replies: done, an errno, the number of the family, and others between them', (t) => {
   const family = Buffer.from([1, 2, 0, 0, 6, 0, 1, 0, 29, 0, 0, 0]);
-  t.deepEqual(readReplies(Buffer.concat([reply(2, 4, errno(0)), reply(99, 5, Buffer.alloc(5)), reply(2, 6, errno(16)), reply(16, 7, family)])), [
-    { kind: 'status', sequence: 4, errno: 0 },
-    { kind: 'other', sequence: 5 },
-    { kind: 'status', sequence: 6, errno: 16 },
-    { kind: 'family', sequence: 7, family: 29 },
-  ]);
+  t.deepEqual(
+    readReplies(Buffer.concat([reply(2, 4, errno(0)), reply(99, 5, Buffer.alloc(5)), reply(2, 6, errno(16)), reply(16, 7, family)])),
+    [
+      { kind: 'status', sequence: 4, errno: 0 },
+      { kind: 'other', sequence: 5 },
+      { kind: 'status', sequence: 6, errno: 16 },
+      { kind: 'family', sequence: 7, family: 29 },
+    ],
+  );
 });
 
 test('replies cut short: an error, never a guess', (t) => {
   const whole = reply(16, 7, Buffer.from([1, 2, 0, 0, 6, 0, 1, 0, 29, 0, 0, 0]));
-  for (let length = 1; length < whole.length; length += 1) t.throws(() => readReplies(whole.subarray(0, length)), { instanceOf: RangeError });
+  for (let length = 1; length < whole.length; length += 1)
+    t.throws(() => readReplies(whole.subarray(0, length)), { instanceOf: RangeError });
   t.throws(() => readReplies(reply(16, 7, Buffer.from([1, 2, 0, 0, 60, 0, 9, 0]))), { message: /attribute of 60 bytes/ });
 });

@@ -220,20 +220,31 @@ test.serial('not encrypted: on loopback addresses only', (t) => {
     t.throws(() => insecureNetwork(['127.0.0.1', address]), { code: 'REFUSED', message: new RegExp(address.replace('.', '\\.')) });
 });
 
-test.serial('from an address that is not the peer’s: sent away unheard', async (t) => {
-  const net = nextNet();
-  const { a: pathA } = direct(net);
-  const a = new End('a', 'b', [pathA]);
-  a.link.start();
-  const stranger = connect({ host: `${net}1`, port: PORT, localAddress: `${net}66` });
-  await new Promise((resolve) => {
-    stranger.on('error', () => {});
-    stranger.on('close', resolve);
+for (const [name, network] of [
+  ['plain', null],
+  ['TLS', secureFor('a', 'b')],
+] as const)
+  test.serial(`${name}: from an address that is not the peer’s: sent away unheard`, async (t) => {
+    const net = nextNet();
+    const { a: pathA } = direct(net);
+    const a = new End('a', 'b', [pathA], network === null ? {} : { network });
+    a.link.start();
+    const heard: Buffer[] = [];
+    const called = () =>
+      new Promise<void>((resolve) => {
+        const stranger = connect({ host: `${net}1`, port: PORT, localAddress: `${net}66` }, () => stranger.write('\x16\x03\x01'));
+        stranger.on('data', (piece) => heard.push(piece));
+        stranger.on('error', () => {});
+        stranger.on('close', () => resolve());
+      });
+    await until('said', async () => {
+      await called();
+      return a.told.some((line) => line.includes(`came from ${net}66`));
+    });
+    t.deepEqual(heard, []);
+    t.deepEqual(a.events, []);
+    await a.link.close();
   });
-  await until('said', () => a.told.some((line) => line.includes(`came from ${net}66`)));
-  t.deepEqual(a.events, []);
-  await a.link.close();
-});
 
 test.serial('a peer that reads nothing: what waits for it is bounded, then the connection ends', async (t) => {
   const { a: pathA, b: pathB, wire } = await wired(nextNet());
