@@ -28,6 +28,8 @@ interface Candidate {
 }
 
 const SECOND_MS = 300;
+/** So long a worse path is not chosen; longer than SECOND_MS and an attempt. */
+const GRACE_MS = 500;
 const MAX_CANDIDATES = 8;
 
 export class TcpPeerLink implements PeerLink {
@@ -189,7 +191,12 @@ export class TcpPeerLink implements PeerLink {
       return candidate.connection.end(refusal);
     }
     candidate.instance = greeting.instance;
-    if (this.#chooses) this.#choose(candidate);
+    if (!this.#chooses) return;
+    // Where both start at once the first call over the best path may find nobody yet: a worse one waits for the second.
+    if (this.#current !== null || candidate.path === this.#options.paths[0]) return this.#choose(candidate);
+    this.#after(GRACE_MS, () => {
+      if (this.#candidates.has(candidate)) this.#choose(candidate);
+    });
   }
 
   #choose(candidate: Candidate): void {
