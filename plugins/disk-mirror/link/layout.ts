@@ -33,7 +33,7 @@ export const AT = { kind: 4, flags: 5, zero: 6, epoch: 8, numbers: 16, length: 4
 /** Bodies of words, not of data. */
 export const MAX_JSON_BYTES = 64 * 1024;
 
-/** CRC-32 as zlib has it: 6.9 GB/s with the processor's instructions, 0.1 µs for a header (docs/adr/0012). */
+/** CRC-32 as zlib has it: 6.9 GB/s with the processor's instructions, 0.1 µs for a header (docs/adr/0011). */
 export const checksum = (bytes: Uint8Array): number => crc32(bytes);
 
 export interface Layout {
