@@ -22,7 +22,18 @@ export class Answers {
     if (!this.#tryTo(request)) this.#held.push(request);
   }
 
-  /** Time has gone on, or the lease page has changed. */
+  /** Time has gone on, or the lease page has changed. What waits for anything else than an answer ends with the lease too. */
+  tick(): void {
+    const { role, stopped, writes, ports, epoch } = this.#core;
+    if (role === 'primary' && !stopped && writes.underWay > 0) {
+      const lease = ports.lease();
+      if (lease.state === 'over' || (lease.state === 'held' && lease.epoch !== epoch))
+        this.#core.freeze(`the lease of epoch ${epoch} is over`);
+    }
+    this.retry();
+  }
+
+  /** What is held may be answered by now. */
   retry(): void {
     if (this.#held.length === 0) return;
     const held = this.#held;

@@ -58,7 +58,7 @@ const engineOver = (core: Core): Engine => ({
     core.target.tick();
     core.verify.tick();
     core.promotion.tick();
-    core.answers.retry();
+    core.answers.tick();
   },
   promote: (epoch, { force }, answer) => core.promotion.promote(epoch, force, answer),
   demote: (answer) => core.promotion.demote(answer),

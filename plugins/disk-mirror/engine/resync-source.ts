@@ -170,7 +170,7 @@ export class ResyncSource {
   }
 
   #prepare(): void {
-    const { role, standing, session } = this.#core;
+    const { role, standing, session, flushes } = this.#core;
     if (this.paused) {
       this.#step = 'paused';
       this.#core.ports.send({ t: 'outdate', epoch: session.epoch, id: 0 });
@@ -178,16 +178,19 @@ export class ResyncSource {
     }
     const run = this.#run;
     this.#step = 'alone';
-    const begin = () => {
-      if (run !== this.#run) return;
-      this.#step = 'preparing';
-      session.syncing();
-      standing.share();
-      const { current } = this.#core.sb;
-      this.#core.ports.send({ t: 'sync-begin', epoch: session.epoch, kind: this.#kind, chunks: this.#core.bits.count(), current });
-    };
+    // What the target gets must not be lost here by a power cut: all that lies here is durable first, and what is written from now
+    // on has its bit in our own log. So the target may forget its own bits as soon as it has flushed.
+    const begin = () => run === this.#run && flushes.here((error) => error === null && run === this.#run && this.#offer());
     if (role === 'primary') standing.requireAlone(begin);
     else begin();
+  }
+
+  #offer(): void {
+    const { session, standing, sb, bits, ports } = this.#core;
+    this.#step = 'preparing';
+    session.syncing();
+    standing.share();
+    ports.send({ t: 'sync-begin', epoch: session.epoch, kind: this.#kind, chunks: bits.count(), current: sb.current });
   }
 
   #pump(): void {

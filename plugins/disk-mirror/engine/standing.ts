@@ -130,6 +130,7 @@ export class Standing {
 
   /** A source begins a resync: the peer must be out of the record, and what is written meanwhile of a generation of its own. */
   requireAlone(then: () => void): void {
+    this.#mayAdd = false;
     const based = () => {
       if (this.#state !== 'alone') return;
       if (isNoGeneration(this.#core.sb.peer.bitmapBase)) this.#makeGeneration(then);
@@ -148,6 +149,7 @@ export class Standing {
   /** From now on nothing is answered that the peer does not have. */
   count(): void {
     this.coveredSerial = this.#core.writes.serial;
+    this.#mayAdd = false;
     this.#state = 'joining';
   }
 

@@ -12,7 +12,7 @@ interface Entry {
 export class FakeRecord {
   readonly #events: Events;
   readonly #bootOf: (side: Side) => string;
-  readonly #added: (side: Side) => void;
+  readonly #changed: (side: Side, what: 'add' | 'remove') => void;
   epoch = 0;
   holder: Side | null = null;
   inSync: readonly Entry[] = [];
@@ -25,9 +25,9 @@ export class FakeRecord {
   /** The store does not answer. */
   down = false;
 
-  constructor(events: Events, bootOf: (side: Side) => string, added: (side: Side) => void) {
+  constructor(events: Events, bootOf: (side: Side) => string, changed: (side: Side, what: 'add' | 'remove') => void) {
     this.#events = events;
-    this.#added = added;
+    this.#changed = changed;
     this.#bootOf = bootOf;
   }
 
@@ -104,7 +104,7 @@ export class FakeRecord {
   #apply(side: Side, what: 'add' | 'remove'): void {
     const peer = otherSide(side);
     const others = this.inSync.filter((entry) => entry.side !== peer);
-    if (what === 'add') this.#added(peer);
+    this.#changed(peer, what);
     this.inSync = what === 'remove' ? others : [...others, { side: peer, bootId: this.#bootOf(peer) }];
   }
 }

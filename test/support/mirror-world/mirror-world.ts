@@ -37,7 +37,8 @@ export class MirrorWorld {
     this.record = new FakeRecord(
       this.events,
       (side) => this.nodes[side].bootId,
-      (side) => (this.intact[side] = true),
+      // Who is taken out of the record is worth nothing from then on.
+      (side, what) => (this.intact[side] = what === 'add'),
     );
     const node = (side: Side) => new MirrorNode(side, this, this.events, GEOMETRY, { current: FIRST, disk: 'UpToDate' });
     this.nodes = { a: node('a'), b: node('b') };
@@ -106,6 +107,10 @@ export class MirrorWorld {
 
   aboutToSend(node: MirrorNode, frame: Frame): void {
     if (frame.t === 'write') this.#demandDurable(node, frame.offset / SECTOR, frame.bytes.length / SECTOR, 'sends');
+    // I-D8: a newer epoch is durable before anything is answered under it.
+    const { maxEpochSeen } = node.metadata.superblock;
+    if (frame.t === 'decision' && frame.epoch > maxEpochSeen)
+      this.violate(`I-D8: ${node.side} answers under epoch ${frame.epoch}, durable is ${maxEpochSeen}`);
     if (frame.t === 'zero' || frame.t === 'trim') this.#demandDurable(node, frame.offset / SECTOR, frame.length / SECTOR, 'sends');
   }
 
@@ -117,12 +122,18 @@ export class MirrorWorld {
   died(node: MirrorNode): void {
     this.note(`${node.side} died`);
     this.application.serverDied(node.side);
+    // Semi-sync answers when the standby has received: with its process dies what it had not yet written.
+    if (this.options.mode === 'semi-sync' && this.record.holder !== node.side) this.#spoilt(node.side);
     this.link.break(`${node.side} died`, node.side);
   }
 
   lostPower({ side }: MirrorNode): void {
     // The target of a resync gives way to its source: from then on the source has to live (b.3 rows 13 and 14).
     for (const one of ['a', 'b'] as const) if (this.nodes[one].metadata.superblock.disk === 'Inconsistent') this.intact[one] = false;
+    this.#spoilt(side);
+  }
+
+  #spoilt(side: Side): void {
     if (!this.intact[side]) return;
     this.intact[side] = false;
     if (!this.intact[otherSide(side)]) this.application.lose();

@@ -22,8 +22,10 @@ for (let first = from; first < to; first += SHARE)
 const PINNED: readonly [seed: number, what: string][] = [
   [56, 'a resync ordered while mirroring numbered its stream anew'],
   [116, 'an add to the record of a process that had died landed late'],
+  [650, 'a target forgot its bits of what its source had not flushed'],
   [936, 'a peer that the record had was believed out of it'],
   [1050, 'bytes on their way were answered and used again'],
+  [2255, 'requests that waited for the record did not end with the lease'],
   [1978, 'a generation made during a resync was not known as shared, and writes alone went on under it'],
 ];
 

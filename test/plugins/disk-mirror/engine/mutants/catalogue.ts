@@ -1,0 +1,167 @@
+// Rules of the mirror done wrong in one place (SAFETY c.4), as edits of the built modules. Each is caught by a random history; the
+// seed is the first that does. Production code knows nothing of it. A text that is not found exactly once is an error.
+
+export interface MirrorMutant {
+  readonly name: string;
+  readonly rule: string;
+  readonly edits: readonly { readonly module: string; readonly find: string; readonly put: string }[];
+  /** The first seed whose history sees it. */
+  readonly seed: number;
+}
+
+const ENGINE = 'plugins/disk-mirror/engine';
+
+export const MIRROR_MUTANTS: readonly MirrorMutant[] = [
+  {
+    name: 'insync-removed-after-answer',
+    rule: 'W2, I-D9',
+    edits: [
+      {
+        module: `${ENGINE}/answers.js`,
+        find: 'if (!lease.peerInSync || this.#peerNeedsNot(request))',
+        put: 'if (core.standing.missed() === undefined)',
+      },
+      {
+        module: `${ENGINE}/standing.js`,
+        find: "case 'lost':\n            case 'removing':",
+        put: "case 'lost':\n                return false;\n            case 'removing':",
+      },
+    ],
+    seed: 2,
+  },
+  {
+    name: 'bit-durable-after-send',
+    rule: 'W1, I-D3',
+    edits: [
+      {
+        module: `${ENGINE}/activity.js`,
+        find: 'if (!metadata.isActive(extent))\n                return false;',
+        put: 'if (!metadata.isActive(extent))\n                this.#kept.add(extent);',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    name: 'bit-cleared-on-applied',
+    rule: 'W3',
+    edits: [
+      {
+        module: `${ENGINE}/write-path.js`,
+        find: 'if (request.fua)\n',
+        put: 'if (request.peerHas) this.#core.bits.clear(this.#core.chunkOf(request.begin));\n        if (request.fua)\n',
+      },
+    ],
+    seed: 2,
+  },
+  {
+    name: 'resync-answer-clears-newer-bit',
+    rule: 'W3, b.6',
+    edits: [
+      { module: `${ENGINE}/resync-source.js`, find: 'this.#core.rounds.list(piece.chunk, 1);', put: 'this.#core.bits.clear(piece.chunk);' },
+    ],
+    seed: 13,
+  },
+  {
+    name: 'handshake-none-with-bits',
+    rule: '0.7, I-D4',
+    edits: [{ module: 'plugins/disk-mirror/handshake/decide.js', find: 'equal(x, y) && !dirty(x, y)', put: 'equal(x, y)' }],
+    seed: 0,
+  },
+  {
+    name: 'epoch-not-durable-before-answer',
+    rule: 'a.11, I-D8',
+    edits: [
+      {
+        module: `${ENGINE}/session.js`,
+        find: 'core.save({ maxEpochSeen: this.epoch }, agree);',
+        put: '{ core.save({ maxEpochSeen: this.epoch }); agree(); }',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    name: 'no-settle-before-serve',
+    rule: 'W7',
+    edits: [{ module: `${ENGINE}/promotion.js`, find: 'return this.#core.bits.count() > 0 &&', put: 'return false &&' }],
+    seed: 2202,
+  },
+  {
+    name: 'peer-boot-ignored',
+    rule: 'W6, W7',
+    edits: [{ module: 'plugins/disk-mirror/handshake/decide.js', find: ' && x.peerBootId === y.bootId', put: '' }],
+    seed: 392,
+  },
+  {
+    name: 'shared-generation-forgotten',
+    rule: 'b.1',
+    edits: [{ module: `${ENGINE}/resync-source.js`, find: 'standing.share();\n            this.#core.ports', put: 'this.#core.ports' }],
+    seed: 751,
+  },
+  {
+    name: 'source-not-durable-before-resync',
+    rule: 'W3, b.6',
+    edits: [
+      {
+        module: `${ENGINE}/resync-source.js`,
+        find: 'flushes.here((error) => error === null && run === this.#run && this.#offer())',
+        put: 'this.#offer()',
+      },
+    ],
+    seed: 650,
+  },
+  {
+    name: 'no-interval-locks',
+    rule: 'W4',
+    edits: [
+      { module: `${ENGINE}/interval-locks.js`, find: 'if (this.overlapped(interval.begin, interval.end))', put: 'if (false)' },
+      { module: `${ENGINE}/interval-locks.js`, find: 'if (interval.begin < waiter.end && waiter.begin < interval.end)', put: 'if (false)' },
+    ],
+    seed: 0,
+  },
+  {
+    name: 'stream-numbered-anew',
+    rule: 'a.11',
+    edits: [{ module: `${ENGINE}/stream.js`, find: 'if (this.open)\n            return;', put: '' }],
+    seed: 56,
+  },
+  {
+    name: 'fua-not-flushed',
+    rule: 'b.2, I-D2',
+    edits: [{ module: `${ENGINE}/write-path.js`, find: 'if (request.fua)\n', put: 'if (false)\n' }],
+    seed: 0,
+  },
+  {
+    name: 'flush-of-this-copy-only',
+    rule: 'W5, I-D2',
+    edits: [{ module: `${ENGINE}/flushes.js`, find: "(there || this.#core.options.mode === 'async')", put: 'true' }],
+    seed: 1,
+  },
+  {
+    name: 'inconsistent-not-marked',
+    rule: 'b.4, row 13',
+    edits: [{ module: `${ENGINE}/resync-target.js`, find: "disk: 'Inconsistent', current, resync", put: 'current, resync' }],
+    seed: 10,
+  },
+  {
+    name: 'record-not-asked-after-a-restart',
+    rule: 'a.11, I-D9',
+    edits: [
+      {
+        module: `${ENGINE}/standing.js`,
+        find: "this.#mayBeIn = true;\n        this.#recorded = null;\n        this.coveredSerial = 0;\n        this.#state = 'lost';",
+        put: "this.#mayBeIn = this.#core.ports.lease().peerInSync;\n        this.#recorded = null;\n        this.coveredSerial = 0;\n        this.#state = this.#mayBeIn ? 'lost' : 'alone';",
+      },
+    ],
+    seed: 116,
+  },
+];
+
+/** The module with the mutant in it. */
+export const mutatedModule = ({ name, edits }: MirrorMutant, module: string, source: string): string =>
+  edits
+    .filter((edit) => edit.module === module)
+    .reduce((text, { find, put }) => {
+      const places = text.split(find).length - 1;
+      if (places !== 1) throw new Error(`the mutant ${name} does not apply to ${module}: found ${places} times: ${find}`);
+      return text.replace(find, () => put);
+    }, source);
