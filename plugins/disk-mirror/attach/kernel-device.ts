@@ -2,7 +2,7 @@
 // other end of the socket does: a new process takes the device up again, and what the application asked meanwhile has only
 // waited. Invariants: a device that somebody else has set up is never touched; which one is ours is written down before it is
 // set up, and the kernel's word (/sys/block/nbdN) is asked each time.
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UnderstudyError } from 'understudy/plugin';
 import type { KernelDoor } from './kernel-door.js';
@@ -24,6 +24,8 @@ export interface KernelDeviceOptions {
   readonly serve: (fd: number, closed: () => void) => void;
   /** Where block devices are shown; tests have a tree of their own. */
   readonly sysBlock?: string;
+  /** Whether somebody has claimed it for himself. Default: the kernel's answer to an exclusive open. */
+  readonly isHeld?: (device: string) => boolean;
 }
 
 const MODULE_HINT = 'Load the module with enough devices: modprobe nbd nbds_max=16; or use attach: nbdfuse.';
@@ -31,12 +33,14 @@ const MODULE_HINT = 'Load the module with enough devices: modprobe nbd nbds_max=
 export class KernelDevice {
   readonly #options: KernelDeviceOptions;
   readonly #sys: string;
+  readonly #isHeld: (device: string) => boolean;
   #connected = false;
   #connection = 0;
 
   constructor(options: KernelDeviceOptions) {
     this.#options = options;
     this.#sys = options.sysBlock ?? '/sys/block';
+    this.#isHeld = options.isHeld ?? refusesExclusive;
   }
 
   /** The device of this volume that the kernel still has set up, connected or waiting; null when there is none. */
@@ -59,7 +63,13 @@ export class KernelDevice {
   /** Resolves when the kernel no longer has it. Rejects when it is mounted or open: the driver would cut it off under its user. */
   async detach(): Promise<void> {
     const device = this.there();
-    if (device !== null) (await this.#options.door()).disconnect(indexOf(device));
+    if (device !== null) {
+      if (this.#isHeld(device))
+        throw new UnderstudyError('AGENT_FAILED', `${device} is mounted or held by another device: it would be cut off under its user`, {
+          hint: `See: findmnt ${device}; ls /sys/block/${nameOf(device)}/holders`,
+        });
+      (await this.#options.door()).disconnect(indexOf(device));
+    }
     if (this.there() !== null) throw new UnderstudyError('AGENT_FAILED', `${device} is still set up after its disconnect`);
     this.#connected = false;
     rmSync(this.#note(), { force: true });
@@ -123,6 +133,17 @@ export class KernelDevice {
     return !existsSync(backend) || readFileSync(backend, 'utf8').trim() === this.#options.backend;
   }
 }
+
+/** A mount, a loop device, a volume manager: whoever claims a block device keeps others from claiming it (open(2), O_EXCL). */
+const refusesExclusive = (device: string): boolean => {
+  try {
+    closeSync(openSync(device, constants.O_RDONLY | constants.O_EXCL));
+    return false;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EBUSY') return true;
+    throw error;
+  }
+};
 
 const nameOf = (device: string): string => device.slice('/dev/'.length);
 const indexOf = (device: string): number => Number(device.slice('/dev/nbd'.length));

@@ -21,7 +21,7 @@ const kernel = (t: ExecutionContext, devices = 2) => {
   };
   const calls: string[] = [];
   let fds = 10;
-  const trouble: { connect?: Error } = {};
+  const trouble: { connect?: Error; held?: boolean } = {};
   const door: KernelDoor = {
     pair: () => ({ ours: (fds += 1), kernels: (fds += 1) }),
     closeFd: (fd) => void calls.push(`close ${fd}`),
@@ -49,6 +49,7 @@ const kernel = (t: ExecutionContext, devices = 2) => {
       door: async () => door,
       serve: (fd, closed) => void served.push({ fd, closed }),
       sysBlock,
+      isHeld: () => trouble.held === true,
       ...change,
     });
   return { device, calls, served, show, trouble };
@@ -105,6 +106,16 @@ test('detach: the kernel lets it go; again, and with none: nothing', async (t) =
   t.is(one.there(), null);
   await one.detach();
   t.deepEqual(calls.slice(2), ['disconnect 0']);
+});
+
+test('detach while it is mounted: refused, and the device stays as it is', async (t) => {
+  const { device, calls, trouble } = kernel(t);
+  const one = device();
+  await one.attach();
+  trouble.held = true;
+  await t.throwsAsync(one.detach(), { message: /\/dev\/nbd0 is mounted or held/ });
+  t.is(one.there(), '/dev/nbd0');
+  t.false(calls.includes('disconnect 0'));
 });
 
 test('after a reboot the noted device is free, or somebody else’s: it is not taken for ours', async (t) => {
