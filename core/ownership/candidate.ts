@@ -226,6 +226,7 @@ const won = (turn: Turn, attempt: Attempt, version: string): void => {
     notBeforeMs: Number.NEGATIVE_INFINITY,
     nonce: record.nonce,
     inSync: record.inSync,
+    inSyncSent: [],
     attempts: [{ nonce: record.nonce, sentMs }],
     unproven: unprovenOf(turn, attempt),
     slow: false,

@@ -76,6 +76,7 @@ export const renewed = (turn: Turn, record: LeaseRecord, version: string): void 
     notBeforeMs: Number.NEGATIVE_INFINITY,
     nonce: record.nonce,
     inSync: record.inSync,
+    inSyncSent: [],
     slow: false,
     refused: null,
     membersSent: [],
@@ -217,6 +218,8 @@ const renew = (turn: Turn, { version, record }: NonNullable<Tenure['current']>):
   const members = membersNow(turn, record.members);
   // Before it is sent: the next guard must ask whoever may be a member by it.
   keepMembers(turn, [...tenure.membersKept, ...members.map(({ id }) => id)]);
+  const inSync = wishedSync(turn, record.inSync);
+  noteAdded(turn, inSync);
   const attempt = sendCas(turn, 'renew', version, 'renewal', (nonce) => ({
     ...record,
     nonce,
@@ -225,7 +228,7 @@ const renew = (turn: Turn, { version, record }: NonNullable<Tenure['current']>):
     ttlW: policy.timing.takeoverWaitMs,
     d: policy.timing.selfFenceMs,
     members,
-    inSync: wishedSync(turn, record.inSync),
+    inSync,
     watchdog: policy.watchdog && s.dogArmed,
     cfgHash: policy.cfgHash,
   }));
@@ -233,6 +236,14 @@ const renew = (turn: Turn, { version, record }: NonNullable<Tenure['current']>):
   const attempts = [...tenure.attempts, { nonce: attempt.record.nonce, sentMs: attempt.sentMs }].slice(-ATTEMPTS_KEPT);
   const membersSent = [...new Set([...tenure.membersSent, ...attempt.record.members.map(({ id }) => id)])];
   s.tenure = { ...(s.tenure ?? tenure), sentMs: attempt.sentMs, attempts, membersSent };
+};
+
+/** What was added may land although no answer comes: the page shows it until a renewal is known to have happened. */
+const noteAdded = ({ s }: Turn, inSync: readonly RecordMember[]): void => {
+  if (s.tenure === null) return;
+  const { inSync: known, inSyncSent } = s.tenure;
+  const added = inSync.map(({ id }) => id).filter((id) => !known.some((entry) => entry.id === id));
+  s.tenure = { ...s.tenure, inSyncSent: [...new Set([...inSyncSent, ...added])] };
 };
 
 const keepMembers = (turn: Turn, ids: readonly NodeId[]): void => {

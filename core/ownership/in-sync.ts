@@ -1,13 +1,14 @@
 // Who is in sync (SAFETY a.4, a.7b, a.11): the entries of the lease record that say whose copy of a mirrored group may be used.
 // Changed by the holder alone, as a renewal with other entries: one chain of seq, so that a takeover and a change race on the same
 // record and one of them wins. Invariants: only under HELD at the asker's epoch; an entry is of one boot; `ok` only behind a
-// renewal that is known to have happened, and behind the page that shows it; a write without an answer stays `unknown`.
+// renewal that is known to have happened, and behind the page that shows it; a write without an answer stays `unknown`; the page
+// never shows fewer than the record may have: an addition when it is asked for, a removal only when it is known to have happened.
 import type { BootId, NodeId } from '../model/ids.js';
 import type { InSyncAnswer } from '../model/lease.js';
 import type { OwnershipEvent } from './events.js';
 import type { LeaseRecord, RecordMember } from './record.js';
 import type { InSyncWish, OwnershipState } from './state.js';
-import { type Turn, journal } from './turn.js';
+import { type Turn, journal, writePage } from './turn.js';
 
 type Of<Kind extends OwnershipEvent['kind']> = Extract<OwnershipEvent, { readonly kind: Kind }>;
 
@@ -59,6 +60,8 @@ export const inSyncAsked = (turn: Turn, event: Of<'in-sync'>): void => {
   if (because !== null) return answer(turn, askId, { kind: 'refused', because });
   const dueMs = s.nowMs + Math.min(limitMs, MAX_LIMIT_MS);
   s.inSyncWish = { askId, change, peer, bootId: bootId ?? '', epoch, generation, dueMs, pending: true, sent: false };
+  // From now on: it may be sent at any time, also when whoever asked has ended.
+  if (change === 'add') writePage(turn, 'HELD');
 };
 
 /** The entries of the next renewal. */

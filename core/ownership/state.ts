@@ -82,6 +82,8 @@ export interface Tenure {
   readonly notBeforeMs: number;
   readonly nonce: string;
   readonly inSync: readonly RecordMember[];
+  /** Entries of records sent since the last good renewal that it did not have: any of those writes may have landed. */
+  readonly inSyncSent: readonly NodeId[];
   /** The last renewals sent, newest last: an own nonce found later counts from its own send. */
   readonly attempts: readonly { readonly nonce: string; readonly sentMs: number }[];
   /** The earlier holder for which W alone spoke, or its silence: from then on it may be fenced in the background. */

@@ -113,10 +113,13 @@ export const keepPhase = (turn: Turn, epoch: Epoch, phase: LeasePhase): void => 
 
 /** Writes the lease page of the present tenure. */
 export const writePage = (turn: Turn, state: PageState): void => {
-  const { tenure } = turn.s;
+  const { tenure, inSyncWish } = turn.s;
   if (tenure === null) return;
   const { epoch, deadlineMs, nonce } = tenure;
-  turn.effects.push({ kind: 'write-page', state, epoch, deadlineMs, nonce, inSync: tenure.inSync.map(({ id }) => id) });
+  const wished = inSyncWish?.change === 'add' ? [inSyncWish.peer] : [];
+  // Never fewer than the record may have: whoever acknowledges by the page must ask everybody who could take over.
+  const inSync = [...new Set([...tenure.inSync.map(({ id }) => id), ...tenure.inSyncSent, ...wished])];
+  turn.effects.push({ kind: 'write-page', state, epoch, deadlineMs, nonce, inSync });
 };
 
 /** Takes in what a read or a conflict showed. The observation goes on only if nothing at all has changed. */

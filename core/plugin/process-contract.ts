@@ -40,9 +40,15 @@ export interface ProcessGuard {
   onState(listener: (connected: boolean, because: string) => void): void;
   /**
    * Asks for another set of who is in sync (SAFETY a.11); `limitMs` is how long the guard tries. Never rejects. `ok`: it stands in
-   * the record, and the lease page shows it. `unknown`: it may have happened or happens yet: go on as before it and ask again.
-   * An `add` is to be asked after every handshake that ends with equal copies, also when the page shows the peer already: only so
-   * does the entry carry the peer's present boot.
+   * the record, and the lease page shows it. `refused` is said of this request alone. `unknown`: it may have happened or happens yet.
+   * The page never shows fewer than the record may have: an addition as soon as it is asked for. What a mirror must do
+   * (test/support/mirror-model.ts, in which each of these left out loses an acknowledged write):
+   * - from asking to remove until `ok` or `refused` acknowledge nothing, also not what both copies have: this one may be all that is
+   *   left, and has not flushed. `unknown` leaves it so; asking again, either way, ends it.
+   * - from asking to add on every write needs the peer again; behind `ok` or `unknown` the page says how long.
+   * - a process that has just begun goes on alone only behind an `ok` of its own.
+   * - an `add` is asked after every handshake that ends with equal copies, also when the page shows the peer already: only so does the
+   *   entry carry the peer's present boot.
    */
   inSync(request: InSyncRequest): Promise<InSyncAnswer>;
   /** The peer knows of a higher epoch than the one held here: the guard stops the group at once. False: away, say it again. */

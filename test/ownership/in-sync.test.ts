@@ -153,6 +153,24 @@ test('added: only in a boot that is heard, and the entry carries it', (t) => {
   t.deepEqual(bench.last('write-page')?.inSync, ['a', 'b']);
 });
 
+test('added: the page shows it as soon as it is asked for: it may land without an answer and outlive this guard', (t) => {
+  const bench = holding().step(ask()).done('v9').step(beat('b1'));
+  const before = bench.all.length;
+  bench.step(ask({ change: 'add', bootId: 'b1', limitMs: 40 }));
+  const order = bench.all.slice(before).flatMap((effect) => (effect.kind === 'write-page' || effect.kind === 'cas' ? [effect] : []));
+  t.like(order, [
+    { kind: 'write-page', state: 'HELD', inSync: ['a', 'b'] },
+    { kind: 'cas', attempt: { purpose: 'renew' } },
+  ]);
+  // No answer: it stays so until a renewal is known to have happened, and then the page says what the record says.
+  bench.unknown().pass(50);
+  t.like(bench.all.findLast((effect) => effect.kind === 'in-sync-answer')?.answer, { kind: 'unknown' });
+  while (bench.state.writing === null) bench.pass(50);
+  t.deepEqual(ids(bench.attempt.record.inSync), ['a']);
+  bench.done('v11');
+  t.deepEqual(bench.last('write-page')?.inSync, ['a']);
+});
+
 test('what is so already: one confirmed renewal tells, because a write without an answer may say otherwise', (t) => {
   const bench = holding();
   bench.step(ask({ change: 'add', bootId: 'b1' }));

@@ -3,6 +3,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { type WorldOptions, runWorld } from '../support/lease-world.js';
+import type { MirrorMutant } from '../support/mirror-model.js';
 
 const seedsWanted = Number(process.env['FC_RUNS'] ?? 40);
 const seeds = fc.integer({ min: 1, max: 2 ** 31 });
@@ -67,6 +68,42 @@ for (const mutant of mutants) {
     const caught = Array.from({ length: 150 }, (_, seed) => seed + 1).find(
       (seed) => runWorld({ seed, mutant, fencing }).violations.length > 0,
     );
+    t.not(caught, undefined);
+    t.log(`seed ${caught}`);
+  });
+}
+
+test('two nodes with a mirror: no acknowledged write is lost by one failure, and somebody serves at the end', (t) => {
+  const total = { acknowledged: 0, alone: 0, promotions: 0 };
+  let stuck = 0;
+  const runs = Math.max(20, seedsWanted);
+  fc.assert(
+    fc.property(seeds, (seed) => {
+      const { violations, active, mirror } = runWorld({ seed, mirror: 'none' });
+      if (violations.length > 0) throw new Error(`seed ${seed}: ${violations.join('; ')}`);
+      if (active.length > 1) throw new Error(`seed ${seed}: at the end active on [${active.join()}]`);
+      if (active.length === 0) stuck += 1;
+      for (const key of ['acknowledged', 'alone', 'promotions'] as const) total[key] += mirror[key];
+    }),
+    { numRuns: runs, endOnFailure: true },
+  );
+  t.log(`${runs} seeds, ${JSON.stringify(total)}, ${stuck} wait for an operator`);
+  // A world in which nobody writes alone or takes over would prove nothing.
+  t.true(total.promotions > 2 * runs);
+  t.true(total.alone > 10 * runs);
+  // Where no copy can be told to be good, nobody starts by itself; that takes several failures at once.
+  t.true(stuck <= runs / 10, `${stuck}`);
+});
+
+const mirrorMutants: readonly MirrorMutant[] = [
+  'boots do not count',
+  'alone before the answer',
+  'unknown counts as ok',
+  'goes on while a removal is open',
+];
+for (const mirror of mirrorMutants) {
+  test(`the world sees the mirror's bug "${mirror}"`, (t) => {
+    const caught = Array.from({ length: 200 }, (_, seed) => seed + 1).find((seed) => runWorld({ seed, mirror }).violations.length > 0);
     t.not(caught, undefined);
     t.log(`seed ${caught}`);
   });

@@ -10,6 +10,7 @@ import type { LeasePage } from '../../core/ownership/page.js';
 import type { LeaseRecord } from '../../core/ownership/record.js';
 import { type OwnershipPolicy, type OwnershipState, type Promised, beatOf, initialState } from '../../core/ownership/state.js';
 import { type Timing } from '../../core/model/timing.js';
+import { type MirrorMutant, MirrorModel } from './mirror-model.js';
 import { NO_GROUP_ORDERS, NO_NODE_ORDERS } from '../../core/model/lease.js';
 
 /** Profile `lan` of SAFETY a.5. */
@@ -55,6 +56,8 @@ export interface WorldOptions {
   readonly peersDeaf?: boolean;
   /** Many writes land at once and are answered late. */
   readonly lateAnswers?: boolean;
+  /** The group has a mirror: two copies ride on the machines, and every acknowledged write is accounted for. */
+  readonly mirror?: MirrorMutant;
   /** a; longer than the profile's makes answers later. */
   readonly attemptMs?: number;
 }
@@ -70,6 +73,8 @@ export interface Outcome {
   /** Epochs that began by waiting for a proof, and how many of these began to hold. */
   readonly waits: number;
   readonly begun: number;
+  /** With a mirror: writes acknowledged, and those without the other copy. */
+  readonly mirror: { readonly acknowledged: number; readonly alone: number; readonly promotions: number };
 }
 
 interface Node {
@@ -113,6 +118,7 @@ export const runWorld = ({
   peersDeaf = false,
   lateAnswers = false,
   attemptMs = LAN.attemptMs,
+  mirror: mirrorMutant,
 }: WorldOptions): Outcome => {
   const random = mulberry(seed);
   const chance = (probability: number) => random() < probability;
@@ -136,6 +142,7 @@ export const runWorld = ({
   const timing: Timing = { ...LAN, attemptMs, takeoverWaitMs: mutant === 'W = D' ? LAN.selfFenceMs + 1 : 2_450 };
   const queue: { atMs: number; order: number; act: () => void }[] = [];
   const violations: string[] = [];
+  const mirror = mirrorMutant === undefined ? null : new MirrorModel(mirrorMutant);
   let nowMs = 0;
   let order = 0;
   let steps = 0;
@@ -204,6 +211,7 @@ export const runWorld = ({
     watchdog: hasDog(node),
     cfgHash: 'same',
     failsafe: { peerLost: 'stop', arbiterLossMoveMs: 60_000 },
+    mirrored: mirror !== null,
   });
 
   const active = (node: Node) => node.activeUntil !== null && nowMs < node.activeUntil;
@@ -270,6 +278,48 @@ export const runWorld = ({
   const found = (): Found =>
     stored === null ? { kind: 'absent' } : { kind: 'record', record: stored.record, version: String(stored.version) };
 
+  /** The mutant's eyes: this node's entry always looks as if it were of the present boot. */
+  const forgetful = (node: Node, seen: Found): Found =>
+    mirrorMutant !== 'boots do not count' || seen.kind !== 'record'
+      ? seen
+      : {
+          ...seen,
+          record: {
+            ...seen.record,
+            inSync: seen.record.inSync.map((entry) => (entry.id === node.id ? { id: node.id, bootId: bootId(node) } : entry)),
+          },
+        };
+
+  /** The mirror of whoever holds by its page, as often as an application writes. */
+  const mirrors = (node: Node) => {
+    at(nowMs + 25, () => mirrors(node));
+    const { page, state } = node;
+    const peer = nodes.find((other) => other !== node);
+    if (mirror === null || peer === undefined || !node.powered || nowMs < node.pausedUntil || page === null) return;
+    const held = page.state === 'HELD' && page.bootId === bootId(node) && local(node, nowMs) < page.deadlineBootMs;
+    if (!held) return mirror.lost(node.id);
+    if (state === null) return mirror.forget(node.id);
+    mirror.turn({
+      node: node.id,
+      peer: peer.id,
+      epoch: page.epoch,
+      inSync: page.inSync,
+      connected: peer.powered && nowMs >= peer.pausedUntil && !lost(node) && !lost(peer),
+      flush: chance(0.1),
+      ask: (askId, change) =>
+        step(node, {
+          kind: 'in-sync',
+          askId,
+          change,
+          peer: peer.id,
+          bootId: change === 'add' ? bootId(peer) : null,
+          epoch: page.epoch,
+          generation: '',
+          limitMs: 600,
+        }),
+    });
+  };
+
   const perform = (node: Node, effect: OwnershipEffect) => {
     const { life } = node;
     const back = (happening: Parameters<typeof step>[1]) => () => (node.life === life ? step(node, happening) : undefined);
@@ -277,7 +327,7 @@ export const runWorld = ({
       case 'read':
         if (storeLost(node)) return;
         return at(nowMs + delay(), () => {
-          const seen = found();
+          const seen = forgetful(node, found());
           if (!storeLost(node))
             at(
               nowMs + delay(),
@@ -358,8 +408,9 @@ export const runWorld = ({
         return send(node, to, { kind: 'refused', from: node.id, epoch, round, knows, because });
       }
       // Files outlive the process: the world remembers what they would hold by itself.
-      case 'journal':
       case 'in-sync-answer':
+        return mirror?.answered(node.id, effect.askId, effect.answer);
+      case 'journal':
       case 'persist-max-epoch':
         return undefined;
       default:
@@ -438,6 +489,14 @@ export const runWorld = ({
   const powerCycle = (node: Node) => {
     if (!node.powered) return;
     node.powered = false;
+    const entries = stored?.record.inSync ?? [];
+    const left = entries.filter(({ id, bootId: boot }) =>
+      nodes.some((one) => one !== node && one.powered && one.id === id && bootId(one) === boot),
+    );
+    mirror?.reboot(
+      node.id,
+      left.map(({ id }) => id),
+    );
     node.life += 1;
     node.state = null;
     node.page = null;
@@ -528,6 +587,7 @@ export const runWorld = ({
       beat(node);
     };
     at(between(0, 40), beats);
+    if (mirror !== null) at(between(0, 25), () => mirrors(node));
   }
   watchdogs();
   trouble();
@@ -535,7 +595,18 @@ export const runWorld = ({
     nowMs = next.atMs;
     next.act();
   }
-  return { violations, active: nodes.filter(active).map(({ id }) => id), activations, extensions, steps, waits, begun };
+  violations.push(...(mirror?.violations ?? []));
+  const { acknowledged = 0, alone = 0, promotions = 0 } = mirror ?? {};
+  return {
+    mirror: { acknowledged, alone, promotions },
+    violations,
+    active: nodes.filter(active).map(({ id }) => id),
+    activations,
+    extensions,
+    steps,
+    waits,
+    begun,
+  };
 };
 
 const mulberry = (seed: number) => {
