@@ -80,6 +80,7 @@ const tenure = {
   notBeforeMs: 0,
   nonce: 'n',
   inSync: members,
+  inSyncSent: [],
   attempts: [],
   unproven: null,
   slow: false,

@@ -14,7 +14,7 @@ interface Copy {
   /** The epoch under which it serves. */
   serves: number | null;
   /** What was asked of the guard and not answered. */
-  asked: { readonly id: number; readonly change: 'add' | 'remove' } | null;
+  asked: { readonly id: number; readonly change: 'add' | 'remove'; readonly wasOpen: boolean } | null;
   /**
    * A removal may have happened, or happens yet: nothing is acknowledged, not even what both have, because this copy alone may be
    * what is left, and it has not flushed.
@@ -60,7 +60,7 @@ export class MirrorModel {
     if (own.serves !== epoch && !this.#promote(node, epoch, inSync)) return;
     const wish = (change: 'add' | 'remove'): void => {
       if (own.asked !== null) return;
-      own.asked = { id: (this.#ids += 1), change };
+      own.asked = { id: (this.#ids += 1), change, wasOpen: own.open };
       if (change === 'remove' && this.mutant !== 'goes on while a removal is open') own.open = true;
       ask(own.asked.id, change);
     };
@@ -97,9 +97,11 @@ export class MirrorModel {
   answered(node: string, id: number, answer: InSyncAnswer): void {
     const own = this.#copy(node);
     if (own.asked?.id !== id) return;
-    const { change } = own.asked;
+    const { change, wasOpen } = own.asked;
     own.asked = null;
-    if (answer.kind === 'ok' || (change === 'remove' && answer.kind === 'refused')) own.open = false;
+    // A refusal is said of this question alone: what an earlier one came to stays open.
+    if (answer.kind === 'ok') own.open = false;
+    else if (answer.kind === 'refused') own.open = wasOpen;
     if (change === 'remove' && answer.kind === 'unknown' && this.mutant === 'unknown counts as ok') own.alone = true;
   }
 
