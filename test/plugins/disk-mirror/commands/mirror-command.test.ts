@@ -44,7 +44,9 @@ test('create --first of a file that is not there: made, and never again by mista
   t.is(await mirrorCommand.run({ first: true, size: '1MiB', dryRun: true }, ['create', 'db.data'], volume), 0);
   t.false(existsSync(volume.options.backing), 'a dry run makes nothing');
   t.is(await mirrorCommand.run({ first: true, size: '1MiB' }, ['create', 'db.data'], volume), 0);
-  await t.throwsAsync(async () => mirrorCommand.run({ first: true }, ['create', 'db.data'], volume), { message: /overwritten only when that is said/ });
+  await t.throwsAsync(async () => mirrorCommand.run({ first: true }, ['create', 'db.data'], volume), {
+    message: /overwritten only when that is said/,
+  });
   t.is(await mirrorCommand.run({ first: true, overwrite: 'metadata' }, ['create', 'db.data'], volume), 0);
 });
 
