@@ -441,6 +441,8 @@ export const runWorld = ({
       if (other === node || peersDeaf || lost(node)) continue;
       at(nowMs + delay(), () => {
         const known = other.heardBoots.get(node.id);
+        // Nor does it take the first it hears without that echo; who is in sync is told by boots, so there it counts.
+        if (mirror !== null && known === undefined && from !== bootId(node)) return;
         // The transport takes no boot back: it proves by an echo that a new one is alive.
         if (known !== undefined && Number(known.split('boot')[1]) > Number(from.split('boot')[1])) return;
         other.heardBoots.set(node.id, from);
