@@ -153,6 +153,7 @@ export class Applier {
         this.#mark(work.seq, session);
         if (session === this.#session) this.#say({ t: 'applied', epoch: work.epoch, seq: this.#applied }, session);
     }
+    if ('bytes' in work) this.#core.ports.recycle(work.bytes);
     this.#leave(task);
   }
 

@@ -33,6 +33,8 @@ export interface EnginePorts {
    * and before the link has sent them. The same array where nobody uses it again, else a copy.
    */
   keep(bytes: Uint8Array, from: 'link' | 'application'): Uint8Array;
+  /** Nobody refers to these bytes any more, which a frame brought: the link reads into their memory again. */
+  recycle(bytes: Uint8Array): void;
   /** A chunk's hash (checksum resync, verify); answers not before it returns, or at once. Both sides must use the same. */
   hash(bytes: Uint8Array, done: (hash: Uint8Array) => void): void;
   /** Ends the connection; it is made again. `forGood`: this side does not dial before `reconnect` or its next start (SPLIT); it still answers when the peer dials. */

@@ -5,9 +5,11 @@ import { type Clock, reasonOf, type Timer } from 'understudy/plugin';
 import { encodeFrame } from './encode-frame.js';
 import { FrameParser } from './frame-parser.js';
 import { MAX_PAYLOAD_BYTES } from './frames.js';
+import { Gatherer } from './gatherer.js';
 import { type HandedFrame, LAYOUTS, MAX_JSON_BYTES, type WireFrame } from './layout.js';
 import type { Sink } from './peer-network.js';
 import { ReceiveMemory } from './receive-memory.js';
+import { reopened } from './reopened.js';
 import { Silence } from './silence.js';
 
 export interface ConnectionOptions {
@@ -26,8 +28,6 @@ export interface ConnectionListener {
 
 /** A payload of which so much is missing is read into its own memory; less comes with its neighbours in one large read. */
 const STRAIGHT_BYTES = 256 * 1024;
-/** What is smaller is copied into one write with its neighbours. */
-const GATHERED_BYTES = 16 * 1024;
 
 export class FrameConnection implements Sink {
   readonly #options: ConnectionOptions;
@@ -36,6 +36,7 @@ export class FrameConnection implements Sink {
   readonly #silence: Silence;
   /** Of this connection alone: a socket holds on to the room that it was given until it has read into it. */
   readonly #memory = new ReceiveMemory();
+  readonly #gatherer = new Gatherer();
   #socket: Socket | null = null;
   #ticking: Timer | null = null;
   #ended: string | null = null;
@@ -54,14 +55,17 @@ export class FrameConnection implements Sink {
     });
   }
 
-  /** From here on it belongs to this. `flowing`: its bytes come as `data`, not through the sink. */
-  attach(socket: Socket, { flowing }: { readonly flowing: boolean }): void {
+  /** From here on it belongs to this. `flowing`: it was just accepted and does not know the sink yet. */
+  attach(given: Socket, { flowing }: { readonly flowing: boolean }): void {
+    const anew = flowing ? reopened(given, this) : null;
+    const socket = anew ?? given;
     this.#socket = socket;
     socket.on('error', (error) => this.end(reasonOf(error)));
     socket.on('end', () => this.end('the peer ended it'));
     socket.on('close', () => this.end('it was closed'));
     if (this.#ended !== null) return void socket.destroy();
-    if (flowing) socket.on('data', (piece: Buffer) => this.#read(this.#parser.push(piece)));
+    if (anew !== null) socket.resume();
+    else if (flowing) socket.on('data', (piece: Buffer) => this.#read(this.#parser.push(piece)));
     this.#ticking = this.#options.clock.every(this.#options.pingMs, () => this.#tick(), { idle: true });
     if (this.#out.length > 0) this.#flush();
   }
@@ -116,7 +120,7 @@ export class FrameConnection implements Sink {
     this.#options.clock.soon(() => this.#listener.ended(because));
   }
 
-  // --- the sink of a socket that this end dialled
+  // --- the sink of a socket that reads into our memory
   buffer(): Uint8Array {
     const target = this.#parser.target();
     return target !== null && target.length >= STRAIGHT_BYTES ? target : this.#memory.room();
@@ -158,34 +162,17 @@ export class FrameConnection implements Sink {
     const out = this.#out;
     this.#out = [];
     this.#outBytes = 0;
-    const pieces = gathered(out);
-    if (pieces.length === 1) return void socket.write(pieces[0] as Uint8Array);
-    socket.cork();
-    for (const piece of pieces) socket.write(piece);
-    socket.uncork();
+    const { pieces, rooms } = this.#gatherer.gather(out);
+    const taken = () => this.#gatherer.back(rooms);
+    const last = pieces.length - 1;
+    if (last > 0) socket.cork();
+    for (let at = 0; at < last; at += 1) socket.write(pieces[at] as Uint8Array);
+    socket.write(pieces[last] as Uint8Array, taken);
+    if (last > 0) socket.uncork();
   }
 }
 
 const payloadOf = (frame: WireFrame): Uint8Array | null => {
   const member = LAYOUTS[frame.t].payload;
   return member === undefined || member === 'json' ? null : ((frame as unknown as Record<string, unknown>)[member] as Uint8Array);
-};
-
-/** Neighbours that are small become one piece. */
-const gathered = (out: readonly Uint8Array[]): Uint8Array[] => {
-  const pieces: Uint8Array[] = [];
-  let small: Uint8Array[] = [];
-  const join = () => {
-    if (small.length > 0) pieces.push(small.length === 1 ? (small[0] as Uint8Array) : Buffer.concat(small));
-    small = [];
-  };
-  for (const piece of out) {
-    if (piece.length <= GATHERED_BYTES) small.push(piece);
-    else {
-      join();
-      pieces.push(piece);
-    }
-  }
-  join();
-  return pieces;
 };

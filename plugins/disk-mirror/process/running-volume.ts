@@ -247,6 +247,7 @@ export class RunningVolume {
       queuedBytes: () => this.#link.queuedBytes(),
       // What the link hands on is the listener's; an NBD payload is used again as soon as it is answered.
       keep: (bytes, from) => (from === 'link' ? bytes : bytes.slice()),
+      recycle: (bytes) => this.#link.recycle(bytes),
       hash: (bytes, done) => done(hash('blake2b512', bytes, 'buffer').subarray(0, HASH_BYTES)),
       dropLink: (because, forGood) => this.#link.drop(because, forGood),
       reconnect: () => this.#link.reconnect(),

@@ -86,6 +86,8 @@ export class MirrorNode {
       },
       queuedBytes: () => 0,
       keep: (bytes) => bytes.slice(),
+      // Whoever reads them after that reads nonsense.
+      recycle: (bytes) => void bytes.fill(0xdb),
       hash: (bytes, done) => events.later(life, () => done(bytes.slice())),
       dropLink: (because) => ifAlive(() => world.link.break(because, this.side)),
       reconnect: () => ifAlive(() => world.link.connect()),
