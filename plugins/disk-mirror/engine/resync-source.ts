@@ -11,13 +11,16 @@ import type { Request } from './request.js';
 export type ResyncKind = 'bitmap' | 'full' | 'checksum';
 type Step = 'idle' | 'bitmap' | 'alone' | 'paused' | 'preparing' | 'copying' | 'flushing' | 'ending';
 
-/** Chunks read, sent or compared at one time. */
+/** Pieces read, sent or compared at one time. */
 const WINDOW = 32;
+/** Neighbours go together: a copy of a whole volume in chunks of 4 KiB would be a million frames for every 4 GiB. */
+const PIECE_BYTES = 256 * 1024;
 const MOST_QUEUED_BYTES = 4 * 1024 * 1024;
 
 interface Piece {
   readonly id: number;
   readonly chunk: number;
+  readonly chunks: number;
   readonly range: Request;
   /** Asked for its hash: its bytes, which stand still until the answer. */
   bytes: Uint8Array | null;
@@ -51,7 +54,8 @@ export class ResyncSource {
 
   get progress(): { readonly kind: ResyncKind; readonly doneBytes: number; readonly ofBytes: number; readonly etaMs: number } {
     const { chunkBytes } = this.#core;
-    const left = this.stale.count + this.#pieces.size;
+    let left = this.stale.count;
+    for (const { chunk, chunks } of this.#pieces.values()) if (!this.stale.has(chunk)) left += chunks;
     return {
       kind: this.#kind,
       doneBytes: Math.max(0, this.#total - left) * chunkBytes,
@@ -113,7 +117,7 @@ export class ResyncSource {
     const piece = this.#pieces.get(id);
     if (piece === undefined) return undefined;
     this.#pieces.delete(id);
-    this.#core.rounds.list(piece.chunk, 1);
+    this.#core.rounds.list(piece.chunk, piece.chunks);
     return this.#pump();
   }
 
@@ -121,11 +125,10 @@ export class ResyncSource {
   compared(id: number, same: boolean): void {
     const piece = this.#pieces.get(id);
     if (piece?.bytes == null) return undefined;
-    const { bytes, range, chunk } = piece;
+    const { bytes, range } = piece;
     piece.bytes = null;
     if (!same) return this.#send(piece, { t: 'sync-data', epoch: this.#core.session.epoch, id, offset: range.begin, bytes });
-    this.stale.remove(chunk);
-    this.#core.writes.unlock(range);
+    this.#hasNow(piece);
     return this.done(id);
   }
 
@@ -199,22 +202,33 @@ export class ResyncSource {
     this.#rate.sample(writes.underWay);
     while (!this.paused && this.#pieces.size < WINDOW && ports.queuedBytes() < MOST_QUEUED_BYTES) {
       const chunk = this.stale.next(this.#cursor);
-      if (chunk < 0 || !this.#rate.take(chunkBytes)) break;
+      if (chunk < 0) break;
+      const chunks = this.#neighbours(chunk);
+      if (!this.#rate.take(chunks * chunkBytes)) break;
       // Each is asked for once: what lies behind the cursor is under way.
-      this.#cursor = chunk + 1;
-      this.#copy(chunk);
+      this.#cursor = chunk + chunks;
+      this.#copy(chunk, chunks);
     }
     if (this.stale.count === 0 && this.#pieces.size === 0) this.#finish();
   }
 
-  #copy(chunk: number): void {
+  /** How many from this one on go together. A hash is of one chunk: what differs is sent, and no more. */
+  #neighbours(first: number): number {
+    const most = this.#kind === 'checksum' ? 1 : Math.max(1, Math.floor(PIECE_BYTES / this.#core.chunkBytes));
+    const end = Math.min(first + most, this.stale.chunks);
+    let after = first + 1;
+    while (after < end && this.stale.has(after)) after += 1;
+    return after - first;
+  }
+
+  #copy(chunk: number, chunks: number): void {
     const { writes, chunkBytes } = this.#core;
     const run = this.#run;
     const id = this.#nextId++;
     const range = writes.range(() => this.#read(piece, run));
     range.begin = chunk * chunkBytes;
-    range.end = range.begin + this.#core.chunkLength(chunk);
-    const piece: Piece = { id, chunk, range, bytes: null };
+    range.end = (chunk + chunks - 1) * chunkBytes + this.#core.chunkLength(chunk + chunks - 1);
+    const piece: Piece = { id, chunk, chunks, range, bytes: null };
     this.#pieces.set(id, piece);
     if (writes.lock(range)) this.#read(piece, run);
   }
@@ -238,9 +252,13 @@ export class ResyncSource {
   }
 
   /** On its way: what is written to it from now on goes behind it. */
-  #send({ chunk, range }: Piece, frame: Frame): void {
+  #send(piece: Piece, frame: Frame): void {
     this.#core.ports.send(frame);
-    this.stale.remove(chunk);
+    this.#hasNow(piece);
+  }
+
+  #hasNow({ chunk, chunks, range }: Piece): void {
+    for (let each = chunk; each < chunk + chunks; each++) this.stale.remove(each);
     this.#core.writes.unlock(range);
   }
 
