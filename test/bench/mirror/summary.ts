@@ -36,7 +36,9 @@ const ratios = (job: string, name: string, anchor: string): readonly number[] =>
 };
 
 for (const job of unique(runs.map((run) => run.job))) {
-  console.log(`\n| ${job} | IOPS min / **median** / max | p50 µs | p99 µs | longest ms | foreign CPU % | to anchors (median of rounds) |\n|---|---|---|---|---|---|---|`);
+  console.log(
+    `\n| ${job} | IOPS min / **median** / max | p50 µs | p99 µs | longest ms | foreign CPU % | to anchors (median of rounds) |\n|---|---|---|---|---|---|---|`,
+  );
   for (const name of unique(runs.filter((run) => run.job === job).map((run) => run.name))) {
     const of = runs.filter((run) => run.job === job && run.name === name);
     const iops = of.map((run) => run.iops);

@@ -30,7 +30,10 @@ test('given back: the same memory again, and no more of it than is out', (t) => 
 });
 
 test('any turns, taken by the socket in their order and late: no byte of one that is out is ever written to', (t) => {
-  const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 10_000, max: 40_000 })), { minLength: 1, maxLength: 30 });
+  const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 10_000, max: 40_000 })), {
+    minLength: 1,
+    maxLength: 30,
+  });
   fc.assert(
     fc.property(fc.array(fc.tuple(sizes, fc.nat(3)), { maxLength: 60 }), (turns) => {
       const gatherer = new Gatherer();
