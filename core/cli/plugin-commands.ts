@@ -44,6 +44,7 @@ export const definePluginCommand = (command: Command, definition: CommandDefinit
 
 const resourceChoice = (words: string): { readonly group: string; readonly resource: string } => {
   const [, group, resource] = /^([a-z0-9][a-z0-9-]*)\.([a-z0-9][a-z0-9-]*)$/.exec(words) ?? [];
-  if (group === undefined || resource === undefined) throw new UnderstudyError('USAGE', `"${words}" is not GROUP.RESOURCE, e.g. orders-db.data`);
+  if (group === undefined || resource === undefined)
+    throw new UnderstudyError('USAGE', `"${words}" is not GROUP.RESOURCE, e.g. orders-db.data`);
   return { group, resource };
 };

@@ -38,7 +38,10 @@ export const localResource = async (which: ResourceChoice, options: DaemonOption
 };
 
 /** Throws USAGE with what there is. */
-export const resourceOf = ({ groups, file }: ClusterConfig, { group, resource }: ResourceChoice): ClusterConfig['groups'][number]['resources'][number] => {
+export const resourceOf = (
+  { groups, file }: ClusterConfig,
+  { group, resource }: ResourceChoice,
+): ClusterConfig['groups'][number]['resources'][number] => {
   const found = groups.find(({ id }) => id === group)?.resources.find(({ id }) => id === resource);
   if (found !== undefined) return found;
   const known = groups.flatMap(({ id, resources }) => resources.map((each) => `${id}.${each.id}`));

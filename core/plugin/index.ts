@@ -3,7 +3,21 @@ import 'reflect-metadata'; // Before anything decorated: a plugin's own tests be
 export * from './contract.js';
 export { defineProcess } from './process-contract.js';
 export type { LocalResource } from './local-resource.js';
-export { argv, choice, durationMs, flag, integer, list, options, parseSizeBytes, secret, sizeBytes, table, text, z } from '../config/fields.js';
+export {
+  argv,
+  choice,
+  durationMs,
+  flag,
+  integer,
+  list,
+  options,
+  parseSizeBytes,
+  secret,
+  sizeBytes,
+  table,
+  text,
+  z,
+} from '../config/fields.js';
 export { UnderstudyError, reasonOf } from '../errors/errors.js';
 export { Clock, systemClock, type Timer } from '../system/clock.js';
 export { Random, systemRandom } from '../system/random.js';

@@ -30,7 +30,11 @@ const EVENTS = Number(process.env['MIRROR_EVENTS'] ?? 4);
 const directory = obstacle === null ? mkdtempSync(join(tmpdir(), 'understudy-mirror-')) : '';
 const answers = join(directory, 'answers');
 const backing = (node: string) => join(directory, node, 'data.img');
-const place = (node: string) => ({ backing: backing(node), metadata: join(directory, node, 'data.metadata'), device: join(directory, node, 'device') });
+const place = (node: string) => ({
+  backing: backing(node),
+  metadata: join(directory, node, 'data.metadata'),
+  device: join(directory, node, 'device'),
+});
 
 anyTest.serial.after.always(() => {
   if (obstacle !== null) return;
@@ -57,7 +61,12 @@ const groups = {
 
 const view = (lab: DrillLab, node: string): Promise<VolumeView> =>
   viewVolume(
-    { sockets: systemLocalSockets, clock: systemClock, path: controlSocket(resourceRunDir(lab.paths(node).run, GROUP, 'data')), volume: `${GROUP}/data` },
+    {
+      sockets: systemLocalSockets,
+      clock: systemClock,
+      path: controlSocket(resourceRunDir(lab.paths(node).run, GROUP, 'data')),
+      volume: `${GROUP}/data`,
+    },
     2_000,
   );
 

@@ -21,12 +21,15 @@ export const counterOf = (block: Uint8Array, slot?: number): number => {
   if (bytes.every((byte) => byte === 0)) return 0;
   const counter = bytes.readUInt32LE(8);
   const wrong = bytes.readUInt32LE(0) !== MAGIC || bytes.readUInt32LE(12) !== crc32(bytes.subarray(16), counter);
-  if (wrong || (slot !== undefined && bytes.readUInt32LE(4) !== slot)) throw new Error(`the block of slot ${slot ?? '?'} is torn or another's`);
+  if (wrong || (slot !== undefined && bytes.readUInt32LE(4) !== slot))
+    throw new Error(`the block of slot ${slot ?? '?'} is torn or another's`);
   return counter;
 };
 
 /** The highest counter of each slot that was answered, from a file of answers; `flushed`: that was covered by an answered flush. */
-export const answered = (file: string): { readonly written: ReadonlyMap<number, number>; readonly flushed: ReadonlyMap<number, number> } => {
+export const answered = (
+  file: string,
+): { readonly written: ReadonlyMap<number, number>; readonly flushed: ReadonlyMap<number, number> } => {
   const [written, flushed] = [new Map<number, number>(), new Map<number, number>()];
   for (const line of readFileSync(file, 'utf8').split('\n').slice(0, -1)) {
     const [slot = '', counter = '', kind = ''] = line.split(' ');

@@ -11,22 +11,29 @@ const shape = options({
     'semi-sync',
     'async',
   ]).default('sync'),
-  order: choice('sync: remote-first writes here only what the standby has; parallel writes both at once', ['remote-first', 'parallel']).default(
+  order: choice('sync: remote-first writes here only what the standby has; parallel writes both at once', [
     'remote-first',
-  ),
+    'parallel',
+  ]).default('remote-first'),
   attach: choice('How applications reach it: the kernel’s NBD client, nbdfuse with a loop device, or the NBD socket alone', [
     'nbd',
     'nbdfuse',
     'none',
   ]).default('nbd'),
-  device: text('The path under which applications find it: a link to the attached device; default /dev/understudy/GROUP-RESOURCE').optional(),
+  device: text(
+    'The path under which applications find it: a link to the attached device; default /dev/understudy/GROUP-RESOURCE',
+  ).optional(),
   nbdDevice: text('attach: nbd — the kernel device to use, e.g. /dev/nbd3; default: the first free one').optional(),
-  peerTimeout: durationMs('A write that the standby has not answered for so long ends the connection', 3_000, { minMs: 200, maxMs: 60_000 }),
+  peerTimeout: durationMs('A write that the standby has not answered for so long ends the connection', 3_000, {
+    minMs: 200,
+    maxMs: 60_000,
+  }),
   maxLag: sizeBytes('async: answered and not yet at the standby, at most', 64 * 1024 * 1024),
   maxLagTime: durationMs('async: the oldest of it, at most', 10_000, { minMs: 100, maxMs: 3_600_000 }),
-  whenFull: choice('async: what happens at the limit: writes wait, or the standby falls behind and is resynced', ['throttle', 'behind']).default(
+  whenFull: choice('async: what happens at the limit: writes wait, or the standby falls behind and is resynced', [
     'throttle',
-  ),
+    'behind',
+  ]).default('throttle'),
   resyncMin: sizeBytes('Resync: so many bytes a second whatever the application does', 4 * 1024 * 1024),
   resyncMax: sizeBytes('Resync: never more a second', 1024 * 1024 * 1024),
   resyncLatency: durationMs('Resync gives way while the application’s writes take longer than this', 20, { minMs: 1, maxMs: 10_000 }),

@@ -8,7 +8,9 @@ export const readDeviceLink = (link: string): string | null => {
   const there = lstatSync(link, { throwIfNoEntry: false });
   if (there === undefined) return null;
   if (!there.isSymbolicLink())
-    throw new UnderstudyError('REFUSED', `${link} is not a link: it was not made by understudy`, { hint: 'Look at what it is, then remove it.' });
+    throw new UnderstudyError('REFUSED', `${link} is not a link: it was not made by understudy`, {
+      hint: 'Look at what it is, then remove it.',
+    });
   return readlinkSync(link);
 };
 

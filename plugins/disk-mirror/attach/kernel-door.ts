@@ -84,7 +84,8 @@ const load = async (): Promise<KernelDoor> => {
   const command = (what: string, index: number, question: (sequence: number) => Buffer): void => {
     const reply = ask(question((sequence += 1)), 'status');
     const errno = reply.kind === 'status' ? reply.errno : 0;
-    if (errno !== 0) throw new UnderstudyError('AGENT_FAILED', `/dev/nbd${index} could not be ${what}: ${WORDS[errno] ?? `errno ${errno}`}`);
+    if (errno !== 0)
+      throw new UnderstudyError('AGENT_FAILED', `/dev/nbd${index} could not be ${what}: ${WORDS[errno] ?? `errno ${errno}`}`);
   };
 
   return {

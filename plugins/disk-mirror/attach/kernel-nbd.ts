@@ -24,6 +24,8 @@ export const kernelNbd = (volume: KernelAttach): Attachment => ({
     const [device, leads] = [await volume.device(signal), readDeviceLink(link)];
     if (device === null && leads === null) return { state: 'detached' };
     if (device === null) return { state: 'broken', because: `${leads} is no longer set up` };
-    return leads === device ? { state: 'attached', device } : { state: 'broken', because: `${link} leads to ${leads ?? 'nothing'} instead of ${device}` };
+    return leads === device
+      ? { state: 'attached', device }
+      : { state: 'broken', because: `${link} leads to ${leads ?? 'nothing'} instead of ${device}` };
   },
 });

@@ -3,7 +3,17 @@
 // mirror's process is a pause for the application and no error. Source: linux/nbd-netlink.h, linux/genetlink.h, netlink(7).
 
 /** Kind of each attribute: its number, and how wide its value is. */
-const ATTRIBUTE = { index: 1, sizeBytes: 2, blockBytes: 3, timeoutS: 4, serverFlags: 5, clientFlags: 6, sockets: 7, deadConnS: 8, backend: 10 } as const;
+const ATTRIBUTE = {
+  index: 1,
+  sizeBytes: 2,
+  blockBytes: 3,
+  timeoutS: 4,
+  serverFlags: 5,
+  clientFlags: 6,
+  sockets: 7,
+  deadConnS: 8,
+  backend: 10,
+} as const;
 const [SOCK_ITEM, SOCK_FD] = [1, 1];
 const COMMAND = { connect: 1, disconnect: 2, reconfigure: 3 } as const;
 const [CTRL_GETFAMILY, CTRL_FAMILY_ID, CTRL_FAMILY_NAME] = [3, 1, 2];
@@ -107,7 +117,8 @@ export const readReplies = (bytes: Buffer): readonly Reply[] => {
   const replies: Reply[] = [];
   for (let at = 0; at < bytes.length; ) {
     const length = bytes.readUInt32LE(at);
-    if (length < NETLINK_HEADER || at + length > bytes.length) throw new RangeError(`a netlink message of ${length} bytes in ${bytes.length - at}`);
+    if (length < NETLINK_HEADER || at + length > bytes.length)
+      throw new RangeError(`a netlink message of ${length} bytes in ${bytes.length - at}`);
     replies.push(readReply(bytes.subarray(at, at + length)));
     at += padded(length);
   }

@@ -63,7 +63,9 @@ export const nbdfuse = ({ exec, clock }: AttachTools): Attachment => {
       return device;
     } catch (error) {
       await detach(place, LOOK_MS, AbortSignal.timeout(LOOK_MS)).catch((left: unknown) => {
-        throw new UnderstudyError('AGENT_FAILED', `${reasonOf(error)}; and what was begun could not be undone: ${reasonOf(left)}`, { cause: error });
+        throw new UnderstudyError('AGENT_FAILED', `${reasonOf(error)}; and what was begun could not be undone: ${reasonOf(left)}`, {
+          cause: error,
+        });
       });
       throw error;
     }
@@ -84,7 +86,12 @@ export const nbdfuse = ({ exec, clock }: AttachTools): Attachment => {
       if (result.exitCode !== 0) throw failed(`losetup --detach ${device}`, result);
     }
     // A device that somebody still has open is detached by the kernel later: then it is still there.
-    await until(`${fileOf(place)} is still a loop device: somebody has it open`, Math.max(1, endMs - clock.nowMs()), signal, async () => (await loopsOf(place, signal)).length === 0);
+    await until(
+      `${fileOf(place)} is still a loop device: somebody has it open`,
+      Math.max(1, endMs - clock.nowMs()),
+      signal,
+      async () => (await loopsOf(place, signal)).length === 0,
+    );
     if (isMounted(directory)) {
       const result = await run('fusermount3', ['-u', directory], limitMs, signal);
       if (result.exitCode !== 0 && isMounted(directory)) throw failed(`fusermount3 -u ${directory}`, result);

@@ -24,7 +24,9 @@ export const create = async (volume: Volume, flags: Flags): Promise<number> => {
   if (flags['dryRun'] === true) {
     const plan = await examineCreate(request, places);
     const lines = plan.ok
-      ? plan.steps.map((step) => (step.do === 'allocate' ? `allocate ${step.sizeBytes} bytes: ${step.path} (${step.because})` : `write metadata: ${step.path}`))
+      ? plan.steps.map((step) =>
+          step.do === 'allocate' ? `allocate ${step.sizeBytes} bytes: ${step.path} (${step.because})` : `write metadata: ${step.path}`,
+        )
       : plan.problems;
     process.stdout.write(`${lines.map((line) => `- ${line}`).join('\n')}\n`);
     return plan.ok ? 0 : 1;
@@ -33,7 +35,9 @@ export const create = async (volume: Volume, flags: Flags): Promise<number> => {
   const summary = await createCopy(request, places, systemExec());
   process.stdout.write(`${group}.${resource} on ${volume.node}: ${summary}\n`);
   if (flags['uuid'] === undefined)
-    process.stdout.write(`On ${volume.peers.join(', ')}: understudy mirror create ${nextFlag(request.initial)} --uuid ${request.identity.volumeUuid} ${group}.${resource}\n`);
+    process.stdout.write(
+      `On ${volume.peers.join(', ')}: understudy mirror create ${nextFlag(request.initial)} --uuid ${request.identity.volumeUuid} ${group}.${resource}\n`,
+    );
   return 0;
 };
 
@@ -48,34 +52,45 @@ const requestOf = (volume: Volume, flags: Flags): CreateRequest => {
       hint: 'On the node whose data counts: --first. On the other one: --second.',
     });
   const [, initial] = only;
-  const { uuid } = flags;
-  if (uuid !== undefined && (typeof uuid !== 'string' || !UUID.test(uuid)))
-    throw new UnderstudyError('USAGE', `--uuid ${String(uuid)} is not 32 hex digits: take what create has printed on the other node`);
+  const uuid = wordOf(flags, 'uuid');
+  if (uuid !== null && !UUID.test(uuid))
+    throw new UnderstudyError('USAGE', `--uuid ${uuid} is not 32 hex digits: take what create has printed on the other node`);
   const [peer] = volume.peers;
   if (peer === undefined) throw new UnderstudyError('USAGE', `${volume.group} has no other node`);
-  const size = sizeOf(flags['size']);
+  const size = sizeOf(wordOf(flags, 'size'));
   return {
-    identity: { cluster: volume.cluster, group: volume.group, volume: volume.resource, volumeUuid: uuid ?? randomBytes(16).toString('hex') },
+    identity: {
+      cluster: volume.cluster,
+      group: volume.group,
+      volume: volume.resource,
+      volumeUuid: uuid ?? randomBytes(16).toString('hex'),
+    },
     node: volume.node,
     peer,
     mode: volume.options.mode,
     initial,
     slots: volume.options.activeExtents,
     allowSparse: volume.options.sparse,
-    overwrite: overwriteOf(flags['overwrite']),
+    overwrite: overwriteOf(wordOf(flags, 'overwrite')),
     ...(size === null ? {} : { sizeBytes: size }),
   };
 };
 
-const sizeOf = (text: unknown): number | null => {
-  if (text === undefined) return null;
-  const bytes = typeof text === 'string' ? parseSizeBytes(text) : null;
-  if (bytes === null) throw new UnderstudyError('USAGE', `--size ${String(text)} is not a size: write a number and a unit, e.g. 64GiB`);
+/** The option as it was typed, null = it was not. */
+const wordOf = (flags: Flags, name: string): string | null => {
+  const value = flags[name];
+  return typeof value === 'string' ? value : null;
+};
+
+const sizeOf = (text: string | null): number | null => {
+  if (text === null) return null;
+  const bytes = parseSizeBytes(text);
+  if (bytes === null) throw new UnderstudyError('USAGE', `--size ${text} is not a size: write a number and a unit, e.g. 64GiB`);
   return bytes;
 };
 
-const overwriteOf = (text: unknown): readonly ('data' | 'metadata')[] =>
-  (typeof text === 'string' ? text.split(',') : []).map((word) => {
+const overwriteOf = (text: string | null): readonly ('data' | 'metadata')[] =>
+  (text?.split(',') ?? []).map((word) => {
     if (word === 'data' || word === 'metadata') return word;
     throw new UnderstudyError('USAGE', `--overwrite takes data, metadata, or data,metadata; not "${word}"`);
   });

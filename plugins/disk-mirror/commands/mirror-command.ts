@@ -14,13 +14,18 @@ const VERBS: Readonly<Record<string, (volume: Volume, flags: Flags) => Promise<n
   pause: (volume) => give(volume, { do: 'pause' }, 'resyncs from this node wait'),
   resume: (volume) => give(volume, { do: 'resume' }, 'resyncs go on; a connection that was given up is tried again'),
   resync: (volume, flags) => give(volume, { do: 'resync', kind: flags['full'] === true ? 'full' : 'checksum' }, 'the resync begins'),
-  verify: (volume, flags) => give(volume, { do: 'verify', repair: flags['repair'] === true }, 'the copies are compared; see the journal for what differs'),
+  verify: (volume, flags) =>
+    give(volume, { do: 'verify', repair: flags['repair'] === true }, 'the copies are compared; see the journal for what differs'),
   resolve: (volume, flags) => {
     const { victim } = flags;
     if (victim !== volume.node)
-      throw new UnderstudyError('USAGE', `resolve is given on the node whose copy gives up its own changes: say --victim ${volume.node} there`, {
-        hint: 'What that node alone has written since the copies parted is lost. The other node’s copy stays.',
-      });
+      throw new UnderstudyError(
+        'USAGE',
+        `resolve is given on the node whose copy gives up its own changes: say --victim ${volume.node} there`,
+        {
+          hint: 'What that node alone has written since the copies parted is lost. The other node’s copy stays.',
+        },
+      );
     return give(volume, { do: 'resolve' }, `the copy of ${volume.node} gives up its own changes`);
   },
 };
@@ -46,7 +51,8 @@ export const mirrorCommand: CommandDefinition = {
   example: 'understudy mirror create --first orders-db.data',
   run: async (flags, [verb = ''], resource) => {
     const carryOut = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
-    if (carryOut === undefined) throw new UnderstudyError('USAGE', `there is no "mirror ${verb}"; there are: ${Object.keys(VERBS).join(', ')}`);
+    if (carryOut === undefined)
+      throw new UnderstudyError('USAGE', `there is no "mirror ${verb}"; there are: ${Object.keys(VERBS).join(', ')}`);
     if (resource === undefined) throw new UnderstudyError('USAGE', 'name the volume: GROUP.RESOURCE');
     return carryOut(resource as Volume, flags);
   },

@@ -29,14 +29,32 @@ export const showStatus = async (volume: Volume, flags: Flags): Promise<number> 
 
 /** The view in words. */
 export const linesOf = ({ group, resource, node }: Pick<Volume, 'group' | 'resource' | 'node'>, view: VolumeView): readonly string[] => {
-  const { role, disk, peer, peerDisk, connection, path, because, mode, resync, dirtyBytes, lagBytes, lagMs, suspended, kernelDevice, epoch } = view;
+  const {
+    role,
+    disk,
+    peer,
+    peerDisk,
+    connection,
+    path,
+    because,
+    mode,
+    resync,
+    dirtyBytes,
+    lagBytes,
+    lagMs,
+    suspended,
+    kernelDevice,
+    epoch,
+  } = view;
   return [
     `${group}.${resource} on ${node}: ${role}, ${disk}, ${mode}${epoch > 0 ? `, epoch ${epoch}` : ''}${view.serving ? ', serving' : ''}`,
     `  ${peer}: ${peerDisk}, ${connection}${path === null ? '' : ` over ${path}`}: ${because}`,
     ...(suspended === null ? [] : [`  writes wait: ${suspended}`]),
     ...(resync === null
       ? []
-      : [`  resync (${resync.kind}) as ${resync.direction}: ${percent(resync.doneBytes, resync.ofBytes)} of ${bytesText(resync.ofBytes)}${resync.paused ? ', paused' : ''}${resync.etaMs === null ? '' : `, ${Math.ceil(resync.etaMs / 1000)} s left`}`]),
+      : [
+          `  resync (${resync.kind}) as ${resync.direction}: ${percent(resync.doneBytes, resync.ofBytes)} of ${bytesText(resync.ofBytes)}${resync.paused ? ', paused' : ''}${resync.etaMs === null ? '' : `, ${Math.ceil(resync.etaMs / 1000)} s left`}`,
+        ]),
     `  may differ: ${bytesText(dirtyBytes)}${mode === 'async' ? `; the standby lags by ${bytesText(lagBytes)}, ${(lagMs / 1000).toFixed(1)} s` : ''}`,
     ...(kernelDevice === null ? [] : [`  device: ${kernelDevice}`]),
     ...view.alarms.map((alarm) => `  alarm: ${alarm}`),

@@ -88,8 +88,10 @@ const answered = (
   signal?: AbortSignal,
 ): Promise<unknown> =>
   new Promise((resolve, reject) => {
-    const late = () => end(() => reject(new UnderstudyError('TIMED_OUT', `the mirror process of ${volume} did not ${what.do} within ${limitMs} ms`)));
-    const aborted = () => end(() => reject(new UnderstudyError('TIMED_OUT', `${what.do} of ${volume} was given up: ${reasonOf(signal?.reason)}`)));
+    const late = () =>
+      end(() => reject(new UnderstudyError('TIMED_OUT', `the mirror process of ${volume} did not ${what.do} within ${limitMs} ms`)));
+    const aborted = () =>
+      end(() => reject(new UnderstudyError('TIMED_OUT', `${what.do} of ${volume} was given up: ${reasonOf(signal?.reason)}`)));
     const timer = clock.after(limitMs, late);
     const end = (how: () => void) => {
       timer.cancel();

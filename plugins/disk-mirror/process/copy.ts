@@ -13,7 +13,6 @@ export interface CopyOf {
   readonly group: string;
   readonly resource: string;
   readonly node: string;
-  readonly bootId: string;
   readonly stateDir: string;
   readonly options: DiskMirrorOptions;
 }
@@ -26,7 +25,7 @@ export interface Copy {
 }
 
 /** Rejects with NOT_FOUND, REFUSED or METADATA. */
-export const openCopy = async ({ cluster, group, resource, node, bootId, stateDir, options }: CopyOf): Promise<Copy> => {
+export const openCopy = async ({ cluster, group, resource, node, stateDir, options }: CopyOf): Promise<Copy> => {
   const data = await openBlockFile(options.backing, { direct: options.direct, sparse: options.sparse });
   const opened: (() => Promise<unknown>)[] = [() => data.close()];
   const close = async () => {

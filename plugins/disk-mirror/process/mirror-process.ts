@@ -85,10 +85,10 @@ class Volume {
   }
 
   async #open(): Promise<void> {
-    const { cluster, group, resource, node, bootId, paths, options, clock, journal, log } = this.#context;
+    const { cluster, group, resource, node, paths, options, clock, journal, log } = this.#context;
     let copy: Copy;
     try {
-      copy = await openCopy({ cluster, group, resource, node, bootId, stateDir: paths.state, options });
+      copy = await openCopy({ cluster, group, resource, node, stateDir: paths.state, options });
     } catch (error) {
       const hint = error instanceof UnderstudyError && typeof error.details['hint'] === 'string' ? ` ${error.details['hint']}` : '';
       const because = `${reasonOf(error)}${hint}`;
@@ -104,7 +104,13 @@ class Volume {
       journal.write({ kind: 'mirror.metadata-repaired', group, resource, because: repair });
       log.warn('metadata repaired', { repair });
     }
-    this.#running = new RunningVolume({ context: this.#context, copy, runDir: this.#runDir, changed: () => this.#changed(), door: this.#door });
+    this.#running = new RunningVolume({
+      context: this.#context,
+      copy,
+      runDir: this.#runDir,
+      changed: () => this.#changed(),
+      door: this.#door,
+    });
     try {
       await this.#running.start();
     } catch (error) {

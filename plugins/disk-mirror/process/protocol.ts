@@ -49,7 +49,9 @@ const ORDERS: Readonly<Record<OrderName, (order: Readonly<Record<string, unknown
   view: () => ({ do: 'view' }),
   watch: () => ({ do: 'watch' }),
   promote: ({ epoch, force }) =>
-    Number.isSafeInteger(epoch) && (epoch as number) > 0 && typeof force === 'boolean' ? { do: 'promote', epoch: epoch as number, force } : null,
+    Number.isSafeInteger(epoch) && (epoch as number) > 0 && typeof force === 'boolean'
+      ? { do: 'promote', epoch: epoch as number, force }
+      : null,
   demote: () => ({ do: 'demote' }),
   attach: () => ({ do: 'attach' }),
   detach: () => ({ do: 'detach' }),

@@ -4,7 +4,16 @@
 import { existsSync, mkdirSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type InSyncAnswer, openPageReader, type ProcessContext, systemClock, systemExec, systemFiles, systemPageClocks, systemRandom } from 'understudy/plugin';
+import {
+  type InSyncAnswer,
+  openPageReader,
+  type ProcessContext,
+  systemClock,
+  systemExec,
+  systemFiles,
+  systemPageClocks,
+  systemRandom,
+} from 'understudy/plugin';
 import { systemLocalSockets } from '../../../core/system/framed-socket.js';
 import { openPageWriter } from '../../../core/system/page-file.js';
 import { bootOffsetMs } from '../../../core/system/boot.js';
@@ -95,7 +104,8 @@ if (!existsSync(metadata))
     [{ node: values.node, peer: values.peer, backing, metadata }],
     { mode: options.mode, slots: options.activeExtents, keepData: true },
   );
-const say = (level: string) => (message: string, data?: Record<string, unknown>) => console.error(level, message, JSON.stringify(data ?? {}));
+const say = (level: string) => (message: string, data?: Record<string, unknown>) =>
+  console.error(level, message, JSON.stringify(data ?? {}));
 const log = { debug: () => undefined, info: say('info'), warn: say('warn'), error: say('error') };
 const runDir = resourceRunDir(paths.run, GROUP, RESOURCE);
 const context: ProcessContext<DiskMirrorOptions> = {
