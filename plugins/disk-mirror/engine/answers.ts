@@ -59,7 +59,7 @@ export class Answers {
       else if (!lease.peerInSync || this.#peerNeedsNot(request)) request.finish(null);
       else {
         core.standing.missed();
-        return this.#hold('the record calls the peer in sync, and it does not have this write');
+        return this.#hold('the record calls the peer in sync, and it may lack this');
       }
     }
     if (!request.ended) request.finish(core.failed === null ? 'ESHUTDOWN' : 'EIO');
@@ -69,8 +69,9 @@ export class Answers {
 
   /** The record calls the peer in sync, and rightly so as far as this request goes. */
   #peerNeedsNot(request: Request): boolean {
-    if (request.kind === 'read' || request.peerHas) return true;
+    if (request.peerHas) return true;
     const { standing, stream, options } = this.#core;
+    if (request.kind === 'read') return standing.even;
     return request.serial < standing.coveredSerial || stream.has(request) || (options.mode === 'async' && standing.counted);
   }
 

@@ -10,6 +10,8 @@ interface Promoting {
   readonly force: boolean;
   readonly answer: (refused: string | null) => void;
   readonly sinceMs: number;
+  /** The peer was met as a secondary, or this copy died as primary with nothing dirty: neither has what the other lacks. */
+  even: boolean;
   step: 'learning' | 'settling' | 'removing' | 'draining' | 'writing';
 }
 
@@ -37,7 +39,7 @@ export class Promotion {
     if (core.role === 'primary' && core.epoch === epoch && core.serving && !core.stopped) return answer(null);
     const refused = this.#refusal(epoch, force);
     if (refused !== null) return answer(refused);
-    this.#promoting = { epoch, force, answer, sinceMs: core.nowMs, step: 'learning' };
+    this.#promoting = { epoch, force, answer, sinceMs: core.nowMs, even: false, step: 'learning' };
     const promoting = this.#promoting;
     const learnt = () => {
       if (this.#promoting !== promoting) return;
@@ -144,6 +146,8 @@ export class Promotion {
   #drain(promoting: Promoting): void {
     const core = this.#core;
     promoting.step = 'draining';
+    const { session, sb, bits } = core;
+    promoting.even = (session.state === 'mirroring' && session.peer?.role === 'secondary') || (sb.primaryIndicator && bits.count() === 0);
     core.session.suspend('being promoted');
     core.applier.whenIdle(() => this.#promoting === promoting && this.#write(promoting));
   }
@@ -173,7 +177,7 @@ export class Promotion {
       if (late !== null) return this.#refuse(late);
       this.#promoting = null;
       core.role = 'primary';
-      core.standing.begin();
+      core.standing.begin(promoting.even);
       core.serving = true;
       core.ports.tell({
         kind: 'mirror.promoted',

@@ -32,6 +32,11 @@ export class Standing {
   #throttled = false;
   #because = 'not yet met';
   readonly #whenRemoved: (() => void)[] = [];
+  /**
+   * Nothing is on this copy that a peer in the record lacks, but what is under way. A standby that has taken over may hold what the
+   * old primary had sent and not written: seen here, it must not vanish when that one comes back in sync.
+   */
+  even = false;
   /** Requests before this one are on the peer's copy, whoever answered. */
   coveredSerial = 0;
 
@@ -86,7 +91,8 @@ export class Standing {
    * A new primary, nothing written yet. What the record says is asked before the first answer without the peer: a change that an
    * earlier process of this node had asked for may be on its way still.
    */
-  begin(): void {
+  begin(even: boolean): void {
+    this.even = even;
     this.#shared = true;
     this.#making = false;
     this.#mayAdd = false;
@@ -150,6 +156,7 @@ export class Standing {
   count(): void {
     this.coveredSerial = this.#core.writes.serial;
     this.#mayAdd = false;
+    this.even = true;
     this.#state = 'joining';
   }
 
@@ -249,6 +256,7 @@ export class Standing {
   #removed(): void {
     const { writes, flushes } = this.#core;
     this.#state = 'alone';
+    this.even = true;
     this.#core.ports.tell({ kind: 'mirror.alone', because: this.#because });
     const then = () => {
       for (const waiting of this.#whenRemoved.splice(0)) waiting();

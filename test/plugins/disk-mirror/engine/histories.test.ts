@@ -27,6 +27,7 @@ const PINNED: readonly [seed: number, what: string][] = [
   [1050, 'bytes on their way were answered and used again'],
   [2255, 'requests that waited for the record did not end with the lease'],
   [1978, 'a generation made during a resync was not known as shared, and writes alone went on under it'],
+  [7206, 'a takeover showed what the old primary, still in the record, lacked'],
 ];
 
 for (const [seed, what] of PINNED)

@@ -83,7 +83,7 @@ export const MIRROR_MUTANTS: readonly MirrorMutant[] = [
     name: 'no-settle-before-serve',
     rule: 'W7',
     edits: [{ module: `${ENGINE}/promotion.js`, find: 'return this.#core.bits.count() > 0 &&', put: 'return false &&' }],
-    seed: 2202,
+    seed: 3817,
   },
   {
     name: 'peer-boot-ignored',
@@ -95,7 +95,7 @@ export const MIRROR_MUTANTS: readonly MirrorMutant[] = [
     name: 'shared-generation-forgotten',
     rule: 'b.1',
     edits: [{ module: `${ENGINE}/resync-source.js`, find: 'standing.share();\n            this.#core.ports', put: 'this.#core.ports' }],
-    seed: 751,
+    seed: 1778,
   },
   {
     name: 'source-not-durable-before-resync',
@@ -141,6 +141,12 @@ export const MIRROR_MUTANTS: readonly MirrorMutant[] = [
     rule: 'b.4, row 13',
     edits: [{ module: `${ENGINE}/resync-target.js`, find: "disk: 'Inconsistent', current, resync", put: 'current, resync' }],
     seed: 10,
+  },
+  {
+    name: 'read-before-even',
+    rule: 'W7',
+    edits: [{ module: `${ENGINE}/answers.js`, find: 'return standing.even;', put: 'return true;' }],
+    seed: 751,
   },
   {
     name: 'record-not-asked-after-a-restart',
