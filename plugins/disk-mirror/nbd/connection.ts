@@ -63,8 +63,13 @@ export class Connection {
       },
       options.direct,
     );
-    if (options.adopted === null) this.#way.send([greeting()], () => {});
-    else this.#enter(options.adopted);
+  }
+
+  /** Apart from the making: an adopted one has its place, or is refused it, at once, and whoever is told knows it by then. */
+  open(): void {
+    const { adopted } = this.#options;
+    if (adopted === null) this.#way.send([greeting()], () => {});
+    else this.#enter(adopted);
   }
 
   /** It has no place yet and does not wait for one. */

@@ -136,6 +136,7 @@ export const startNbdServer = async (options: NbdServerOptions): Promise<NbdServ
       },
     });
     connections.add(connection);
+    connection.open();
   };
   const server = createServer(
     { pauseOnConnect: true, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS },
