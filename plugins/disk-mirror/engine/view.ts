@@ -22,7 +22,8 @@ export const viewOf = (core: Core): EngineView => {
   return {
     role: core.role,
     disk: sb.disk,
-    peerDisk: session.state === 'down' ? sb.peer.disk : (session.peer?.disk ?? sb.peer.disk),
+    // What it said when it came is what it was then: once both write the same, the own record is the newer word.
+    peerDisk: session.state === 'down' || session.state === 'mirroring' ? sb.peer.disk : (session.peer?.disk ?? sb.peer.disk),
     connection: CONNECTION[session.state],
     because: core.failed ?? core.frozen ?? session.because,
     serving: core.serving && !core.stopped,
