@@ -28,6 +28,12 @@ export interface KernelDeviceOptions {
   readonly isHeld?: (device: string) => boolean;
 }
 
+/**
+ * So often the driver looks at a request that has no answer: one that went to a connection that has died meanwhile is sent again
+ * on the next one, any other one goes on waiting and gets a line in the kernel's log (Linux 6.1, nbd_xmit_timeout). By itself it
+ * looks after 30 s, and so long the application would wait for a process that is back after one.
+ */
+const LOOK_AGAIN_MS = 2_000;
 const MODULE_HINT = 'Load the module with enough devices: modprobe nbd nbds_max=16; or use attach: nbdfuse.';
 
 export class KernelDevice {
@@ -88,6 +94,7 @@ export class KernelDevice {
     try {
       if (again) door.reconnect(setup);
       else door.connect(setup);
+      this.#lookOften(device);
     } catch (error) {
       this.#connected = false;
       throw error;
@@ -110,6 +117,12 @@ export class KernelDevice {
     if (!devices.includes(device)) throw refuse(`there is no ${device}`, MODULE_HINT);
     if (this.#isSetUp(device)) throw refuse(`${device} is set up by somebody else`, 'See who: nbd-client -c, or name another nbdDevice.');
     return device;
+  }
+
+  /** Where the kernel has no such setting (before 5.0) its own 30 s stay. */
+  #lookOften(device: string): void {
+    const setting = join(this.#sys, nameOf(device), 'queue', 'io_timeout');
+    if (existsSync(setting)) writeFileSync(setting, `${LOOK_AGAIN_MS}\n`);
   }
 
   #note(): string {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -18,6 +18,10 @@ const kernel = (t: ExecutionContext, devices = 2) => {
   const show = (index: number, backend: string) => {
     writeFileSync(place(index, 'pid'), '1\n');
     writeFileSync(place(index, 'backend'), `${backend}\n`);
+  };
+  const ioTimeout = (index: number): string => {
+    mkdirSync(place(index, 'queue'), { recursive: true });
+    return join(place(index, 'queue'), 'io_timeout');
   };
   const calls: string[] = [];
   let fds = 10;
@@ -52,7 +56,7 @@ const kernel = (t: ExecutionContext, devices = 2) => {
       isHeld: () => trouble.held === true,
       ...change,
     });
-  return { device, calls, served, show, trouble };
+  return { device, ioTimeout, calls, served, show, trouble };
 };
 
 test('attach: the first free device, one end served, the other handed over and closed here; again: the same', async (t) => {
@@ -76,6 +80,16 @@ test('the next process of the volume: takes the same device up by another connec
   t.is(next.there(), '/dev/nbd0');
   t.is(await next.attach(), '/dev/nbd0');
   t.deepEqual(calls.slice(2), ['reconnect 0 14', 'close 14']);
+});
+
+test('set up and taken up: the driver looks every 2 s for requests whose connection has died', async (t) => {
+  const { device, ioTimeout } = kernel(t);
+  writeFileSync(ioTimeout(0), '30000\n');
+  await device().attach();
+  t.is(readFileSync(ioTimeout(0), 'utf8'), '2000\n');
+  writeFileSync(ioTimeout(0), '30000\n');
+  await device().attach();
+  t.is(readFileSync(ioTimeout(0), 'utf8'), '2000\n');
 });
 
 test('the connection dies under the same process: it is connected again', async (t) => {
