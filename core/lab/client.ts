@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type ErrorCode, ERRORS, reasonOf, UnderstudyError } from '../errors/errors.js';
 import type { LabAnswers, LabLine, LabRequest } from './control.js';
 import { commandLineOf, killLab, LAB_MARK, pidsWithMark } from './host-processes.js';
+import { dropMounts } from './host-mounts.js';
 import { namespacesOf, removeNetns } from './netns-cleanup.js';
 import { onLines } from './lines.js';
 import { type Ready, readyWithin } from './ready.js';
@@ -133,6 +134,7 @@ export const cleanLab = (id: string, base: string = tmpdir()): void => {
   else if (namespacesOf(id).length > 0)
     throw new UnderstudyError('LAB_FAILED', `lab ${id} was made by root`, { hint: `Run: sudo understudy lab down --id ${id}` });
   else killLab(id);
+  dropMounts(labDirectory(id, base));
   rmSync(labDirectory(id, base), { recursive: true, force: true });
 };
 

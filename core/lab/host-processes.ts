@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { systemClock } from '../system/clock.js';
 import { reasonOf, UnderstudyError } from '../errors/errors.js';
+import { dropMounts } from './host-mounts.js';
 import { tool } from './lab-process.js';
 
 export interface CgroupHandle {
@@ -165,7 +166,10 @@ const blackoutByMark = (handle: MarkHandle): number => {
 };
 
 const removeVolatile = ({ volatile }: HostHandle): void => {
-  for (const path of volatile) rmSync(path, { recursive: true, force: true });
+  for (const path of volatile) {
+    dropMounts(path);
+    rmSync(path, { recursive: true, force: true });
+  }
 };
 
 /** Removes a cgroup and everything below it; its processes must be dead. */
