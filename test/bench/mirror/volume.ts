@@ -35,6 +35,8 @@ const { values } = parseArgs({
     metadata: { type: 'string' },
     dir: { type: 'string' },
     primary: { type: 'boolean', default: false },
+    /** The lease is held here and nothing is ordered: it does what it does by itself. */
+    held: { type: 'boolean', default: false },
     /** Further options of the resource, as JSON. */
     options: { type: 'string', default: '{}' },
     /** Where the NBD socket shall be, e.g. the bench's. */
@@ -68,7 +70,7 @@ const page = openPageWriter(leasePage(paths, GROUP), systemFiles);
 const writePage = () =>
   page.write({
     epoch: EPOCH,
-    state: values.primary ? 'HELD' : 'RELEASED',
+    state: values.primary || values.held ? 'HELD' : 'RELEASED',
     deadlineMonoNs: clocks.monoNs() + BigInt(DAY_MS) * 1_000_000n,
     deadlineBootMs: Math.round(performance.now() + DAY_MS),
     bootOffsetMs: Math.round(bootOffsetMs()),
@@ -130,7 +132,7 @@ const context: ProcessContext<DiskMirrorOptions> = {
   sockets: systemLocalSockets,
   exec: systemExec(),
   log,
-  journal: { write: ({ kind, because }) => console.error('journal', kind, because) },
+  journal: { write: ({ kind, because }) => console.error('journal', Math.round(systemClock.nowMs()), kind, because) },
   alarms: { set: (subject, sentence) => sentence !== null && console.error('alarm', subject, sentence) },
   fail: (error) => {
     throw error;
