@@ -73,6 +73,8 @@ export interface EngineOptions {
   readonly peerTimeoutMs: number;
   readonly async: { readonly maxLagBytes: number; readonly maxLagMs: number; readonly full: 'throttle' | 'behind' };
   readonly resync: { readonly minBytesPerSecond: number; readonly maxBytesPerSecond: number; readonly targetLatencyMs: number };
+  /** Sent to the target of a resync and not applied there: with more than this a write is answered when the target has it. */
+  readonly targetLagBytes: number;
   /** The bits of what nobody flushes are cleared by a flush of our own so often. */
   readonly flushEveryMs: number;
 }

@@ -197,7 +197,11 @@ export class WritePath {
       if (order === 'parallel') this.#carryOut(request);
       return;
     }
-    if (this.#peerTakes(request)) core.stream.write(request);
+    if (this.#peerTakes(request)) {
+      // A target that does not keep up slows the application down: what it has not applied lies in somebody's memory.
+      request.awaitsPeer = core.stream.lagBytes > core.options.targetLagBytes;
+      core.stream.write(request);
+    }
     return this.#carryOut(request);
   }
 

@@ -24,6 +24,8 @@ import type { Order } from './protocol.js';
 const TICK_MS = 20;
 /** So long an application on a kernel device waits for the next mirror process before it sees errors. */
 const DEAD_CONNECTION_S = 600;
+/** What a resync's target may have in memory of what the application goes on writing. */
+const TARGET_LAG_BYTES = 4 * 1024 * 1024;
 const HASH_BYTES = 32;
 const CLIENT_GONE_MS = 5_000;
 
@@ -85,6 +87,7 @@ export class RunningVolume {
         order,
         peerTimeoutMs: peerTimeout,
         async: { maxLagBytes: maxLag, maxLagMs: maxLagTime, full: whenFull },
+        targetLagBytes: TARGET_LAG_BYTES,
         resync: { minBytesPerSecond: resyncMin, maxBytesPerSecond: resyncMax, targetLatencyMs: resyncLatency },
         flushEveryMs: flushEvery,
       },

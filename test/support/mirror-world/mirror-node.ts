@@ -106,6 +106,8 @@ export class MirrorNode {
       ...world.options,
       peerTimeoutMs: 1_000,
       resync: RATE,
+      // A few sectors: histories come to it.
+      targetLagBytes: 16,
       flushEveryMs: 100,
     };
     const { chunkBytes, chunksPerExtent } = this.metadata.geometry;
