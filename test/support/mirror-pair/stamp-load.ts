@@ -4,8 +4,6 @@ import { systemClock } from 'understudy/plugin';
 import type { NbdClient } from '../nbd-client.js';
 import { BLOCK_BYTES, counterOf, stampedBlock } from '../stamps.js';
 
-const FLUSH_EVERY = 8;
-
 export interface Answered {
   readonly sentMs: number;
   readonly answeredMs: number;
@@ -17,14 +15,16 @@ export class StampLoad {
   readonly flushed = new Map<number, number>();
   readonly #sent = new Map<number, number>();
   readonly #onAnswer: (answer: Answered) => void;
+  readonly #flushEvery: number;
   answers = 0;
   #running: Promise<unknown> = Promise.resolve();
   #client: NbdClient | null = null;
   #stopping = false;
 
-  /** Slot numbers are block numbers. */
-  constructor(slots: readonly number[], onAnswer: (answer: Answered) => void = () => undefined) {
+  /** Slot numbers are block numbers; each slot flushes after every so many writes. */
+  constructor(slots: readonly number[], onAnswer: (answer: Answered) => void = () => undefined, flushEvery = 8) {
     this.#slots = slots;
+    this.#flushEvery = flushEvery;
     this.#onAnswer = onAnswer;
   }
 
@@ -64,7 +64,7 @@ export class StampLoad {
       this.written.set(slot, counter);
       this.answers += 1;
       this.#onAnswer({ sentMs, answeredMs: systemClock.nowMs() });
-      if (counter % FLUSH_EVERY !== 0) continue;
+      if (counter % this.#flushEvery !== 0) continue;
       await client.flush();
       this.flushed.set(slot, counter);
     }
