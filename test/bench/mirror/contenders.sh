@@ -53,14 +53,15 @@ volume() { # NODE OPTIONS EXTRA…
     --backing "$IMAGES/$node.img" --dir "$IMAGES/$node" --port "$OURS_PORT" --options "$options" "$@" >"$WORK/$node.log" 2>&1 &
   pids+=($!)
 }
-serving() { grep -q '^serving' "$WORK/a.log"; }
+# A process that has ended will not serve: no minute is waited for it.
+serving() { grep -q '^serving' "$WORK/a.log" || ! kill -0 "$PRIMARY_PID" 2>/dev/null; }
 ours() {
   local options=$1
   [ -n "${KEEP:-}" ] || rm -rf "$IMAGES/a" "$IMAGES/b"
   rm -f "$SOCKET"
   volume b "$options"; STANDBY_PID=$!
   volume a "$options" --primary --socket "$SOCKET"; PRIMARY_PID=$!
-  until_true serving || { tail -5 "$WORK/a.log" "$WORK/b.log" >&2; return 1; }
+  { until_true serving && grep -q '^serving' "$WORK/a.log"; } || { tail -n 5 "$WORK/a.log" "$WORK/b.log" >&2; return 1; }
   URI="nbd+unix:///bench%2Fdata?socket=$SOCKET"
 }
 begin_ours-sync() { ours '{}'; }

@@ -15,7 +15,7 @@ control() { "$NODE" "$ROOT/dist/test/bench/mirror/control.js" "$IMAGES/a" "$1"; 
 dirty() { # BLOCK: 1 % of the volume, scattered, each block once
   fio --name=dirty --ioengine=nbd --uri="$URI" --rw=randwrite --bs="$1" --io_size=$((MB * 1048576 / 100)) --size="$SIZE" --iodepth=16 --randseed="$RANDOM" >>"$WORK/processes.log"
 }
-RATE='"resyncMax":"1TiB","peerTimeout":1000'
+RATE='"resyncMax":"1TiB","peerTimeout":"1s"'
 for round in $(seq "${1:-3}"); do
   for mode in "$RATE" "$RATE,\"insecure\":false"; do
     [[ $mode == *insecure* ]] && who=ours-tls || who=ours

@@ -3,7 +3,7 @@
 # The mirror's own time limit for a silent peer is put out of the way, else it would (rightly) take the peer out of the record and go on.
 set -u
 . "$(dirname "$0")/contenders.sh"
-patience='"peerTimeout":60000'
+patience='"peerTimeout":"60s"'
 begin_ours-sync() { ours "{$patience}"; }
 begin_ours-sync-tls() { ours "{$patience,\"insecure\":false}"; }
 begin_ours-parallel() { ours "{$patience,\"order\":\"parallel\"}"; }
