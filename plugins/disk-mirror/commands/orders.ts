@@ -44,6 +44,7 @@ export const linesOf = ({ group, resource, node }: Pick<Volume, 'group' | 'resou
     lagMs,
     suspended,
     kernelDevice,
+    volumeUuid,
     epoch,
   } = view;
   return [
@@ -57,6 +58,7 @@ export const linesOf = ({ group, resource, node }: Pick<Volume, 'group' | 'resou
         ]),
     `  may differ: ${bytesText(dirtyBytes)}${mode === 'async' ? `; the standby lags by ${bytesText(lagBytes)}, ${(lagMs / 1000).toFixed(1)} s` : ''}`,
     ...(kernelDevice === null ? [] : [`  device: ${kernelDevice}`]),
+    ...(volumeUuid === null ? [] : [`  uuid: ${volumeUuid}`]),
     ...view.alarms.map((alarm) => `  alarm: ${alarm}`),
   ];
 };

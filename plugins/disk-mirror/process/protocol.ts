@@ -30,6 +30,8 @@ export interface VolumeView extends EngineView {
   readonly mode: string;
   readonly pid: number;
   readonly sizeBytes: number;
+  /** The volume's, the same on both copies: what `create` wants where one is made anew. Null = this copy cannot be opened. */
+  readonly volumeUuid: string | null;
   /** Over which network the peer is reached, null = it is not. */
   readonly path: string | null;
   /** The kernel's device that is set up for it, connected or waiting; null = none. */

@@ -138,6 +138,10 @@ export class RunningVolume {
     return this.#o.copy.data.sizeBytes;
   }
 
+  get volumeUuid(): string {
+    return this.#o.copy.attached.superblock.identity.volumeUuid;
+  }
+
   get path(): string | null {
     return this.#link.path();
   }

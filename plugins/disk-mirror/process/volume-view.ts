@@ -9,6 +9,7 @@ export type VolumeHost = Pick<VolumeView, 'node' | 'peer' | 'mode' | 'pid'>;
 export interface Shown {
   view(): EngineView;
   readonly sizeBytes: number;
+  readonly volumeUuid: string;
   readonly path: string | null;
   readonly kernelDevice: string | null;
   readonly client: boolean;
@@ -19,6 +20,7 @@ export const viewOf = (host: VolumeHost, shown: Shown): VolumeView => {
     ...shown.view(),
     ...host,
     sizeBytes: shown.sizeBytes,
+    volumeUuid: shown.volumeUuid,
     path: shown.path,
     kernelDevice: shown.kernelDevice,
     client: shown.client,
@@ -45,6 +47,7 @@ export const closedView = (host: VolumeHost, because: string): VolumeView => ({
   current: NO_GENERATION,
   epoch: 0,
   sizeBytes: 0,
+  volumeUuid: null,
   path: null,
   kernelDevice: null,
   client: false,
