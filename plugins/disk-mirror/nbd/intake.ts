@@ -146,7 +146,8 @@ export class Intake {
     this.#ownEnd = this.#slab.buffer.copy(own.buffer, 0, this.#start, this.#end);
     this.#start = this.#end;
     this.#own = own;
-    this.#rewind();
+    // The header behind the payload comes back into the common slab, which may be full to its last byte.
+    this.#want(REQUEST_BYTES);
   }
 
   #handInline(): void {
