@@ -21,7 +21,9 @@ export interface KernelDeviceOptions {
   readonly deadConnectionS: number;
   readonly door: () => Promise<KernelDoor>;
   /** Serves the transmission phase of NBD on a socket's descriptor, which is its own from then on; `closed` is told at its end. */
-  readonly serve: (fd: number, closed: () => void) => void;
+  readonly serve: (fd: number, closed: (because: string) => void) => void;
+  /** A connection that was to stay has ended: the driver waits for the next one, and so does the application. */
+  readonly lost: (because: string) => void;
   /** Where block devices are shown; tests have a tree of their own. */
   readonly sysBlock?: string;
   /** Whether somebody has claimed it for himself. Default: the kernel's answer to an exclusive open. */
@@ -74,7 +76,10 @@ export class KernelDevice {
         throw new UnderstudyError('AGENT_FAILED', `${device} is mounted or held by another device: it would be cut off under its user`, {
           hint: `See: findmnt ${device}; ls /sys/block/${nameOf(device)}/holders`,
         });
-      (await this.#options.door()).disconnect(indexOf(device));
+      const door = await this.#options.door();
+      // Its end is wanted now: nobody is told.
+      this.#connected = false;
+      door.disconnect(indexOf(device));
     }
     if (this.there() !== null) throw new UnderstudyError('AGENT_FAILED', `${device} is still set up after its disconnect`);
     this.#connected = false;
@@ -87,8 +92,10 @@ export class KernelDevice {
     const setup: DeviceSetup = { index: indexOf(device), sizeBytes, blockBytes, serverFlags, deadConnectionS, backend, socketFd: kernels };
     // Before the driver sends its first request (it reads the partition table within the call).
     const generation = (this.#connection += 1);
-    serve(ours, () => {
-      if (this.#connection === generation) this.#connected = false;
+    serve(ours, (because) => {
+      if (this.#connection !== generation || !this.#connected) return;
+      this.#connected = false;
+      this.#options.lost(because);
     });
     this.#connected = true;
     try {

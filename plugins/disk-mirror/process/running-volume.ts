@@ -19,6 +19,7 @@ import { leaseNow } from './lease.js';
 import { linkToPeer } from './paths-to-peer.js';
 import { exportName, serviceSocket } from './places.js';
 import type { Order } from './protocol.js';
+import { takeUp } from './take-up.js';
 
 /** Often enough that a lease that is over ends the answers at once; a look costs a microsecond. */
 const TICK_MS = 20;
@@ -112,7 +113,17 @@ export class RunningVolume {
       serverFlags: transmissionFlags(this.#export, false),
       deadConnectionS: DEAD_CONNECTION_S,
       door: kernelDoor,
-      serve: (fd, closed) => (this.#service === null ? closed() : this.#service.adopt(fd, closed)),
+      serve: (fd, closed) => (this.#service === null ? closed('it does not serve') : this.#service.adopt(fd, closed)),
+      lost: (because) => {
+        this.#tell('mirror.device-lost', `the connection of the kernel’s device ended: ${because}`);
+        takeUp({
+          clock: context.clock,
+          untilMs: context.clock.nowMs() + DEAD_CONNECTION_S * 1_000,
+          wanted: () => this.#service !== null && this.#kernel.there() !== null,
+          attach: () => this.#kernel.attach(),
+          trouble: (why) => context.log.warn('the kernel’s device could not be taken up again', { because: why }),
+        });
+      },
     });
   }
 

@@ -40,7 +40,8 @@ const kernel = (t: ExecutionContext, devices = 2) => {
       for (const name of ['pid', 'backend']) rmSync(place(index, name));
     },
   };
-  const served: { fd: number; closed: () => void }[] = [];
+  const served: { fd: number; closed: (because: string) => void }[] = [];
+  const lost: string[] = [];
   const device = (change: Partial<KernelDeviceOptions> = {}) =>
     new KernelDevice({
       runDir,
@@ -52,11 +53,12 @@ const kernel = (t: ExecutionContext, devices = 2) => {
       deadConnectionS: 600,
       door: async () => door,
       serve: (fd, closed) => void served.push({ fd, closed }),
+      lost: (because) => void lost.push(because),
       sysBlock,
       isHeld: () => trouble.held === true,
       ...change,
     });
-  return { device, ioTimeout, calls, served, show, trouble };
+  return { device, ioTimeout, calls, lost, served, show, trouble };
 };
 
 test('attach: the first free device, one end served, the other handed over and closed here; again: the same', async (t) => {
@@ -92,31 +94,34 @@ test('set up and taken up: the driver looks every 2 s for requests whose connect
   t.is(readFileSync(ioTimeout(0), 'utf8'), '2000\n');
 });
 
-test('the connection dies under the same process: it is connected again', async (t) => {
-  const { device, calls, served } = kernel(t);
+test('the connection dies under the same process: it is told, and connected again', async (t) => {
+  const { device, calls, lost, served } = kernel(t);
   const one = device();
   await one.attach();
-  served[0]?.closed();
+  served[0]?.closed('cut');
   t.is(await one.attach(), '/dev/nbd0');
   t.deepEqual(calls.slice(2), ['reconnect 0 14', 'close 14']);
+  t.deepEqual(lost, ['cut']);
 });
 
 test('the end of an older connection told late: the newer one stays', async (t) => {
   const { device, calls, served } = kernel(t);
   const one = device();
   await one.attach();
-  served[0]?.closed();
+  served[0]?.closed('cut');
   await one.attach();
-  served[0]?.closed();
+  served[0]?.closed('cut');
   await one.attach();
   t.is(calls.filter((call) => call.startsWith('reconnect')).length, 1);
 });
 
 test('detach: the kernel lets it go; again, and with none: nothing', async (t) => {
-  const { device, calls } = kernel(t);
+  const { device, calls, lost, served } = kernel(t);
   const one = device();
   await one.attach();
   await one.detach();
+  served[0]?.closed('the driver let go');
+  t.deepEqual(lost, []);
   t.is(one.there(), null);
   await one.detach();
   t.deepEqual(calls.slice(2), ['disconnect 0']);
