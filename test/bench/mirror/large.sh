@@ -10,8 +10,8 @@ timed() { local began; began=$(date +%s%3N); KEEP=$1 ours '{}' || exit 1; echo "
 timed '' "both processes, metadata made anew"
 ls -ls --block-size=M "$IMAGES"/[ab]/*.metadata
 echo "primary $(resident "$PRIMARY_PID") standby $(resident "$STANDBY_PID")"
-fio --name=some --ioengine=nbd --uri="$URI" --rw=randwrite --bs=4k --iodepth=16 --size="$SIZE" --io_size=200M --norandommap >>"$WORK/processes.log"
-echo "after 51 200 writes all over it: primary $(resident "$PRIMARY_PID") standby $(resident "$STANDBY_PID")"
+fio --name=some --ioengine=nbd --uri="$URI" --rw=randwrite --bs=4k --iodepth=16 --size="$SIZE" --io_size=20M --norandommap >>"$WORK/processes.log"
+echo "after 5 120 writes all over it: primary $(resident "$PRIMARY_PID") standby $(resident "$STANDBY_PID")"
 end_all
 timed yes "both processes, with their metadata"
 echo "primary $(resident "$PRIMARY_PID") standby $(resident "$STANDBY_PID")"
