@@ -61,7 +61,10 @@ export class Session {
   linkDown(link: number, because: string): void {
     if (link !== this.link) return;
     this.link = 0;
+    const verdict = this.#state === 'agreeing' ? this.#verdict : null;
     this.#end(because);
+    // The peer has come to the same, and was quicker to leave: to dial again would only split again.
+    if (verdict?.kind === 'split') this.#split(verdict.because);
   }
 
   /** The role has changed: both look at each other anew. */
@@ -234,13 +237,21 @@ export class Session {
         this.#state = 'bitmap';
         return verdict.source === 'a' ? core.source.begin(verdict.how) : core.target.sendBitmap(verdict.how);
       case 'split':
-        this.#state = 'split';
-        core.ports.tell({ kind: 'mirror.split', because: verdict.because });
-        return this.drop(verdict.because, true);
+        return this.#split(verdict.because);
       case 'refuse':
         this.#state = 'refused';
         return this.drop(verdict.because, verdict.forGood);
     }
+  }
+
+  /** Nothing is merged by itself; both stay apart until an operator has said whose changes are given up. */
+  #split(because: string): void {
+    const { ports } = this.#core;
+    this.#state = 'split';
+    this.because = because;
+    ports.tell({ kind: 'mirror.split', because });
+    if (this.link !== 0) this.drop(because, true);
+    else ports.dropLink(because, true);
   }
 
   #together(peer: CopyState): void {
