@@ -29,9 +29,17 @@ const dirty = (x: CopyState, y: CopyState): boolean => x.dirtyChunks > 0 || y.di
 const equal = (x: CopyState, y: CopyState): boolean => sameGeneration(x.current, y.current);
 const inconsistent = ({ disk }: CopyState): boolean => disk === 'Inconsistent';
 const bare = ({ disk }: CopyState): boolean => disk === 'Failed' || disk === 'Diskless';
-/** W7: x died as primary; y, which it counted as in sync, has not been switched off since and has all that x ever answered. */
+/**
+ * W7: x died as primary; y, which it counted as in sync, has not been switched off since and has all that x ever answered. In
+ * semi-sync y may have died too, with what it had only received: where x was not switched off, x has it all.
+ */
 const peerOutlived = (x: CopyState, y: CopyState): boolean =>
-  x.primaryEpoch > y.primaryEpoch && x.primaryIndicator && x.mode !== 'async' && y.mode !== 'async' && x.peerBootId === y.bootId;
+  x.primaryEpoch > y.primaryEpoch &&
+  x.primaryIndicator &&
+  x.mode !== 'async' &&
+  y.mode !== 'async' &&
+  x.peerBootId === y.bootId &&
+  !(x.mode === 'semi-sync' && y.peerBootId === x.bootId);
 
 /** The order of the table is the policy. Each row is tried for (a, b), then for (b, a). */
 export const ROWS: readonly Row[] = [

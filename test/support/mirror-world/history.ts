@@ -75,7 +75,7 @@ export class History {
       this.#step();
       if (step % 8 === 0) world.checkDirty();
     }
-    if (world.violations.length === 0) this.#heal();
+    if (world.violations.length === 0) this.heal();
   }
 
   #step(): void {
@@ -184,7 +184,7 @@ export class History {
   }
 
   /** No more faults: in bounded time one serves and both have the same. */
-  #heal(): void {
+  heal(): void {
     const { world } = this;
     const { record, nodes, link, application } = world;
     world.note('healed');

@@ -27,18 +27,18 @@ export class MirrorWorld {
   nowMs = 0;
   calls = 0;
   /** Has every write that was answered, in its cache at least. */
-  readonly intact: Record<Side, boolean> = { a: true, b: true };
+  readonly intact: Record<Side, boolean>;
 
   constructor(options: NodeOptions, seed: number) {
     this.options = options;
+    this.intact = { a: true, b: options.mode !== 'async' };
     this.chance = new Chance(seed).stream('history');
     this.events = new Events(new Chance(seed).stream('events'));
     this.link = new FakeLink(this.events, { a: () => this.#end('a'), b: () => this.#end('b') });
     this.record = new FakeRecord(
       this.events,
       (side) => this.nodes[side].bootId,
-      // Who is taken out of the record is worth nothing from then on.
-      (side, what) => (this.intact[side] = what === 'add'),
+      (side, what) => this.#recordChanged(side, what),
     );
     const node = (side: Side) => new MirrorNode(side, this, this.events, GEOMETRY, { current: FIRST, disk: 'UpToDate' });
     this.nodes = { a: node('a'), b: node('b') };
@@ -131,6 +131,15 @@ export class MirrorWorld {
     // The target of a resync gives way to its source: from then on the source has to live (b.3 rows 13 and 14).
     for (const one of ['a', 'b'] as const) if (this.nodes[one].metadata.superblock.disk === 'Inconsistent') this.intact[one] = false;
     this.#spoilt(side);
+  }
+
+  /** Who is taken out of the record is worth nothing from then on. In async the last primary is right, whatever the other has. */
+  #recordChanged(side: Side, what: 'add' | 'remove'): void {
+    this.intact[side] = what === 'add' && this.options.mode !== 'async';
+    if (this.intact.a || this.intact.b) return;
+    // The one that is left had lost something (semi-sync, two failures): what it has is what there is.
+    this.application.lose();
+    this.intact[otherSide(side)] = true;
   }
 
   #spoilt(side: Side): void {
