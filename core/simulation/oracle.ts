@@ -252,8 +252,8 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     if (!own && this.#winners.get(record.epoch)?.bootId === record.bootId) this.#lost.add(`${record.bootId} ${record.epoch}`);
   }
 
-  told(by: SimProcess, keys: readonly string[], what: 'refused' | 'read' | 'write'): void {
-    if (keys.includes(this.#key)) this.#promises.told(by, what);
+  told(by: SimProcess, keys: readonly string[], what: 'read' | 'write', refused: boolean): void {
+    if (keys.includes(this.#key)) this.#promises.told(by, what, refused);
   }
 
   // --- the guards

@@ -48,8 +48,8 @@ export class PromiseWatch {
   readonly #renewed = new Map<string, number>();
   /** `holder epoch round`. */
   readonly #rounds = new Map<string, Round>();
-  /** Guards to which the store has said no, and nothing else since. */
-  readonly #refused = new Set<number>();
+  /** Guards to which the store has said no, and to what. A write that is allowed says that reads are. */
+  readonly #refused = new Map<number, 'read' | 'write'>();
   /** By boot of who gave it. */
   readonly #given = new Map<string, Given>();
   /** The last epoch that a boot said to be stopped: also before the promise, which may answer a question that was long on its way. */
@@ -90,10 +90,11 @@ export class PromiseWatch {
     this.#given.set(node.bootId, { to: holder.id, epoch, holderBootId: holder.bootId, untilMs: bootClock(node, trueMs) + waitMs });
   }
 
-  /** SAFETY a.8: promises are for a store that is silent. One that answers and refuses has the last word. */
-  told({ pid }: SimProcess, what: 'refused' | 'read' | 'write'): void {
-    if (what === 'refused') this.#refused.add(pid);
-    if (what === 'write') this.#refused.delete(pid);
+  /** SAFETY a.8: promises are for a store that is silent. One that refuses has the last word, until it allows the same again. */
+  told({ pid }: SimProcess, what: 'read' | 'write', refused: boolean): void {
+    if (refused) return void this.#refused.set(pid, this.#refused.get(pid) === 'write' ? 'write' : what);
+    if (what === 'write' || this.#refused.get(pid) === 'read') this.#refused.delete(pid);
+    return undefined;
   }
 
   /** A guard says of itself that nothing of this epoch is left. */

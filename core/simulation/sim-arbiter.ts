@@ -39,8 +39,8 @@ export interface StoreListener {
   removed(key: string): void;
   /** A node was told that its write met another state. */
   conflicted(by: SimProcess, key: string, value: string, current: Versioned | null): void;
-  /** A node was told what came of its request: the store refuses, or it has an answer. */
-  told(by: SimProcess, keys: readonly string[], what: 'refused' | 'read' | 'write'): void;
+  /** A node was told what came of its request: the store refuses it, or it has an answer. */
+  told(by: SimProcess, keys: readonly string[], what: 'read' | 'write', refused: boolean): void;
 }
 
 export class SimArbiter {
@@ -119,19 +119,18 @@ export class SimArbiter {
         this.#request(
           owner,
           signal,
-          keys,
+          { keys, what: 'read' },
           () => keys.map((key) => this.get(key)),
-          () => this.listener?.told(owner, keys, 'read'),
+          () => undefined,
         ),
       cas: (key, expected, value, signal) => {
         this.listener?.sent(owner, key, value);
         return this.#request(
           owner,
           signal,
-          [key],
+          { keys: [key], what: 'write' },
           () => this.#cas(key, expected, value, owner),
           (result) => {
-            this.listener?.told(owner, [key], 'write');
             if (result.outcome === 'conflict') this.listener?.conflicted(owner, key, value, result.current);
           },
         );
@@ -178,7 +177,13 @@ export class SimArbiter {
     return chance.happens(this.weather.slow) ? usualMs + chance.heavyTail(20, Math.max(21, this.weather.slowMs)) : usualMs;
   }
 
-  #request<T>(owner: SimProcess, signal: AbortSignal, keys: readonly string[], effect: () => T, told: (result: T) => void): Promise<T> {
+  #request<T>(
+    owner: SimProcess,
+    signal: AbortSignal,
+    { keys, what }: { readonly keys: readonly string[]; readonly what: 'read' | 'write' },
+    effect: () => T,
+    told: (result: T) => void,
+  ): Promise<T> {
     const node = owner.node.id;
     const chance = this.#chance;
     return new Promise((resolve, reject) => {
@@ -198,7 +203,7 @@ export class SimArbiter {
       this.#world.at(owner.trueMs + this.#delayMs(node, 'late requests'), () => {
         if (this.#has('revoked', node))
           return answer(() => {
-            if (!signal.aborted) this.listener?.told(owner, keys, 'refused');
+            if (!signal.aborted) this.listener?.told(owner, keys, what, true);
             reject(new ArbiterError('refused', 'access denied'));
           });
         if (this.#has('throttled', node) || chance.happens(this.weather.throttle))
@@ -206,7 +211,10 @@ export class SimArbiter {
         const result = effect();
         return answer(() => {
           // An answer after the caller's deadline is nobody's answer: the caller has not seen it.
-          if (!signal.aborted) told(result);
+          if (!signal.aborted) {
+            this.listener?.told(owner, keys, what, false);
+            told(result);
+          }
           resolve(result);
         });
       });
