@@ -97,7 +97,7 @@ export class Owner {
   #handle(group: GroupId, happening: Happening): void {
     const before = this.#states.get(group);
     if (before === undefined) return;
-    const [after, effects] = machine(before, eventAt(happening, this.#options.leaseClock.eventMs()));
+    const [after, effects] = machine(before, { ...happening, nowMs: this.#options.leaseClock.eventMs() } as OwnershipEvent);
     this.#states.set(group, after);
     this.#list = null;
     if (happening.kind !== 'tick' || effects.length > 0) this.#news = true;
@@ -135,7 +135,3 @@ export class Owner {
     return gapMs;
   }
 }
-
-/** Most are ticks, and those are made in one piece. */
-const eventAt = (happening: Happening, nowMs: number): OwnershipEvent =>
-  happening.kind === 'tick' ? { kind: 'tick', gapMs: happening.gapMs, nowMs } : ({ ...happening, nowMs } as OwnershipEvent);

@@ -12,10 +12,10 @@ import { consentAsked, consentGranted, consentRefused, consented, questionDueMs 
 import { pleaseStop } from './please-stop.js';
 import type { Attempt, OwnershipState, Tenure } from './state.js';
 import { marginMs, nextOnGrid, retryMs } from './timing.js';
-import { type Turn, copyAt, enter, journal } from './turn.js';
+import { type Turn, enter, journal } from './turn.js';
 
 export const machine = (state: OwnershipState, event: OwnershipEvent): readonly [OwnershipState, readonly OwnershipEffect[]] => {
-  const turn: Turn = { s: copyAt(state, Math.max(state.nowMs, event.nowMs)), effects: [] };
+  const turn: Turn = { s: { ...state, nowMs: Math.max(state.nowMs, event.nowMs) }, effects: [] };
   // Time first: an answer that comes after the deadline finds the epoch dead.
   enforceDeadline(turn);
   handle(turn, event);

@@ -12,47 +12,6 @@ export interface Turn {
   readonly effects: OwnershipEffect[];
 }
 
-/** The state at another moment, to be changed. Member by member: a spread of so many costs twenty times as much, with every event. */
-export const copyAt = (state: OwnershipState, nowMs: number): Turn['s'] => ({
-  policy: state.policy,
-  started: state.started,
-  phase: state.phase,
-  because: state.because,
-  bornMs: state.bornMs,
-  nowMs,
-  known: state.known,
-  confirmedMs: state.confirmedMs,
-  orders: state.orders,
-  serial: state.serial,
-  reading: state.reading,
-  writing: state.writing,
-  unresolved: state.unresolved,
-  readWanted: state.readWanted,
-  lastReadMs: state.lastReadMs,
-  writeNotBeforeMs: state.writeNotBeforeMs,
-  clearSinceMs: state.clearSinceMs,
-  tenure: state.tenure,
-  release: state.release,
-  releaseNotBeforeMs: state.releaseNotBeforeMs,
-  inSyncWish: state.inSyncWish,
-  fencing: state.fencing,
-  will: state.will,
-  leaveUntilMs: state.leaveUntilMs,
-  pleadedMs: state.pleadedMs,
-  gate: state.gate,
-  dogArmed: state.dogArmed,
-  peers: state.peers,
-  fenced: state.fenced,
-  suspicion: state.suspicion,
-  failsafe: state.failsafe,
-  fencedMembers: state.fencedMembers,
-  promise: state.promise,
-  pair: state.pair,
-  maxEpochSeen: state.maxEpochSeen,
-  stoppedEpoch: state.stoppedEpoch,
-  alarms: state.alarms,
-});
-
 export const epochOf = ({ s }: Turn): Epoch => s.tenure?.epoch ?? (s.known.kind === 'record' ? s.known.record.epoch : s.stoppedEpoch);
 
 export const journal = (
