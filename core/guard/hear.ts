@@ -30,7 +30,7 @@ export const hear = (options: HearOptions): void => {
   options.heartbeats.onReceived((received) => onReceived(options, said, received));
   options.heartbeats.onChange((change) => {
     // After a silence or a boot everything a peer says is news.
-    if (change.kind !== 'link' && change.kind !== 'jeopardy') said.delete(change.peer);
+    if (change.kind === 'peer' || change.kind === 'boot') said.delete(change.peer);
     onChange(options, change);
   });
 };
@@ -95,6 +95,12 @@ const onChange = ({ owner, heartbeats, leaseClock, tell, changed }: HearOptions,
         kind: change.began ? 'peer.jeopardy' : 'peer.jeopardy-ended',
         because: change.because,
         data: { peer: change.peer, network: change.network },
+      });
+    case 'quality':
+      return tell({
+        kind: change.began ? 'link.poor' : 'link.poor-ended',
+        because: change.because,
+        data: { peer: change.peer, network: change.network, lossRatio: change.lossRatio, rttMs: change.rttMs },
       });
     case 'peer': {
       const { peer, state, lastHeardMs, because, jeopardy = false } = change;

@@ -64,14 +64,15 @@ const watchdogAlarms = (state: OwnershipState): readonly string[] =>
     ? [`${state.policy.group}: the watchdog is off for it by order of ${state.orders.group.by}, as long as its maintenance lasts`]
     : [];
 
-/** Silence alone moves nothing (SAFETY, rule of the file), so a person must hear of it. */
+/** Silence alone moves nothing (SAFETY, rule of the file), nor does a bad link, so a person must hear of it. */
 const peerAlarms = ({ node, state, links, jeopardy }: PeerView): readonly string[] => {
   const over = (those: PeerView['links']) => those.map(({ network }) => network).join(', ') || 'any network';
+  const poor = links.flatMap((link) => (link.poor === undefined ? [] : [link.poor]));
   if (jeopardy === true) {
     const left = over(links.filter((link) => link.state === 'up'));
-    return [`jeopardy: ${node} is heard over ${left} alone: one failure more would look like the loss of the node`];
+    return [`jeopardy: ${node} is heard over ${left} alone: one failure more would look like the loss of the node`, ...poor];
   }
-  if (state !== 'lost') return [];
+  if (state !== 'lost') return poor;
   return [`${node} is not heard over ${over(links)}: it is off, or the networks are cut; the lease alone decides who is active`];
 };
 

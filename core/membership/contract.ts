@@ -69,6 +69,16 @@ export type MembershipChange =
     }
   /** Of two networks or more only one is left to the peer, or no longer. */
   | { readonly kind: 'jeopardy'; readonly peer: NodeId; readonly network: NetworkId; readonly began: boolean; readonly because: string }
+  /** A link is so bad that suspicion without cause is near, or no longer. Figures are of the last window. */
+  | {
+      readonly kind: 'quality';
+      readonly peer: NodeId;
+      readonly network: NetworkId;
+      readonly began: boolean;
+      readonly lossRatio: number;
+      readonly rttMs: number | null;
+      readonly because: string;
+    }
   /** The peer came back with another boot. */
   | { readonly kind: 'boot'; readonly peer: NodeId; readonly from: BootId | null; readonly to: BootId };
 

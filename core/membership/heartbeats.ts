@@ -3,7 +3,7 @@
 // Nothing here blocks or waits; a datagram that is wrong in any way is counted and forgotten.
 import type { ClusterConfig } from '../config/cluster-config.js';
 import { UnderstudyError } from '../errors/errors.js';
-import type { BootId, NodeId } from '../model/ids.js';
+import type { BootId, NetworkId, NodeId } from '../model/ids.js';
 import type { PeerView } from '../model/lease.js';
 import type { Clock, Timer } from '../system/clock.js';
 import type { ClusterKeys } from '../system/key-file.js';
@@ -13,7 +13,19 @@ import { Detector } from './detector.js';
 import { type Frame, type FrameCodec, MAX_BODY_BYTES, NONCE_BYTES, createFrameCodec } from './frame.js';
 import type { FrameMac } from './frame-mac.js';
 import { type Beat, encodeMessage, isSameBeat } from './message.js';
-import { type Link, type Peer, type Source, forgetBoot, keepBeat, keepRtt, makePeer, saidIn, sourcesOn } from './peer.js';
+import {
+  type Link,
+  type Peer,
+  type Source,
+  forgetBoot,
+  keepBeat,
+  keepRtt,
+  makePeer,
+  peerView,
+  qualityChange,
+  saidIn,
+  sourcesOn,
+} from './peer.js';
 import { PeerSession } from './session.js';
 import { type DatagramSocket, type DatagramSockets, heartbeatAddresses } from './transport.js';
 
@@ -80,7 +92,7 @@ class UdpHeartbeats implements Heartbeats {
     this.#codec = createFrameCodec({ cluster: config.cluster, self: node, peers: others.map(({ id }) => id), keys, mac });
     this.#peers = others.map((other) => {
       const session = new PeerSession(other.id, Math.floor(nowMs * 1000), () => random.hex(NONCE_BYTES));
-      return makePeer(other.id, heartbeatAddresses(other).slice(0, this.#addresses.length), session);
+      return makePeer(other.id, heartbeatAddresses(other).slice(0, this.#addresses.length), session, config.timing);
     });
     this.#sources = this.#addresses.map((_, index) => sourcesOn(index, this.#peers, nowMs));
     this.#detector = new Detector(
@@ -148,19 +160,7 @@ class UdpHeartbeats implements Heartbeats {
 
   peers(): readonly PeerView[] {
     const nowMs = this.#clock.nowMs();
-    return this.#peers.map(({ id, links, cfgHash, groups }): PeerView => {
-      const { state, bootId, heardMs, jeopardy, links: states } = this.#detector.view(id);
-      return {
-        node: id,
-        state,
-        bootId,
-        links: states.map((link, index) => ({ ...link, rttMs: links[index]?.rttMs ?? null })),
-        jeopardy,
-        silentMs: heardMs === null ? null : nowMs - heardMs,
-        cfgHash,
-        groups: [...groups.values()].map(({ part: _part, ...group }) => group),
-      };
-    });
+    return this.#peers.map((peer) => peerView(peer, this.#detector.view(peer.id), nowMs));
   }
 
   get revision(): number {
@@ -242,6 +242,7 @@ class UdpHeartbeats implements Heartbeats {
     if (said !== null && keepBeat(peer, said)) this.#revision += 1;
 
     this.#emit(this.#detector.heard(peer.id, link.network, frame.bootId, atMs));
+    this.#emit(qualityChange(peer, link, link.quality.heard(frame.seq, link.rttMs, atMs)));
     this.#schedule();
     // It does not know us yet (this process or its own is new): let it.
     if (newBoot || frame.answer === null) this.#reply(peer, atMs, null);
@@ -272,7 +273,11 @@ class UdpHeartbeats implements Heartbeats {
     this.#draining = false;
     if (!this.#running) return;
     const nowMs = this.#clock.nowMs();
-    if (this.#pauseSeen || nowMs - beganMs > this.#beatMs) this.#detector.paused(nowMs);
+    if (this.#pauseSeen || nowMs - beganMs > this.#beatMs) {
+      this.#detector.paused(nowMs);
+      // What was lost while nobody looked was not lost on the way.
+      for (const { links } of this.#peers) for (const { quality } of links) quality.restart();
+    }
     this.#pauseSeen = false;
     this.#lookedMs = nowMs;
     this.#emit(this.#detector.tick(nowMs));
@@ -297,5 +302,12 @@ class UdpHeartbeats implements Heartbeats {
     if (changes.length === 0) return;
     this.#revision += 1;
     for (const change of changes) for (const listener of this.#changeListeners) listener(change);
+    for (const change of changes) if (change.kind === 'link' && change.state === 'down') this.#linkDown(change.peer, change.network);
+  }
+
+  #linkDown(id: NodeId, network: NetworkId): void {
+    const peer = this.#peers.find((one) => one.id === id);
+    const link = peer?.links.find((one) => one.network === network);
+    if (peer !== undefined && link !== undefined) this.#emit(qualityChange(peer, link, link.quality.down()));
   }
 }

@@ -1,7 +1,11 @@
 // What one node keeps of each peer beside its session and its silence: addresses, round trips, and its last words.
 // Pure: plain data and the few ways in which a frame changes it.
 import type { GroupId, NetworkId, NodeId } from '../model/ids.js';
-import type { PeerGroupView } from '../model/lease.js';
+import type { LinkView, PeerGroupView, PeerView } from '../model/lease.js';
+import type { Timing } from '../model/timing.js';
+import type { MembershipChange } from './contract.js';
+import { type Detector, effectiveSuspectAfterMs } from './detector.js';
+import { LinkQuality, type QualityChange, qualityLimits } from './link-quality.js';
 import { type MessagePart, decodeMessage } from './message.js';
 import { RateLimit } from './rate-limit.js';
 import type { PeerSession } from './session.js';
@@ -14,6 +18,7 @@ export interface Link {
   lastSentUs: number | null;
   lastReadUs: number;
   rttMs: number | null;
+  readonly quality: LinkQuality;
 }
 
 export interface Peer {
@@ -29,6 +34,8 @@ export interface Peer {
   readonly groups: Map<GroupId, PeerGroupView & { readonly part: number }>;
 }
 
+type BeatTiming = Pick<Timing, 'heartbeatMs' | 'suspectAfterMs'>;
+
 /** Where frames of a peer come from, on one network. */
 export interface Source {
   readonly peer: Peer;
@@ -42,17 +49,15 @@ const MAX_RTT_US = 60_000_000;
 const RTT_WEIGHT = 1 / 8; // As TCP smooths it. Source: RFC 6298.
 
 /** A peer of whom nothing is known but its addresses, one per shared network. */
-export const makePeer = (id: NodeId, addresses: readonly string[], session: PeerSession): Peer => ({
+export const makePeer = (id: NodeId, addresses: readonly string[], session: PeerSession, timing: BeatTiming): Peer => ({
   id,
-  // Networks have the same names on every node: their place in the list.
-  links: addresses.map((address, index) => ({
-    index,
-    network: `heartbeat-${index + 1}`,
-    address,
-    lastSentUs: null,
-    lastReadUs: 0,
-    rttMs: null,
-  })),
+  links: addresses.map((address, index) => {
+    // Networks have the same names on every node: their place in the list.
+    const network = `heartbeat-${index + 1}`;
+    const suspectAfterMs = effectiveSuspectAfterMs(timing.suspectAfterMs, timing.heartbeatMs, addresses.length);
+    const quality = new LinkQuality(qualityLimits(suspectAfterMs, timing.heartbeatMs), addresses.length, `${id} over ${network}`);
+    return { index, network, address, lastSentUs: null, lastReadUs: 0, rttMs: null, quality };
+  }),
   session,
   repliedMs: Number.NEGATIVE_INFINITY,
   cfgHash: null,
@@ -60,6 +65,25 @@ export const makePeer = (id: NodeId, addresses: readonly string[], session: Peer
   kept: null,
   groups: new Map(),
 });
+
+/** What is shown of a peer, together with what the detector says of it. */
+export const peerView = ({ id, links, cfgHash, groups }: Peer, seen: ReturnType<Detector['view']>, nowMs: number): PeerView => ({
+  node: id,
+  state: seen.state,
+  bootId: seen.bootId,
+  links: seen.links.map((link, index): LinkView => {
+    const { rttMs = null, quality } = links[index] ?? {};
+    return quality?.poor == null ? { ...link, rttMs } : { ...link, rttMs, poor: quality.poor };
+  }),
+  jeopardy: seen.jeopardy,
+  silentMs: seen.heardMs === null ? null : nowMs - seen.heardMs,
+  cfgHash,
+  groups: [...groups.values()].map(({ part: _part, ...group }) => group),
+});
+
+/** A quality that began or ended to be bad, as a change. */
+export const qualityChange = ({ id }: Peer, { network }: Link, change: QualityChange | null): readonly MembershipChange[] =>
+  change === null ? [] : [{ kind: 'quality', peer: id, network, ...change }];
 
 /** The sources of one network, by address. */
 export const sourcesOn = (network: number, peers: readonly Peer[], nowMs: number): ReadonlyMap<string, Source> =>

@@ -98,6 +98,8 @@ export interface LinkView {
   readonly state: LinkState;
   /** Smoothed round trip; null until one was measured. */
   readonly rttMs: number | null;
+  /** Losses or round trips are so bad that suspicion without cause is near: a sentence with the figures. Absent = they are not. */
+  readonly poor?: string;
 }
 
 /** `unseen`: not heard since this guard started. `suspect`: silent for suspectAfter. `lost`: silent for W. */

@@ -19,6 +19,9 @@ const GROUP = 'web';
 const [W_MS, D_MS, S_MS] = [8000, 4000, 2000];
 /** Looks of the observer, and what a busy machine adds to them; Q and the start of the lab's application, the same. */
 const [LOOK_MS, START_MS] = [500, 5000];
+/** Which network, how bad, and what it means. */
+const POOR =
+  /over heartbeat-\d: \d+ % of the frames of the last 30 s are lost, round trip \d+ ms; suspectAfter = 4000 ms allows 3 missed beats/;
 const ids: string[] = [];
 
 const inLab = async (timing: string, drill: (lab: DrillLab) => Promise<void>): Promise<void> => {
@@ -140,6 +143,12 @@ test(`row 15: 30 % lost, 5 % twice, up to 800 ms late and so out of order, on al
     const beganMs = systemClock.nowMs();
     const chaos = await startChaos(lab.topology, { lose: 0.3, twice: 0.05, delayMs: 800, seed: SEED, forS: FOR_S + 60 });
     await systemClock.sleep(FOR_S * 1000);
+    t.log((await alarms(lab, POOR)).join('; '));
+    const poor = await Promise.all(lab.nodes.map((node) => lab.events(node, 'link.poor', beganMs)));
+    t.true(
+      poor.every((events) => events.some(({ data }) => Number(data?.['lossRatio']) > 0.178 || Number(data?.['rttMs']) > 500)),
+      'what begins it, in the journal of every node',
+    );
     const counts = await chaos.end();
     t.log(`seed ${SEED}: ${JSON.stringify(counts)}`);
     t.true(counts.frames > 10 * FOR_S && counts.lost > 0.2 * counts.frames && counts.overflow === 0, 'the relay did its part');

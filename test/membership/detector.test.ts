@@ -16,7 +16,7 @@ const play = (script: string, networks: readonly string[] = ['n1', 'n2']): { det
           : what === 'tick'
             ? detector.tick(nowMs)
             : (detector.paused(nowMs), []);
-      return `${line.trim()} -> ${changes.map((change) => (change.kind === 'link' ? `${change.network} ${change.state}` : change.kind === 'peer' ? `${change.state}${change.jeopardy === true ? ' in jeopardy' : ''}` : change.kind === 'jeopardy' ? `jeopardy ${change.began ? 'began' : 'ended'}` : `boot ${change.from}>${change.to}`)).join(', ')}`;
+      return `${line.trim()} -> ${changes.map((change) => (change.kind === 'link' ? `${change.network} ${change.state}` : change.kind === 'peer' ? `${change.state}${change.jeopardy === true ? ' in jeopardy' : ''}` : change.kind === 'jeopardy' ? `jeopardy ${change.began ? 'began' : 'ended'}` : change.kind === 'boot' ? `boot ${change.from}>${change.to}` : change.kind)).join(', ')}`;
     });
   return { detector, story };
 };

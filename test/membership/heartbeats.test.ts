@@ -128,6 +128,49 @@ test('the peer falls silent: suspect after exactly suspectAfter, lost after W, s
   t.true(a.heartbeats.steadyBeforeSilenceMs('b') > 59_000);
 });
 
+test('every third frame of one network is lost: said of that link while it lasts, and nobody is suspect', async (t) => {
+  const { network, a, b } = await pair();
+  const poor = (node: Node) => node.heartbeats.peers()[0]?.links.map((link) => link.poor?.replace(/:.*/, '') ?? null);
+  network.clock.advance(30_000);
+  let sent = 0;
+  network.weather = ({ to }) => (to.startsWith('10.0.1.') && (sent += 1) % 3 === 0 ? [] : [1]);
+  network.clock.advance(30_000);
+  t.deepEqual(
+    [poor(a), poor(b)],
+    [
+      ['b over heartbeat-1', null],
+      ['a over heartbeat-1', null],
+    ],
+  );
+  network.weather = () => [1];
+  network.clock.advance(30_000);
+  t.deepEqual(
+    [poor(a), poor(b)],
+    [
+      [null, null],
+      [null, null],
+    ],
+  );
+  for (const node of [a, b]) {
+    t.deepEqual(node.states(), ['member']);
+    t.deepEqual(
+      node.changes.flatMap((change) => (change.kind === 'quality' ? [[change.network, change.began]] : [])),
+      [
+        ['heartbeat-1', true],
+        ['heartbeat-1', false],
+      ],
+    );
+  }
+});
+
+test('frames take 30 ms each way: a round trip of 60 ms is said of both links', async (t) => {
+  const { network, a } = await pair();
+  network.weather = () => [30];
+  network.clock.advance(30_000);
+  for (const link of a.heartbeats.peers()[0]!.links)
+    t.regex(link.poor ?? '', /round trip 60 ms; suspectAfter = 220 ms allows 5 missed beats/);
+});
+
 test('one network cut: its link down within 220 ms, back up after, the peer never suspect', async (t) => {
   const { network, a, b } = await pair();
   network.clock.advance(1000);
