@@ -40,7 +40,10 @@ test('row 34, one superblock damaged: repaired, said, and the copy is used', asy
     flip(pair.place('b').metadata, at + 100);
     await pair.boot('b');
     await pair.whole('a');
-    t.true(pair.journal.some(({ node, kind }) => node === 'b' && kind === 'mirror.metadata-repaired'), `superblock ${index}`);
+    t.true(
+      pair.journal.some(({ node, kind }) => node === 'b' && kind === 'mirror.metadata-repaired'),
+      `superblock ${index}`,
+    );
     await load.stop();
     await pair.equalAtRest('a');
   }
@@ -83,34 +86,37 @@ const small = (t: ExecutionContext, name: string, bytes: number) => (directory: 
   t.teardown(() => void execFileSync('umount', ['-l', at]));
 };
 
-rootTest('row 35, the disk of the serving copy is full: an error to the application, nothing answered is missing on the other copy, which takes over', async (t) => {
-  const box: { directory: string } = { directory: '' };
-  const mount = small(t, 'disk', 4 * 1024 * 1024);
-  const places = {
-    get a() {
-      return { backing: join(box.directory, 'a', 'disk', 'data.img'), metadata: join(box.directory, 'a', 'data.metadata') };
-    },
-  };
-  const pair = await MirrorPair.start(t, {
-    sizeBytes: SIZE,
-    places,
-    prepare: (directory) => {
-      box.directory = directory;
-      mount(directory);
-    },
-  });
-  const load = new StampLoad(spreadSlots(2048, SIZE));
-  await load.begin(await pair.client('a'));
-  const { because } = await pair.until('its disk has failed', 'a', ({ disk }) => disk === 'Failed');
-  t.regex(because, /ENOSPC|no space/i);
-  t.true((await pair.view('a')).alarms.some((alarm) => alarm.includes('Failed')));
-  await load.stop();
-  pair.record.release();
-  t.deepEqual(lostOf(pair.place('b').backing, load.written), []);
-  await pair.takeOver('b');
-  await load.begin(await pair.client('b'));
-  const more = load.answers + 100;
-  await until('the application is served by the other copy', () => load.answers > more, 20_000);
-  await load.stop();
-  t.deepEqual(lostOf(pair.place('b').backing, load.written), []);
-});
+rootTest(
+  'row 35, the disk of the serving copy is full: an error to the application, nothing answered is missing on the other copy, which takes over',
+  async (t) => {
+    const box: { directory: string } = { directory: '' };
+    const mount = small(t, 'disk', 4 * 1024 * 1024);
+    const places = {
+      get a() {
+        return { backing: join(box.directory, 'a', 'disk', 'data.img'), metadata: join(box.directory, 'a', 'data.metadata') };
+      },
+    };
+    const pair = await MirrorPair.start(t, {
+      sizeBytes: SIZE,
+      places,
+      prepare: (directory) => {
+        box.directory = directory;
+        mount(directory);
+      },
+    });
+    const load = new StampLoad(spreadSlots(2048, SIZE));
+    await load.begin(await pair.client('a'));
+    const { because } = await pair.until('its disk has failed', 'a', ({ disk }) => disk === 'Failed');
+    t.regex(because, /ENOSPC|no space/i);
+    t.true((await pair.view('a')).alarms.some((alarm) => alarm.includes('Failed')));
+    await load.stop();
+    pair.record.release();
+    t.deepEqual(lostOf(pair.place('b').backing, load.written), []);
+    await pair.takeOver('b');
+    await load.begin(await pair.client('b'));
+    const more = load.answers + 100;
+    await until('the application is served by the other copy', () => load.answers > more, 20_000);
+    await load.stop();
+    t.deepEqual(lostOf(pair.place('b').backing, load.written), []);
+  },
+);

@@ -37,7 +37,10 @@ test(`the standby’s process stands still ${STOPS} times: nothing is answered b
     await until('answers by one copy alone', () => load.answers >= more, 20_000);
     const early = answers.filter(({ sentMs, answeredMs }) => sentMs > stoodMs && answeredMs < atMs);
     t.deepEqual(early, [], `stop ${stop + 1}: sent after it stood still, answered before it had left the record`);
-    t.true(answers.some(({ answeredMs }) => answeredMs > atMs), 'and it went on alone');
+    t.true(
+      answers.some(({ answeredMs }) => answeredMs > atMs),
+      'and it went on alone',
+    );
     pair.signal('b', 'SIGCONT');
     await pair.whole('a');
     answers.length = 0;
@@ -55,7 +58,13 @@ const nonsense = (round: number): Buffer => {
   const { header } = encodeFrame({ t: 'flush', epoch: round, seq: round });
   const broken = Buffer.from(header);
   broken[round % broken.length] = (broken[round % broken.length] ?? 0) ^ (1 << (round % 8));
-  const kinds = [randomBytes(64 * 1024), Buffer.from(header), broken, Buffer.concat([header, randomBytes(32 * 1024)]), header.subarray(0, round % header.length)];
+  const kinds = [
+    randomBytes(64 * 1024),
+    Buffer.from(header),
+    broken,
+    Buffer.concat([header, randomBytes(32 * 1024)]),
+    header.subarray(0, round % header.length),
+  ];
   return Buffer.from(kinds[round % kinds.length] ?? header);
 };
 
@@ -93,7 +102,9 @@ test(`strangers send up to 24 MiB/s to the ports of both links for ${FLOOD_SECON
   }
   for (const socket of sockets) socket.destroy();
   t.deepEqual([pair.pid('a'), pair.pid('b')], [pidA, pidB], 'neither process has ended');
-  const rssMib = [pidA, pidB].map((pid) => Math.round(Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024));
+  const rssMib = [pidA, pidB].map((pid) =>
+    Math.round(Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024),
+  );
   t.true(Math.max(...rssMib) < 400, `most memory: ${rssMib.join(' and ')} MiB`);
   await pair.whole('a');
   await load.stop();

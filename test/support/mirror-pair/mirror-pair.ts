@@ -77,7 +77,10 @@ export class MirrorPair {
 
   place(node: NodeName): Place {
     return (
-      this.#options.places?.[node] ?? { backing: join(this.directory, node, 'data.img'), metadata: join(this.directory, node, 'data.metadata') }
+      this.#options.places?.[node] ?? {
+        backing: join(this.directory, node, 'data.img'),
+        metadata: join(this.directory, node, 'data.metadata'),
+      }
     );
   }
 
@@ -231,7 +234,12 @@ export class MirrorPair {
   }
 
   #control(node: NodeName): ControlClientOptions {
-    return { sockets: systemLocalSockets, clock: systemClock, path: controlSocket(this.#runDir(node)), volume: `${node}:${GROUP}/${RESOURCE}` };
+    return {
+      sockets: systemLocalSockets,
+      clock: systemClock,
+      path: controlSocket(this.#runDir(node)),
+      volume: `${node}:${GROUP}/${RESOURCE}`,
+    };
   }
 }
 

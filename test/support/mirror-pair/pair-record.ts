@@ -49,7 +49,8 @@ export class PairRecord {
 
   /** A takeover. Throws where the real one would be refused. `unsafe`: by an operator's word. */
   acquire(node: string, unsafe = false): number {
-    if (!unsafe && !this.isInSync(node)) throw new Error(`${node} is not in sync in its present boot: ${JSON.stringify([...this.#inSync])}`);
+    if (!unsafe && !this.isInSync(node))
+      throw new Error(`${node} is not in sync in its present boot: ${JSON.stringify([...this.#inSync])}`);
     const before = this.holder;
     this.epoch += 1;
     this.holder = node;

@@ -47,7 +47,9 @@ export class StampLoad {
 
   /** What a serving copy lacks of what was answered, and what it has that nobody sent. */
   async lostOn(client: NbdClient): Promise<readonly string[]> {
-    const found = await Promise.all(this.#slots.map(async (slot) => [slot, counterOf(await client.read(slot * BLOCK_BYTES, BLOCK_BYTES), slot)] as const));
+    const found = await Promise.all(
+      this.#slots.map(async (slot) => [slot, counterOf(await client.read(slot * BLOCK_BYTES, BLOCK_BYTES), slot)] as const),
+    );
     return found.flatMap(([slot, counter]) => {
       const [least, most] = [this.written.get(slot) ?? 0, this.#sent.get(slot) ?? 0];
       if (counter < least) return [`slot ${slot}: ${least} was answered, ${counter} is there`];
@@ -74,5 +76,8 @@ export class StampLoad {
 /** Blocks far apart and beside each other, all over a volume. */
 export const spreadSlots = (count: number, sizeBytes: number): readonly number[] => {
   const blocks = sizeBytes / BLOCK_BYTES;
-  return Array.from({ length: count }, (_, index) => (index % 2 === 0 ? 0 : 1) + 2 * Math.floor((Math.floor(index / 2) * blocks) / (2 * Math.ceil(count / 2))));
+  return Array.from(
+    { length: count },
+    (_, index) => (index % 2 === 0 ? 0 : 1) + 2 * Math.floor((Math.floor(index / 2) * blocks) / (2 * Math.ceil(count / 2))),
+  );
 };
