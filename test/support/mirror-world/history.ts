@@ -126,7 +126,8 @@ export class History {
   /** A primary that will never serve again as it is. */
   #isOver(side: Side): boolean {
     const view = this.world.nodes[side].engine?.view();
-    return view?.role === 'primary' && (!view.serving || this.world.record.pages[side].state === 'over');
+    const page = this.world.record.pages[side];
+    return view?.role === 'primary' && (!view.serving || page.state === 'over' || page.epoch !== view.epoch);
   }
 
   /** The holder is dead, or its lease has run out: whoever may takes it. */
@@ -236,7 +237,7 @@ export class History {
     const views = SIDES.map((side) => nodes[side].engine?.view());
     return (
       views.every((view) => view?.disk === 'UpToDate' && view.connection === 'connected' && view.resync === null) &&
-      views.filter((view) => view?.serving === true).length === 1 &&
+      views.filter((view) => view?.serving === true && view.epoch === record.epoch).length === 1 &&
       SIDES.every((side) => record.hasAlive(side))
     );
   }
