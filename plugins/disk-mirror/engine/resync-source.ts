@@ -173,19 +173,25 @@ export class ResyncSource {
   }
 
   #prepare(): void {
-    const { role, standing, session, flushes } = this.#core;
-    if (this.paused) {
-      this.#step = 'paused';
-      this.#core.ports.send({ t: 'outdate', epoch: session.epoch, id: 0 });
-      return;
-    }
+    const { role, standing, flushes } = this.#core;
     const run = this.#run;
     this.#step = 'alone';
     // What the target gets must not be lost here by a power cut: all that lies here is durable first, and what is written from now
     // on has its bit in our own log. So the target may forget its own bits as soon as it has flushed.
-    const begin = () => run === this.#run && flushes.here((error) => error === null && run === this.#run && this.#offer());
+    const begin = () => {
+      if (run !== this.#run) return;
+      if (this.paused) this.#pause();
+      else flushes.here((error) => error === null && run === this.#run && this.#offer());
+    };
     if (role === 'primary') standing.requireAlone(begin);
     else begin();
+  }
+
+  /** The target is out of the record: it may know that it is old. Sooner it would give way though it has all that was answered. */
+  #pause(): void {
+    const { role, ports, session } = this.#core;
+    this.#step = 'paused';
+    if (role === 'primary') ports.send({ t: 'outdate', epoch: session.epoch, id: 0 });
   }
 
   #offer(): void {

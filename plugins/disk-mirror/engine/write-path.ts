@@ -23,7 +23,7 @@ export class WritePath {
   constructor(core: Core) {
     this.#core = core;
     const { mode, order } = core.options;
-    // What a read has seen must not vanish in a failover: it waits for a write that only this copy may have.
+    // What a read has seen must not vanish in a failover: it takes its turn with writes that only this copy may have.
     this.#readsWait = mode === 'semi-sync' || (mode === 'sync' && order === 'parallel');
   }
 
@@ -60,7 +60,7 @@ export class WritePath {
     request.fua = flags.fua;
     request.mayPunch = flags.mayPunch;
     if (bytes !== null) request.bytes = bytes;
-    if (kind === 'read' && !(this.#readsWait && this.#locks.held > 0)) return this.#carryOut(request);
+    if (kind === 'read' && !this.#readsWait) return this.#carryOut(request);
     if (this.#locks.acquire(request)) this.#granted(request);
   }
 

@@ -28,6 +28,8 @@ const PINNED: readonly [seed: number, what: string][] = [
   [2255, 'requests that waited for the record did not end with the lease'],
   [1978, 'a generation made during a resync was not known as shared, and writes alone went on under it'],
   [7206, 'a takeover showed what the old primary, still in the record, lacked'],
+  [16731, 'a paused resync called a standby outdated that was still in the record'],
+  [17665, 'a read showed a write that had begun after it, and that the standby never got'],
 ];
 
 for (const [seed, what] of PINNED)

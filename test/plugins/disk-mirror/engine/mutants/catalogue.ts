@@ -111,8 +111,8 @@ export const MIRROR_MUTANTS: readonly MirrorMutant[] = [
     edits: [
       {
         module: `${ENGINE}/resync-source.js`,
-        find: 'flushes.here((error) => error === null && run === this.#run && this.#offer())',
-        put: 'this.#offer()',
+        find: 'flushes.here((error) => error === null && run === this.#run && this.#offer());',
+        put: 'this.#offer();',
       },
     ],
     seed: 650,
