@@ -56,7 +56,7 @@ export class Answers {
       const lease = core.ports.lease();
       if (lease.state === 'suspended') return this.#hold('the lease has run out and is not renewed yet');
       if (lease.state === 'over' || lease.epoch !== core.epoch) core.freeze(`the lease of epoch ${core.epoch} is over`);
-      else if (!lease.peerInSync || this.#peerNeedsNot(request)) request.finish(null);
+      else if (request.kind === 'read' ? core.standing.even : !lease.peerInSync || this.#peerNeedsNot(request)) request.finish(null);
       else {
         core.standing.missed();
         return this.#hold('the record calls the peer in sync, and it may lack this');
@@ -71,7 +71,6 @@ export class Answers {
   #peerNeedsNot(request: Request): boolean {
     if (request.peerHas) return true;
     const { standing, stream, options } = this.#core;
-    if (request.kind === 'read') return standing.even;
     return request.serial < standing.coveredSerial || stream.has(request) || (options.mode === 'async' && standing.counted);
   }
 

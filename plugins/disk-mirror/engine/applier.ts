@@ -77,6 +77,12 @@ export class Applier {
     this.#session += 1;
   }
 
+  /** Both copies are one, durably. */
+  even(): void {
+    this.#unflushedSinceMs = null;
+    this.unflushedAtLossMs = 0;
+  }
+
   whenIdle(then: () => void): void {
     if (this.idle) then();
     else this.#whenIdle.push(then);
@@ -87,7 +93,7 @@ export class Applier {
     if (work.t === 'write' && options.mode === 'semi-sync') this.#say({ t: 'received', epoch: work.epoch, seq: work.seq }, this.#session);
     const kept = 'bytes' in work ? { ...work, bytes: ports.keep(work.bytes, 'link') } : work;
     const task = new Task(kept, this.#session, (done, error) => this.#done(done, error));
-    this.#unflushedSinceMs ??= this.#core.nowMs;
+    if (work.t !== 'hash') this.#unflushedSinceMs ??= this.#core.nowMs;
     if (this.#held) this.#behind.push(task);
     else this.#begin(task);
   }

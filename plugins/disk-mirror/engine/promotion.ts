@@ -10,7 +10,7 @@ interface Promoting {
   readonly force: boolean;
   readonly answer: (refused: string | null) => void;
   readonly sinceMs: number;
-  /** The peer was met as a secondary, or this copy died as primary with nothing dirty: neither has what the other lacks. */
+  /** The peer was met as a secondary: neither has what the other lacks. */
   even: boolean;
   step: 'learning' | 'settling' | 'removing' | 'draining' | 'writing';
 }
@@ -110,6 +110,9 @@ export class Promotion {
     if (force) return null;
     if (sb.disk !== 'UpToDate' && sb.disk !== 'Consistent' && sb.disk !== 'Inconsistent') return `the copy is ${sb.disk}`;
     if (!lease.selfInSync) return 'the record does not call this copy in sync';
+    // In semi-sync a standby whose process died may lack what it had only received, and answered for.
+    if (options.mode === 'semi-sync' && sb.disk === 'Consistent' && sb.primaryEpoch < sb.maxEpochSeen && !target.active)
+      return 'it was started anew since it last met the primary, and may lack what it had received';
     if (target.active && bits.count() === 0) return 'the copy is being written over by a resync';
     const { maxLagMs } = options.async;
     if (options.mode === 'async' && applier.unflushedAtLossMs > maxLagMs) return `the last barrier was ${applier.unflushedAtLossMs} ms old`;
@@ -146,8 +149,8 @@ export class Promotion {
   #drain(promoting: Promoting): void {
     const core = this.#core;
     promoting.step = 'draining';
-    const { session, sb, bits } = core;
-    promoting.even = (session.state === 'mirroring' && session.peer?.role === 'secondary') || (sb.primaryIndicator && bits.count() === 0);
+    const { session } = core;
+    promoting.even = session.state === 'mirroring' && session.peer?.role === 'secondary';
     core.session.suspend('being promoted');
     core.applier.whenIdle(() => this.#promoting === promoting && this.#write(promoting));
   }
@@ -159,6 +162,7 @@ export class Promotion {
     const lost = this.#lostMeanwhile(promoting);
     if (lost !== null) return this.#refuse(lost);
     core.epoch = epoch;
+    promoting.even ||= force;
     const fresh = force ? { ...core.newGeneration(), forced: !isNoGeneration(core.sb.current) } : {};
     core.save({
       ...fresh,

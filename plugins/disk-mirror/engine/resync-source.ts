@@ -66,9 +66,10 @@ export class ResyncSource {
 
   /** An operator wants it, on a primary whose peer is in sync. */
   order(kind: 'full' | 'checksum'): string | null {
-    const { role, session, stopped } = this.#core;
+    const { role, session, standing, stopped } = this.#core;
     if (role !== 'primary' || stopped) return 'a resync is ordered on the primary: it is the source';
-    if (session.state !== 'mirroring' || this.#step !== 'idle') return `the peer must be connected and in sync, it is ${session.state}`;
+    if (session.state !== 'mirroring' || !standing.counted || this.#step !== 'idle')
+      return `the peer must be connected and in sync, it is ${session.state}`;
     this.begin(kind);
     return null;
   }

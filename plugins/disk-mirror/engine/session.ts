@@ -29,6 +29,7 @@ export class Session {
   #state: SessionState = 'down';
   /** The connection; 0 = none. */
   link = 0;
+  #newestLink = 0;
   /** Counts ours. */
   session = 0;
   /** Both sides' frames carry it. */
@@ -53,6 +54,9 @@ export class Session {
   }
 
   linkUp(link: number): void {
+    // Told late: a newer one is there.
+    if (link <= this.#newestLink) return;
+    this.#newestLink = link;
     this.#end('the connection was made anew');
     this.link = link;
     this.#begin(0);
@@ -103,6 +107,7 @@ export class Session {
 
   mirroring(): void {
     this.#state = 'mirroring';
+    this.#core.applier.even();
     this.because = 'every write goes to both';
     this.#core.promotion.settled();
   }
@@ -209,7 +214,7 @@ export class Session {
       this.#act();
     };
     if (this.epoch > core.sb.maxEpochSeen) core.save({ maxEpochSeen: this.epoch }, agree);
-    else agree();
+    else core.whenSaved(agree);
   }
 
   #decision(rule: string, because: string): void {

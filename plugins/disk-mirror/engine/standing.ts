@@ -2,7 +2,7 @@
 // always the same: hold everything that wants to be written, have the record changed, a new generation durable, go on alone. It is
 // taken by the first write that the peer does not get, not by the loss itself: a peer without whom nothing was written is still in
 // sync. The way in: counted first, in the record then. What is asked of the guard is asked one at a time.
-import { isNoGeneration } from '../words.js';
+import { isNoGeneration, NO_GENERATION } from '../words.js';
 import type { Core } from './core.js';
 import type { InSyncAnswer } from './ports.js';
 
@@ -33,8 +33,9 @@ export class Standing {
   #because = 'not yet met';
   readonly #whenRemoved: (() => void)[] = [];
   /**
-   * Nothing is on this copy that a peer in the record lacks, but what is under way. A standby that has taken over may hold what the
-   * old primary had sent and not written: seen here, it must not vanish when that one comes back in sync.
+   * What is seen here stays: the peer has the same, but for what is under way, or the generations already say who is right. A standby
+   * that has taken over may hold what the old primary had sent and not written, a primary that came back may lack what it had sent;
+   * shown before this holds, it could vanish, or come back, when the two meet.
    */
   even = false;
   /** Requests before this one are on the peer's copy, whoever answered. */
@@ -183,10 +184,10 @@ export class Standing {
     this.#goOn();
   }
 
-  /** What the superblock says of the peer while both are one. */
+  /** What the superblock says while both are one. */
   #together(bootId: string) {
     const { peer } = this.#core.sb;
-    return { peer: { ...peer, bootId, disk: 'UpToDate', bitmapBase: { epoch: 0, counter: 0, random: 0 } } } as const;
+    return { disk: 'UpToDate', peer: { ...peer, bootId, disk: 'UpToDate', bitmapBase: NO_GENERATION } } as const;
   }
 
   /** Made durable when a resync has ended. */
@@ -256,12 +257,11 @@ export class Standing {
   #removed(): void {
     const { writes, flushes } = this.#core;
     this.#state = 'alone';
-    this.even = true;
     this.#core.ports.tell({ kind: 'mirror.alone', because: this.#because });
     const then = () => {
       for (const waiting of this.#whenRemoved.splice(0)) waiting();
     };
-    if (this.#generationDue() && (writes.parked > 0 || flushes.waiting > 0)) return this.#makeGeneration(then);
+    if (this.#generationDue() && (writes.parked > 0 || flushes.waiting > 0 || !this.even)) return this.#makeGeneration(then);
     this.#core.save({ peer: { ...this.#core.sb.peer, disk: 'Outdated' } });
     this.#goOn();
     return then();
@@ -276,6 +276,7 @@ export class Standing {
     this.#core.session.stateMoved();
     this.#core.save({ current, history, peer: { ...peer, disk: 'Outdated' } }, () => {
       this.#making = false;
+      this.even = true;
       then();
       for (const waiting of this.#whenRemoved.splice(0)) waiting();
       this.#goOn();

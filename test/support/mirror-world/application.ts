@@ -73,12 +73,13 @@ export class Application {
 
   read(sector: number, count: number): void {
     const server = this.#world.primary();
-    if (server?.engine == null) return;
+    // An old primary that has not heard of it yet may show what is old: that is not promised (SAFETY a.7b).
+    if (server?.engine == null || server.side !== this.#world.record.holder) return;
     const { side, engine } = server;
     const since = this.oracle.now();
     const into = new Uint8Array(count * SECTOR);
     engine.read(into, sector * SECTOR, (error) => {
-      if (error !== null || this.#stale(side)) return;
+      if (error !== null || this.#stale(side) || side !== this.#world.record.holder) return;
       stampsOf(into).forEach((stamp, at) => {
         const allowed = this.oracle.words(sector + at);
         if (!this.oracle.saw(sector + at, stamp, since))
@@ -96,6 +97,13 @@ export class Application {
   /** Nobody has all of it any more. */
   lose(): void {
     this.oracle.loseUnflushed();
+    this.#answeredIn.fill(0);
+  }
+
+  /** A standby that may lag behind is about to take over. */
+  doubt(cells: Float64Array): void {
+    this.oracle.loseUnflushed();
+    this.oracle.doubt(cells);
     this.#answeredIn.fill(0);
   }
 

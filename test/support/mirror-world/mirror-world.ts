@@ -76,6 +76,8 @@ export class MirrorWorld {
     const { engine } = this.nodes[side];
     if (engine === null || this.record.holder !== side || this.record.pages[side].state !== 'held') return;
     const { epoch } = this.record;
+    // It may be the last primary from now on, also where it dies before it says so.
+    if (this.options.mode === 'async' && !this.intact[side]) this.application.doubt(this.nodes[side].disk.cells);
     engine.promote(epoch, { force }, (refused) => {
       this.note(`${side} promote(${epoch}): ${refused ?? 'serves'}`);
       if (refused === null) this.#takesOver(side);
@@ -123,7 +125,7 @@ export class MirrorWorld {
     this.note(`${node.side} died`);
     this.application.serverDied(node.side);
     // Semi-sync answers when the standby has received: with its process dies what it had not yet written.
-    if (this.options.mode === 'semi-sync' && this.record.holder !== node.side) this.#spoilt(node.side);
+    if (this.options.mode === 'semi-sync' && node.metadata.superblock.role !== 'primary') this.#spoilt(node.side);
     this.link.break(`${node.side} died`, node.side);
   }
 

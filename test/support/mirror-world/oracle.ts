@@ -78,6 +78,16 @@ export class Oracle {
     });
   }
 
+  /** Perhaps this is what there is. */
+  doubt(cells: Float64Array): void {
+    cells.forEach((stamp, sector) => {
+      if (this.may(sector, stamp)) return;
+      const written = { stamp, startedAt: 0, endedAt: this.now(), acked: false };
+      this.#may[sector]!.push(written);
+      this.#keeps[sector]!.push(written);
+    });
+  }
+
   /** Nothing is promised of what is there; what is, stays. */
   accept(cells: Float64Array): void {
     cells.forEach((stamp, sector) => {

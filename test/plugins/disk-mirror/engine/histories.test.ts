@@ -30,6 +30,14 @@ const PINNED: readonly [seed: number, what: string][] = [
   [7206, 'a takeover showed what the old primary, still in the record, lacked'],
   [16731, 'a paused resync called a standby outdated that was still in the record'],
   [17665, 'a read showed a write that had begun after it, and that the standby never got'],
+  [243, 'the source of a resync between two secondaries stayed Consistent'],
+  [29949, 'the lag of an earlier time held a promotion back'],
+  [44340, 'a primary that was not settled showed what the peer it did not ask could overrule'],
+  [46768, 'semi-sync: a standby whose process had died took over without what it had received'],
+  [55661, 'an older connection was told late and replaced the newer'],
+  [65572, 'a standby that had taken over and died was taken for even'],
+  [65828, 'a decision was answered while the epoch was not durable yet'],
+  [72214, 'a resync ordered while meeting the peer never began'],
 ];
 
 for (const [seed, what] of PINNED)

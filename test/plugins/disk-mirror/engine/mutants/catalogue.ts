@@ -18,8 +18,8 @@ export const MIRROR_MUTANTS: readonly MirrorMutant[] = [
     edits: [
       {
         module: `${ENGINE}/answers.js`,
-        find: 'if (!lease.peerInSync || this.#peerNeedsNot(request))',
-        put: 'if (core.standing.missed() === undefined)',
+        find: "if (request.kind === 'read' ? core.standing.even : !lease.peerInSync || this.#peerNeedsNot(request))",
+        put: "if (request.kind === 'read' || core.standing.missed() === undefined)",
       },
       {
         module: `${ENGINE}/standing.js`,
@@ -103,7 +103,7 @@ export const MIRROR_MUTANTS: readonly MirrorMutant[] = [
     name: 'shared-generation-forgotten',
     rule: 'b.1',
     edits: [{ module: `${ENGINE}/resync-source.js`, find: 'standing.share();\n            this.#core.ports', put: 'this.#core.ports' }],
-    seed: 1313,
+    seed: 1002,
   },
   {
     name: 'source-not-durable-before-resync',
@@ -153,7 +153,9 @@ export const MIRROR_MUTANTS: readonly MirrorMutant[] = [
   {
     name: 'read-before-even',
     rule: 'W7',
-    edits: [{ module: `${ENGINE}/answers.js`, find: 'return standing.even;', put: 'return true;' }],
+    edits: [
+      { module: `${ENGINE}/answers.js`, find: "request.kind === 'read' ? core.standing.even : ", put: "request.kind === 'read' || " },
+    ],
     seed: 751,
   },
   {
