@@ -48,6 +48,7 @@ export class ArbiterDesk {
   #revision = 0;
   readonly #nodeKeys: readonly string[];
   readonly #groupKeys = new Map<GroupId, readonly [lease: string, orders: string]>();
+  readonly #keysRead = new Map<GroupId, readonly string[]>();
   readonly #groupOrders = remembered(parseGroupOrders);
   readonly #nodeOrders = remembered(parseNodeOrders);
   readonly #records = remembered((text) => (text === null ? null : parseRecord(text)));
@@ -72,7 +73,8 @@ export class ArbiterDesk {
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
-    const keys = this.keys(waiting.map(({ group }) => group));
+    const [{ group } = { group: '' }, ...more] = waiting;
+    const keys = more.length === 0 ? this.#readKeys(group) : this.keys(waiting.map((one) => one.group));
     this.ask(
       timeoutMs,
       (arbiter, signal) => arbiter.read(keys, signal),
@@ -121,6 +123,15 @@ export class ArbiterDesk {
       ageMs: this.#answeredMs === null ? null : this.#options.clock.nowMs() - this.#answeredMs,
       because: this.#because,
     };
+  }
+
+  /** Of one group alone, as most nodes have: put together once. */
+  #readKeys(group: GroupId): readonly string[] {
+    const known = this.#keysRead.get(group);
+    if (known !== undefined) return known;
+    const keys = this.keys([group]);
+    this.#keysRead.set(group, keys);
+    return keys;
   }
 
   #keysOf(group: GroupId): readonly [lease: string, orders: string] {

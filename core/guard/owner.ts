@@ -62,7 +62,8 @@ export class Owner {
 
   dispatch(group: GroupId | 'all', happening: Happening): void {
     if (this.#closed) return;
-    for (const target of group === 'all' ? this.#states.keys() : [group]) this.#queue.push({ group: target, happening });
+    if (group !== 'all') this.#queue.push({ group, happening });
+    else for (const target of this.#states.keys()) this.#queue.push({ group: target, happening });
     if (!this.#busy) this.#drain();
   }
 
@@ -97,7 +98,7 @@ export class Owner {
   #handle(group: GroupId, happening: Happening): void {
     const before = this.#states.get(group);
     if (before === undefined) return;
-    const [after, effects] = machine(before, { ...happening, nowMs: this.#options.leaseClock.eventMs() } as OwnershipEvent);
+    const [after, effects] = machine(before, eventAt(happening, this.#options.leaseClock.eventMs()));
     this.#states.set(group, after);
     this.#list = null;
     if (happening.kind !== 'tick' || effects.length > 0) this.#news = true;
@@ -135,3 +136,7 @@ export class Owner {
     return gapMs;
   }
 }
+
+/** Most are ticks, and those are made in one piece. */
+const eventAt = (happening: Happening, nowMs: number): OwnershipEvent =>
+  happening.kind === 'tick' ? { kind: 'tick', gapMs: happening.gapMs, nowMs } : ({ ...happening, nowMs } as OwnershipEvent);

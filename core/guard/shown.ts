@@ -16,6 +16,7 @@ export class Shown {
   #revision = -1;
   #armed = false;
   #states: readonly OwnershipState[] = [];
+  #mayDiffer = true;
   #news: readonly unknown[] = [];
 
   /** `parts`: what a view comes from beside the watchdog and the states of the groups. */
@@ -35,11 +36,13 @@ export class Shown {
     this.#revision = revision;
     this.#armed = armed;
     this.#states = states;
+    this.#mayDiffer = !same;
     return !same;
   }
 
-  /** Whether this view says something that the last one taken did not. Takes it. */
+  /** Whether this view says something that the last one taken did not. Takes it. What cannot differ is not compared. */
   take(view: GuardView): boolean {
+    if (!this.#mayDiffer) return false;
     const news = newsOf(view);
     if (isSame(news, this.#news)) return false;
     this.#news = news;

@@ -189,17 +189,10 @@ class UdpHeartbeats implements Heartbeats {
   #sendBody(peer: Peer, body: Uint8Array, answering: Frame | null): void {
     const nowUs = Math.floor(this.#clock.nowMs() * 1000);
     for (const link of peer.links) {
+      const { seq, challenge, answer } = peer.session.outgoing(answering);
       const heldUs = nowUs - link.lastReadUs;
       const echo = link.lastSentUs === null || heldUs > MAX_ECHO_HELD_US ? null : { sentUs: link.lastSentUs, heldUs };
-      const frame: Frame = {
-        peer: peer.id,
-        bootId: this.#bootId,
-        network: link.index,
-        sentUs: nowUs,
-        echo,
-        body,
-        ...peer.session.outgoing(answering),
-      };
+      const frame: Frame = { peer: peer.id, bootId: this.#bootId, seq, network: link.index, sentUs: nowUs, echo, challenge, answer, body };
       this.#open[link.index]?.send(this.#codec.encode(frame), this.#port, link.address);
     }
   }
@@ -242,7 +235,9 @@ class UdpHeartbeats implements Heartbeats {
     if (said !== null && keepBeat(peer, said)) this.#revision += 1;
 
     this.#emit(this.#detector.heard(peer.id, link.network, frame.bootId, atMs));
+    const { poor } = link.quality;
     this.#emit(qualityChange(peer, link, link.quality.heard(frame.seq, link.rttMs, atMs)));
+    if (link.quality.poor !== poor) this.#revision += 1;
     this.#schedule();
     // It does not know us yet (this process or its own is new): let it.
     if (newBoot || frame.answer === null) this.#reply(peer, atMs, null);

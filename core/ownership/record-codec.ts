@@ -16,14 +16,12 @@ export const encodeRecord = ({ fencing, ...record }: LeaseRecord): string =>
 /** Never throws. Unknown members are refused: a newer format has another `v`. */
 export const parseRecord = (text: string): ParsedRecord => {
   if (text.length > MAX_LENGTH) return invalid(`it is ${text.length} characters long`);
-  const json = parseJson(text);
-  if (!isObject(json)) return invalid('it is not a JSON object');
-  const value: Record<string, unknown> = { fencing: [], ...json };
+  const value = parseJson(text);
+  if (!isObject(value)) return invalid('it is not a JSON object');
+  if (!Object.hasOwn(value, 'fencing')) value['fencing'] = [];
   if (value['v'] !== 1) return invalid(`its format is version ${JSON.stringify(value['v']) ?? 'none'}, this guard knows 1`);
-  const wrong = Object.entries(CHECKS).find(([key, check]) => !check(value[key]))?.[0];
-  if (wrong !== undefined) return invalid(`\`${wrong}\` is ${JSON.stringify(value[wrong]) ?? 'missing'}`);
-  const unknown = Object.keys(value).find((key) => !Object.hasOwn(CHECKS, key));
-  if (unknown !== undefined) return invalid(`it has an unknown member \`${unknown}\``);
+  for (const [key, check] of MEMBERS) if (!check(value[key])) return invalid(`\`${key}\` is ${JSON.stringify(value[key]) ?? 'missing'}`);
+  for (const key of Object.keys(value)) if (!Object.hasOwn(CHECKS, key)) return invalid(`it has an unknown member \`${key}\``);
   // Every member was checked above.
   const record = value as unknown as LeaseRecord;
   if (record.ttlW <= record.d)
@@ -53,7 +51,7 @@ const isDuration = (value: unknown): boolean => typeof value === 'number' && Num
 const isMember = (value: unknown): value is RecordMember =>
   isObject(value) && typeof value['id'] === 'string' && value['id'] !== '' && isText(value['bootId']) && Object.keys(value).length === 2;
 const areMembers = (value: unknown): boolean =>
-  Array.isArray(value) && value.every(isMember) && new Set(value.map(({ id }) => id)).size === value.length;
+  Array.isArray(value) && value.every(isMember) && value.every(({ id }, index) => value.findIndex((other) => other.id === id) === index);
 
 const isEarlier = (value: unknown): value is EarlierHolder =>
   isObject(value) &&
@@ -85,3 +83,4 @@ const CHECKS: Readonly<Record<keyof LeaseRecord, (value: unknown) => boolean>> =
   prevHolder: isNode,
   cfgHash: isText,
 };
+const MEMBERS = Object.entries(CHECKS);

@@ -58,13 +58,21 @@ export const obstacleFor = (state: OwnershipState): string | null => {
     return `the record went back to epoch ${record.epoch} behind ${state.maxEpochSeen}`;
   // A read on its way will show it; or the store went back, and then whoever spoke of it may be active with it. Without a store an
   // epoch may be claimed and given up: there the peer's consent, or its proven end, says all.
-  const ahead = Object.entries(state.peers).find(([, { announced }]) => announced > record.epoch);
-  if (ahead !== undefined && policy.pair == null)
-    return `${ahead[0]} knows of epoch ${ahead[1].announced}, the record is at ${record.epoch}`;
+  const ahead = policy.pair == null ? aheadOf(state, record.epoch) : null;
+  if (ahead !== null) return `${ahead.id} knows of epoch ${ahead.announced}, the record is at ${record.epoch}`;
   const lacks = lacksSync(state, record);
   if (lacks !== null && !isForced(state, record)) return lacks;
   if (!sameConfig(state, record))
     return `this node's configuration is not the one of the lease record, written by ${record.holder ?? record.prevHolder ?? 'nobody'}`;
+  return null;
+};
+
+/** The first peer that has spoken of a later epoch. */
+const aheadOf = ({ peers }: OwnershipState, epoch: Epoch): { readonly id: NodeId; readonly announced: Epoch } | null => {
+  for (const id in peers) {
+    const { announced = 0 } = peers[id] ?? {};
+    if (announced > epoch) return { id, announced };
+  }
   return null;
 };
 
@@ -102,19 +110,16 @@ const licences = (state: OwnershipState, record: LeaseRecord, firstSeenMs: numbe
     return [
       { evidence: 'released', atMs: firstSeenMs, because: `${record.prevHolder ?? 'the last holder'} released epoch ${record.epoch}` },
     ];
-  const found: (Licence | null)[] = [
-    waited(state, record, firstSeenMs),
-    ownEnd(state, record, firstSeenMs),
-    ...(record.holder === null
-      ? []
-      : [
-          statement(state, record, record.holder, firstSeenMs),
-          reboot(state, record, record.holder, firstSeenMs),
-          fence(state, record, firstSeenMs),
-          preempt(state, record),
-        ]),
-  ];
-  return found.filter((licence) => licence !== null);
+  const { holder } = record;
+  const found: Licence[] = [waited(state, record, firstSeenMs)];
+  const add = (licence: Licence | null) => void (licence === null || found.push(licence));
+  add(ownEnd(state, record, firstSeenMs));
+  if (holder === null) return found;
+  add(statement(state, record, holder, firstSeenMs));
+  add(reboot(state, record, holder, firstSeenMs));
+  add(fence(state, record, firstSeenMs));
+  add(preempt(state, record));
+  return found;
 };
 
 /** A right to the next epoch. Whether it is also proof that the last holder is down, `owed` says. */

@@ -41,7 +41,7 @@ export class Cycle {
     const plan = this.decide(desired, observed, why);
     const begun = this.executor.begin(plan, desired);
     this.guard.wills(plan.wills, this.health.loopLagMs);
-    this.incidents.settle(plan, this.facts.snapshot());
+    this.incidents.settle(plan, () => this.facts.snapshot());
     if (begun > 0) this.captures.keep({ v: 1, at: this.clock.wallIso(), why, desired, observed, plan, error: null });
     this.last = { desired, observed, plan };
   }

@@ -114,7 +114,7 @@ export class Incidents {
   }
 
   /** Writes changes of group states, and ends the stories in which nothing is left to do. */
-  settle(plan: Plan, observed: ObservedState): void {
+  settle(plan: Plan, observe: () => ObservedState): void {
     for (const { group, state, because, rule } of plan.verdicts) {
       const incident = this.open.get(group);
       const before = this.states.get(group);
@@ -129,9 +129,10 @@ export class Incidents {
         });
       }
       if (incident === undefined || state === 'starting' || state === 'stopping') continue;
-      if (plan.actions.some((action) => action.group === group) || (observed.groups[group]?.inFlight.length ?? 0) > 0) continue;
+      const observed = observe().groups[group];
+      if (plan.actions.some((action) => action.group === group) || (observed?.inFlight.length ?? 0) > 0) continue;
       // The old holder's part of a switchover lasts until the lease is no longer its own.
-      if (incident.to !== this.self.node && OURS.has(observed.groups[group]?.lease.phase ?? 'idle')) continue;
+      if (incident.to !== this.self.node && OURS.has(observed?.lease.phase ?? 'idle')) continue;
       this.open.delete(group);
       this.journal.write({
         kind: 'incident.end',

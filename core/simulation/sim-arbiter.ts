@@ -43,6 +43,11 @@ export interface StoreListener {
   told(by: SimProcess, keys: readonly string[], what: 'read' | 'write', refused: boolean): void;
 }
 
+// Made once: a stack for each costs more than the request.
+const REFUSED_CONNECTION = new ArbiterError('unknown', 'connect ECONNREFUSED');
+const DENIED = new ArbiterError('refused', 'access denied');
+const THROTTLED = new ArbiterError('unknown', 'throttled');
+
 export class SimArbiter {
   readonly #world: World;
   readonly #chance: Chance;
@@ -196,7 +201,7 @@ export class SimArbiter {
       };
       // Where nobody answers, a connection is refused at once as often as it hangs.
       if (this.#has('down', node)) {
-        if (chance.happens(0.5)) owner.enqueue('socket', 1, () => reject(new ArbiterError('unknown', 'connect ECONNREFUSED')));
+        if (chance.happens(0.5)) owner.enqueue('socket', 1, () => reject(REFUSED_CONNECTION));
         return undefined;
       }
       if (chance.happens(this.weather.loseRequest)) return undefined;
@@ -204,10 +209,9 @@ export class SimArbiter {
         if (this.#has('revoked', node))
           return answer(() => {
             if (!signal.aborted) this.listener?.told(owner, keys, what, true);
-            reject(new ArbiterError('refused', 'access denied'));
+            reject(DENIED);
           });
-        if (this.#has('throttled', node) || chance.happens(this.weather.throttle))
-          return answer(() => reject(new ArbiterError('unknown', 'throttled')));
+        if (this.#has('throttled', node) || chance.happens(this.weather.throttle)) return answer(() => reject(THROTTLED));
         const result = effect();
         return answer(() => {
           // An answer after the caller's deadline is nobody's answer: the caller has not seen it.

@@ -33,7 +33,21 @@ export const startLeash = (process: SimProcess, { groups, timing, resetMs }: Lea
   const startedMs = bootNowMs();
   let beats = 0;
 
-  const pages = new Map(groups.map((group) => [group, pageOf(() => disk.peekBytes(leasePage(paths, group)))]));
+  const pages = new Map(
+    groups.map((group) => {
+      const path = leasePage(paths, group);
+      return [group, pageOf(() => disk.peekBytes(path))];
+    }),
+  );
+  const beatPath = leashBeat(paths);
+  const deadPaths = new Map<GroupId, { readonly epoch: number; readonly path: string }>();
+  const deadPath = (group: GroupId, epoch: number): string => {
+    const known = deadPaths.get(group);
+    if (known?.epoch === epoch) return known.path;
+    const path = tombstone(paths, group, 'dead', epoch);
+    deadPaths.set(group, { epoch, path });
+    return path;
+  };
 
   const look = (group: GroupId): void => {
     const page = pages.get(group)?.() ?? null;
@@ -44,7 +58,7 @@ export const startLeash = (process: SimProcess, { groups, timing, resetMs }: Lea
       return;
     }
     // What an earlier leash began, this one ends; the tombstone is final, whatever the page says by now.
-    if (page.bootId === node.bootId && disk.peek(tombstone(paths, group, 'dead', page.epoch)) !== null) fire(group, page);
+    if (page.bootId === node.bootId && disk.peek(deadPath(group, page.epoch)) !== null) fire(group, page);
     if (page.bootId !== node.bootId || page.state === 'RELEASED' || page.state === 'DEAD') known.delete(group);
     else known.set(group, { deadlineBootMs: page.deadlineBootMs, epoch: page.epoch });
   };
@@ -104,7 +118,7 @@ export const startLeash = (process: SimProcess, { groups, timing, resetMs }: Lea
     }
     // A beat that cannot be written is a beat that is missing: the guard then acquires nothing.
     try {
-      disk.write(leashBeat(paths), Buffer.from(String((beats += 1))), { inPlace: true });
+      disk.write(beatPath, Buffer.from(String((beats += 1))), { inPlace: true });
     } catch (error) {
       world.say(`${node.id} leash`, 'no beat', error instanceof Error ? error.message : String(error));
     }

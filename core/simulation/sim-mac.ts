@@ -27,14 +27,19 @@ export const simulatedMac: FrameMac = (key) => {
   };
 };
 
-/** FNV-1a and a sum that turns, over the bytes and their number. */
+/** FNV-1a and a sum that turns, over the bytes, four at a time, and their number. */
 const sumsOf = (bytes: Uint8Array, end: number, from: number, other: number): [number, number] => {
   let left = from ^ end;
   let right = other + end;
-  for (let index = 0; index < end; index += 1) {
-    const byte = bytes[index]!;
-    left = Math.imul(left ^ byte, 0x01000193);
-    right = (Math.imul(right, 31) + byte) | 0;
+  const whole = end - (end % 4);
+  for (let index = 0; index < whole; index += 4) {
+    const word = bytes[index]! | (bytes[index + 1]! << 8) | (bytes[index + 2]! << 16) | (bytes[index + 3]! << 24);
+    left = Math.imul(left ^ word, 0x01000193);
+    right = (Math.imul(right, 31) + word) | 0;
+  }
+  for (let index = whole; index < end; index += 1) {
+    left = Math.imul(left ^ bytes[index]!, 0x01000193);
+    right = (Math.imul(right, 31) + bytes[index]!) | 0;
   }
   return [left, right | 0];
 };

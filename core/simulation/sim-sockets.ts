@@ -128,11 +128,17 @@ class End implements FramedConnection {
 const asJsonCopies = (value: unknown): unknown => {
   if (typeof value === 'number') return Number.isFinite(value) ? value : null;
   if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.map((entry: unknown) => (entry === undefined ? null : asJsonCopies(entry)));
+  if (Array.isArray(value)) {
+    const list: unknown[] = [];
+    for (const entry of value as readonly unknown[]) list.push(entry === undefined ? null : asJsonCopies(entry));
+    return list;
+  }
   const copy: Record<string, unknown> = {};
   for (const key of Object.keys(value)) {
     const entry = (value as Readonly<Record<string, unknown>>)[key];
-    if (entry !== undefined && typeof entry !== 'function') copy[key] = asJsonCopies(entry);
+    // Most are texts and flags: those cost no call.
+    if (typeof entry === 'string' || typeof entry === 'boolean' || entry === null) copy[key] = entry;
+    else if (entry !== undefined && typeof entry !== 'function') copy[key] = asJsonCopies(entry);
   }
   return copy;
 };
