@@ -16,7 +16,16 @@ const neighbour = (address: string) => /lladdr (\S+)/.exec(ip('-n', theirs, 'nei
 
 const withRoot = root ? test.serial : (title: string, _run: unknown) => test.serial(title, (t) => (t.log('skipped: needs root'), t.pass()));
 
-test.before(() => {
+/** The kernel takes up to a second to see that the other end of a pair is up; till then IPv6 has no route for what is sent to all. */
+const ready = async (namespace: string) => {
+  const endMs = performance.now() + 10_000;
+  while (!ip('-n', namespace, '-6', 'route', 'show', 'table', 'local').includes('ff00::/8')) {
+    if (performance.now() > endMs) throw new Error(`${namespace}: IPv6 of eth0 is not ready after 10 s`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+};
+
+test.before(async () => {
   if (!root) return;
   for (const name of [ours, theirs]) ip('netns', 'add', name);
   ip('link', 'add', 'eth0', 'netns', ours, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', theirs);
@@ -24,6 +33,7 @@ test.before(() => {
   ip('-n', theirs, 'address', 'add', '10.77.0.2/24', 'dev', 'eth0');
   ip('-n', theirs, 'address', 'add', 'fd77::2/64', 'dev', 'eth0', 'nodad');
   for (const name of [ours, theirs]) for (const device of ['lo', 'eth0']) ip('-n', name, 'link', 'set', device, 'up');
+  for (const name of [ours, theirs]) await ready(name);
 });
 test.after.always(() => {
   if (root) for (const name of [ours, theirs]) ip('netns', 'delete', name);
