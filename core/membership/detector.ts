@@ -1,5 +1,6 @@
 // Who is silent, over which link, for how long (SAFETY a.3, a.5). Pure: times come in, changes go out; no clock, no timer.
-// Invariant: silence counts only while we listened. A pause of the observer restarts it and alone never yields `suspect`.
+// Invariant: silence counts only while we listened. A pause of the observer restarts the silence of a member and alone never
+// yields `suspect`; of a peer that is suspect already the pause is left out, or one that pauses often would never give it up.
 // What it says is suspicion. It never gives a right to start anything.
 import type { BootId, NetworkId, NodeId } from '../model/ids.js';
 import type { LinkState, PeerState } from '../model/lease.js';
@@ -30,6 +31,8 @@ interface Peer {
   bootId: BootId | null;
   firstHeardMs: number | null;
   heardMs: number | null;
+  /** Suspect: begin of its silence, without our pauses. */
+  silentFromMs: number;
   /** Heard over one network while every other one is down: the next failure is silence, whatever it is. */
   jeopardy: boolean;
   /** Begin of the present run of frames without a gap of suspectAfter, of one boot. */
@@ -62,6 +65,7 @@ export class Detector {
           bootId: null,
           firstHeardMs: null,
           heardMs: null,
+          silentFromMs: nowMs,
           jeopardy: false,
           steadyFromMs: nowMs,
         },
@@ -99,9 +103,10 @@ export class Detector {
     return link === undefined ? changes : [...changes, ...this.#jeopardy(peer, link, atMs)];
   }
 
-  /** We did not listen until now: all silence counts from here. */
-  paused(nowMs: number): void {
+  /** We did not listen between these moments. */
+  paused(fromMs: number, nowMs: number): void {
     this.#listeningFromMs = nowMs;
+    for (const peer of this.#peers.values()) peer.silentFromMs += nowMs - fromMs;
   }
 
   /** What silence has become a change by `nowMs`. The caller has read its sockets before (SAFETY a.3). */
@@ -118,8 +123,8 @@ export class Detector {
         changes.push({ kind: 'link', peer: peer.id, network: link.network, state: 'down', because });
       }
       if (nowMs < this.#peerDueMs(peer)) continue;
-      const silentMs = nowMs - this.#silentFromMs(peer.heardMs ?? nowMs);
-      peer.state = silentMs >= this.#lostAfterMs ? 'lost' : 'suspect';
+      if (peer.state === 'member') peer.silentFromMs = this.#silentFromMs(peer.heardMs ?? nowMs);
+      peer.state = nowMs - peer.silentFromMs >= this.#lostAfterMs ? 'lost' : 'suspect';
       const because = `nothing from ${peer.id} over ${peer.links.map(({ network }) => network).join(', ')} for ${seconds(nowMs - (peer.heardMs ?? nowMs))}`;
       changes.push({ kind: 'peer', peer: peer.id, state: peer.state, lastHeardMs: peer.heardMs, because, jeopardy: peer.jeopardy });
       peer.jeopardy = false;
@@ -174,9 +179,9 @@ export class Detector {
     return Math.max(heardMs, this.#listeningFromMs);
   }
 
-  #peerDueMs({ state, heardMs, suspectAfterMs }: Peer): number {
+  #peerDueMs({ state, heardMs, silentFromMs, suspectAfterMs }: Peer): number {
     if (heardMs === null || state === 'unseen' || state === 'lost') return Number.POSITIVE_INFINITY;
-    return this.#silentFromMs(heardMs) + (state === 'member' ? suspectAfterMs : this.#lostAfterMs);
+    return state === 'member' ? this.#silentFromMs(heardMs) + suspectAfterMs : silentFromMs + this.#lostAfterMs;
   }
 
   // A link never heard is down once the peer was heard elsewhere for as long: a wrong address must not stay `unknown`.

@@ -72,7 +72,8 @@ class UdpHeartbeats implements Heartbeats {
   #due: { readonly atMs: number; readonly timer: Timer } | null = null;
   #lookedMs: number;
   #draining = false;
-  #pauseSeen = false;
+  /** Begin of a pause that the detector was not told of yet. */
+  #pausedFromMs: number | null = null;
   #revision = 0;
   #lastBeat: { readonly message: Beat; readonly bodies: readonly Uint8Array[] | null } | null = null;
 
@@ -120,7 +121,7 @@ class UdpHeartbeats implements Heartbeats {
     this.#open = opened;
     this.#running = true;
     this.#lookedMs = this.#clock.nowMs();
-    this.#detector.paused(this.#lookedMs);
+    this.#detector.paused(this.#lookedMs, this.#lookedMs);
     this.#beatTimer = this.#clock.every(this.#beatMs, () => this.#tick());
     this.beatNow();
   }
@@ -257,9 +258,9 @@ class UdpHeartbeats implements Heartbeats {
     const nowMs = this.#clock.nowMs();
     const gapMs = nowMs - this.#lookedMs;
     this.#lookedMs = nowMs;
-    if (gapMs > 2 * this.#beatMs) this.#pauseSeen = true;
+    if (gapMs > 2 * this.#beatMs) this.#pausedFromMs ??= nowMs - gapMs + this.#beatMs;
     if (this.#draining) return;
-    if (!this.#pauseSeen && nowMs < (this.#detector.nextDueMs() ?? Number.POSITIVE_INFINITY)) return this.#schedule();
+    if (this.#pausedFromMs === null && nowMs < (this.#detector.nextDueMs() ?? Number.POSITIVE_INFINITY)) return this.#schedule();
     this.#draining = true;
     this.#sockets.drained(() => this.#drained(nowMs));
   }
@@ -268,12 +269,13 @@ class UdpHeartbeats implements Heartbeats {
     this.#draining = false;
     if (!this.#running) return;
     const nowMs = this.#clock.nowMs();
-    if (this.#pauseSeen || nowMs - beganMs > this.#beatMs) {
-      this.#detector.paused(nowMs);
+    if (nowMs - beganMs > this.#beatMs) this.#pausedFromMs ??= beganMs;
+    if (this.#pausedFromMs !== null) {
+      this.#detector.paused(this.#pausedFromMs, nowMs);
       // What was lost while nobody looked was not lost on the way.
       for (const { links } of this.#peers) for (const { quality } of links) quality.restart();
     }
-    this.#pauseSeen = false;
+    this.#pausedFromMs = null;
     this.#lookedMs = nowMs;
     this.#emit(this.#detector.tick(nowMs));
     this.#schedule();

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { Detector, effectiveSuspectAfterMs } from '../../core/membership/detector.js';
 
-// One line is one event at its time in ms: `100 heard n1 boot`, `200 tick`, `300 paused`. What it says follows behind `->`.
+// One line is one event at its time in ms: `100 heard n1 boot`, `200 tick`, `300 paused 250` (since 250). What it says follows behind `->`.
 const play = (script: string, networks: readonly string[] = ['n1', 'n2']): { detector: Detector; story: string[] } => {
   const detector = new Detector({ peers: [{ id: 'b', networks }], heartbeatMs: 40, suspectAfterMs: 220, lostAfterMs: 3000 }, 0);
   const story = script
@@ -15,7 +15,7 @@ const play = (script: string, networks: readonly string[] = ['n1', 'n2']): { det
           ? detector.heard('b', network, boot, nowMs)
           : what === 'tick'
             ? detector.tick(nowMs)
-            : (detector.paused(nowMs), []);
+            : (detector.paused(Number(network), nowMs), []);
       return `${line.trim()} -> ${changes.map((change) => (change.kind === 'link' ? `${change.network} ${change.state}` : change.kind === 'peer' ? `${change.state}${change.jeopardy === true ? ' in jeopardy' : ''}` : change.kind === 'jeopardy' ? `jeopardy ${change.began ? 'began' : 'ended'}` : change.kind === 'boot' ? `boot ${change.from}>${change.to}` : change.kind)).join(', ')}`;
     });
   return { detector, story };
@@ -79,11 +79,28 @@ scenario(
   `
   100 heard n1 -> boot null>x, n1 up, member
   100 heard n2 -> n2 up
-  5000 paused ->
+  5000 paused 140 ->
   5000 tick ->
   5219 tick ->
   5220 tick -> n1 down, n2 down, suspect
   5300 heard n2 -> n2 up, member`,
+);
+
+scenario(
+  'an observer that pauses again and again: suspicion waits for time without a pause, a suspect is lost after W of listening',
+  `
+  100 heard n1 -> boot null>x, n1 up, member
+  100 heard n2 -> n2 up
+  300 paused 200 ->
+  500 tick ->
+  500 paused 400 ->
+  719 tick ->
+  720 tick -> n1 down, n2 down, suspect
+  1500 paused 1400 ->
+  2500 paused 2400 ->
+  3500 paused 3000 ->
+  4199 tick ->
+  4200 tick -> lost`,
 );
 
 scenario(
@@ -121,7 +138,7 @@ const steady: [title: string, script: string, steadyMs: number][] = [
   ['a gap of suspectAfter begins it anew', '100 heard n1\n300 heard n1\n520 heard n1\n600 heard n1', 80],
   ['a shorter gap does not', '100 heard n1\n319 heard n1\n500 heard n1', 400],
   ['another boot begins it anew', '100 heard n1 x\n200 heard n1 y\n250 heard n1 y', 50],
-  ['a gap that we slept through is a gap too: stricter', '100 heard n1\n300 heard n1\n900 paused\n900 heard n1\n950 heard n1', 50],
+  ['a gap that we slept through is a gap too: stricter', '100 heard n1\n300 heard n1\n900 paused 300\n900 heard n1\n950 heard n1', 50],
 ];
 for (const [title, script, steadyMs] of steady) test(`steady, ${title}`, (t) => t.is(play(script).detector.steadyMs('b'), steadyMs));
 
