@@ -22,6 +22,8 @@ export interface PromiseWatchOptions {
 
 interface Round {
   readonly sentMs: number;
+  /** Who asks: an answer may be given when that boot is long over. */
+  readonly bootId: string;
   readonly granted: Set<NodeId>;
   /** It was sent against the word of the store: it extends nothing. */
   readonly refused: boolean;
@@ -64,7 +66,9 @@ export class PromiseWatch {
     this.#sent.set(`${nonce} ${seq}`, bootClock(node, trueMs));
   }
 
-  written({ node }: SimProcess, { nonce, seq, epoch }: LeaseRecord): void {
+  written({ node, pid }: SimProcess, { nonce, seq, epoch }: LeaseRecord): void {
+    // It was allowed after all; who lost the answer learns it by reading.
+    if (this.#refused.get(pid) === 'write') this.#refused.set(pid, 'read');
     const sentMs = this.#sent.get(`${nonce} ${seq}`);
     if (sentMs === undefined) return;
     const name = `${node.bootId} ${epoch}`;
@@ -78,16 +82,23 @@ export class PromiseWatch {
     if (message.kind === 'ask') {
       const name = `${node.id} ${epoch} ${round}`;
       if (!this.#rounds.has(name))
-        this.#rounds.set(name, { sentMs: bootClock(node, trueMs), granted: new Set(), refused: this.#refused.has(pid) });
+        this.#rounds.set(name, {
+          sentMs: bootClock(node, trueMs),
+          bootId: node.bootId,
+          granted: new Set(),
+          refused: this.#refused.has(pid),
+        });
       if (this.#rounds.size > MAX_OPEN) this.#rounds.delete(this.#rounds.keys().next().value ?? '');
       return;
     }
     world.mark('promise given');
-    this.#rounds.get(`${to} ${epoch} ${round}`)?.granted.add(node.id);
+    const asked = this.#rounds.get(`${to} ${epoch} ${round}`);
+    asked?.granted.add(node.id);
     const holder = nodes.find(({ id }) => id === to);
     if (holder === undefined) return;
+    const holderBootId = asked?.bootId ?? holder.bootId;
     const waitMs = Math.max(timing.takeoverWaitMs, record()?.epoch === epoch ? (record()?.ttlW ?? 0) : 0);
-    this.#given.set(node.bootId, { to: holder.id, epoch, holderBootId: holder.bootId, untilMs: bootClock(node, trueMs) + waitMs });
+    this.#given.set(node.bootId, { to: holder.id, epoch, holderBootId, untilMs: bootClock(node, trueMs) + waitMs });
   }
 
   /** SAFETY a.8: promises are for a store that is silent. One that refuses has the last word, until it allows the same again. */

@@ -145,7 +145,7 @@ export class SimAgent implements Agent {
       this.#os.end(group, shows, 'stop', resource);
       return;
     }
-    if (stop === 'leaves a child') this.#begin(group, 'process', childrenKey(resource, 'child'), context.epoch, 'a double fork');
+    if (stop === 'leaves a child') this.#leaveChild(group, resource);
     for (let leftMs = limitMs * 0.15; !this.#killAll(group, resource) && leftMs > 0; leftMs -= KILL_AGAIN_MS)
       await this.#takes(KILL_AGAIN_MS, signal);
     if (this.#anything(group, resource)) throw new Error('something of it cannot be killed');
@@ -162,6 +162,13 @@ export class SimAgent implements Agent {
   async demote({ group, resource, signal }: ActionContext<unknown>): Promise<void> {
     await this.#takes(this.#kind.stopMs, signal);
     this.#os.end(group, 'export', 'demote', resource);
+  }
+
+  /** What is being stopped forks once more: of its epoch, and no start of anybody's. */
+  #leaveChild(group: GroupId, resource: ResourceId): void {
+    const parent = this.#os.facts(group).find(({ kind, key }) => kind === 'process' && key === resource);
+    if (parent !== undefined)
+      this.#begin(group, 'process', childrenKey(resource, 'child'), parent.epoch, 'a double fork', parent.checkedMs);
   }
 
   async #reassert({ group, resource, epoch, checkLease, signal }: ActionContext<unknown>): Promise<void> {
