@@ -4,6 +4,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, st
 import { type Clock, systemClock, UnderstudyError } from 'understudy/plugin';
 import type { BlockFile } from './block-file.js';
 import { directCalls } from './direct-calls.js';
+import { flock } from './flock.js';
 import { holesOf } from './holes.js';
 import { type InstantCalls, livesInMemory, memoryCalls, noCalls, nowaitCalls } from './instant-calls.js';
 import { type KernelCalls, kernelCalls } from './kernel-calls.js';
@@ -33,7 +34,7 @@ export const openBlockFile = async (path: string, options: BlockFileOptions = {}
     const stats = fstatSync(fd);
     const sizeBytes = sizeOf(path, stats);
     if (stats.isFile() && options.sparse !== true) refuseHoles(path, stats);
-    lock(path, fd, kernel);
+    await lock(path, fd, kernel);
     const lanes = options.lanes ?? Math.max(1, poolThreads() - 2);
     return new LocalBlockFile({
       fd,
@@ -104,7 +105,10 @@ const refuseHoles = (path: string, { size, blocks }: Stats): void => {
   });
 };
 
-const lock = (path: string, fd: number, kernel: KernelCalls | null): void => {
-  if (kernel === null || kernel.lock(fd) === 0) return;
-  throw new UnderstudyError('REFUSED', `${path} is locked: another program uses it as a volume`, { hint: `See: fuser -v ${path}` });
+const lock = async (path: string, fd: number, kernel: KernelCalls | null): Promise<void> => {
+  const problem = await flock(fd, kernel);
+  if (problem === null) return;
+  throw new UnderstudyError('REFUSED', `${path} cannot be locked: ${problem}`, {
+    hint: `One volume has one mirror process. See: fuser -v ${path}`,
+  });
 };

@@ -1,15 +1,11 @@
 // One process at a time on one metadata: two would each overwrite what the other promised. A block device is claimed by opening
-// it with O_EXCL (the kernel refuses a second claim, and one of what is mounted). A file is locked by flock on its open file: of
-// the inode, so it holds across hard links, containers and network namespaces, and the kernel takes it back however the process
-// ends. A record beside the file names the holder, and refuses where a file system lets two have the lock.
-import { spawn } from 'node:child_process';
+// it with O_EXCL (the kernel refuses a second claim, and one of what is mounted). A file is locked by flock on its open file. A
+// record beside the file names the holder, and refuses where a file system lets two have the lock.
 import { readFileSync } from 'node:fs';
 import { type FileHandle, open, readFile, unlink, writeFile } from 'node:fs/promises';
 import { UnderstudyError, reasonOf } from 'understudy/plugin';
-import { ERRNO, type KernelCalls, kernelCalls } from '../io/kernel-calls.js';
-
-/** How long flock(1) may take to say yes or no; it does not wait for the lock. */
-const FLOCK_MS = 5000;
+import { flock } from '../io/flock.js';
+import { type KernelCalls, kernelCalls } from '../io/kernel-calls.js';
 
 /** Who holds a file: pid and start time name one process of one boot. */
 export interface Holder {
@@ -31,7 +27,7 @@ export const recordOf = (path: string): string => `${path}.lock`;
 export const lockAlone = async (path: string, handle: FileHandle, options: LockOptions = {}): Promise<() => Promise<void>> => {
   const { self = holderOf(process.pid), isAlive = lives } = options;
   const calls = options.kernel === undefined ? await kernelCalls() : options.kernel;
-  const problem = calls === null || typeof calls === 'string' ? await flockByProgram(handle.fd) : flockByCall(calls, handle.fd);
+  const problem = await flock(handle.fd, typeof calls === 'string' ? null : calls);
   const record = recordOf(path);
   const before = await readRecord(record);
   if (problem !== null)
@@ -46,27 +42,6 @@ export const lockAlone = async (path: string, handle: FileHandle, options: LockO
   await writeRecord(record, self);
   return () => unlink(record);
 };
-
-const flockByCall = (calls: KernelCalls, fd: number): string | null => {
-  const result = calls.lock(fd);
-  if (result >= 0) return null;
-  return result === -ERRNO.EAGAIN ? 'another process has the lock' : `flock answers errno ${-result}`;
-};
-
-// The lock belongs to the open file, which the child shares: it stays when the child has ended.
-const flockByProgram = (fd: number): Promise<string | null> =>
-  new Promise((resolve) => {
-    const child = spawn('flock', ['-n', '-x', '3'], {
-      stdio: ['ignore', 'ignore', 'ignore', fd],
-      timeout: FLOCK_MS,
-      killSignal: 'SIGKILL',
-    });
-    child.once('error', (error) => resolve(`neither koffi nor flock(1) is there: ${reasonOf(error)}. Install util-linux`));
-    child.once('exit', (code, signal) => {
-      if (code === 0) resolve(null);
-      else resolve(code === 1 ? 'another process has the lock' : `flock(1) ended with ${code ?? signal}`);
-    });
-  });
 
 const readRecord = async (record: string): Promise<Holder | null> => {
   const text = await readFile(record, 'utf8').catch((error: NodeJS.ErrnoException) => {

@@ -45,8 +45,15 @@ test('koffi is an optional dependency that this machine has: the calls are there
   t.is(typeof real, 'object', JSON.stringify(real));
 });
 
-test('two at one file: the second is refused', async (t) => {
-  await withFile({ name: '', directory: disk, options: {} }, async (_file, path) => {
-    await t.throwsAsync(openBlockFile(path), { code: 'REFUSED', message: /locked/ });
+for (const [first, second] of [
+  ['with', 'with'],
+  ['with', 'without'],
+  ['without', 'with'],
+  ['without', 'without'],
+] as const)
+  test(`two at one file, the first ${first} koffi, the second ${second}: the second is refused`, async (t) => {
+    const options = (which: 'with' | 'without') => (which === 'with' ? {} : { kernel: null });
+    await withFile({ name: '', directory: disk, options: options(first) }, async (_file, path) => {
+      await t.throwsAsync(openBlockFile(path, options(second)), { code: 'REFUSED', message: /another process has the lock/ });
+    });
   });
-});
