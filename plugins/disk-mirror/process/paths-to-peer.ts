@@ -35,9 +35,9 @@ export const linkToPeer = (context: Context, listener: PeerLinkListener, tell: (
       network: options.insecure ? insecureNetwork(paths.map(({ localAddress }) => localAddress)) : secureNetwork(keys, self, peer.node),
       clock,
       random,
-      // Dead before the engine's own patience ends, so that the reason is the right one.
-      pingMs: options.peerTimeout / 4,
-      deadMs: options.peerTimeout,
+      // Dead before the engine's own patience ends: the reason is the right one, and there is time left to try the next path.
+      pingMs: Math.round(options.peerTimeout / 6),
+      deadMs: Math.round((2 * options.peerTimeout) / 3),
       compress: options.compress,
       tell: ({ kind, because }) => tell(kind, because),
     },
