@@ -2,7 +2,8 @@
 // other end of the socket does: a new process takes the device up again, and what the application asked meanwhile has only
 // waited. Invariants: a device that somebody else has set up is never touched; which one is ours is written down before it is
 // set up, and the kernel's word (/sys/block/nbdN) is asked each time.
-import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UnderstudyError } from 'understudy/plugin';
 import type { KernelDoor } from './kernel-door.js';
@@ -27,7 +28,7 @@ export interface KernelDeviceOptions {
   /** Where block devices are shown; tests have a tree of their own. */
   readonly sysBlock?: string;
   /** Whether somebody has claimed it for himself. Default: the kernel's answer to an exclusive open. */
-  readonly isHeld?: (device: string) => boolean;
+  readonly isHeld?: (device: string) => Promise<boolean>;
 }
 
 /**
@@ -41,7 +42,7 @@ const MODULE_HINT = 'Load the module with enough devices: modprobe nbd nbds_max=
 export class KernelDevice {
   readonly #options: KernelDeviceOptions;
   readonly #sys: string;
-  readonly #isHeld: (device: string) => boolean;
+  readonly #isHeld: (device: string) => Promise<boolean>;
   #connected = false;
   #connection = 0;
 
@@ -72,7 +73,7 @@ export class KernelDevice {
   async detach(): Promise<void> {
     const device = this.there();
     if (device !== null) {
-      if (this.#isHeld(device))
+      if (await this.#isHeld(device))
         throw new UnderstudyError('AGENT_FAILED', `${device} is mounted or held by another device: it would be cut off under its user`, {
           hint: `See: findmnt ${device}; ls /sys/block/${nameOf(device)}/holders`,
         });
@@ -154,10 +155,14 @@ export class KernelDevice {
   }
 }
 
-/** A mount, a loop device, a volume manager: whoever claims a block device keeps others from claiming it (open(2), O_EXCL). */
-const refusesExclusive = (device: string): boolean => {
+/**
+ * A mount, a loop device, a volume manager: whoever claims a block device keeps others from claiming it (open(2), O_EXCL). On a
+ * thread: the first one to open the device has the kernel read its partition table, and it is this very process that answers.
+ */
+const refusesExclusive = async (device: string): Promise<boolean> => {
   try {
-    closeSync(openSync(device, constants.O_RDONLY | constants.O_EXCL));
+    const handle = await open(device, constants.O_RDONLY | constants.O_EXCL);
+    await handle.close();
     return false;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EBUSY') return true;

@@ -116,13 +116,7 @@ export class RunningVolume {
       serve: (fd, closed) => (this.#service === null ? closed('it does not serve') : this.#service.adopt(fd, closed)),
       lost: (because) => {
         this.#tell('mirror.device-lost', `the connection of the kernel’s device ended: ${because}`);
-        takeUp({
-          clock: context.clock,
-          untilMs: context.clock.nowMs() + DEAD_CONNECTION_S * 1_000,
-          wanted: () => this.#service !== null && this.#kernel.there() !== null,
-          attach: () => this.#kernel.attach(),
-          trouble: (why) => context.log.warn('the kernel’s device could not be taken up again', { because: why }),
-        });
+        this.#takeUpDevice();
       },
     });
   }
@@ -171,7 +165,20 @@ export class RunningVolume {
     if (role !== 'primary' || !primaryIndicator || !page.held || page.epoch !== primaryEpoch) return;
     this.#tell('mirror.resume', `this node still holds epoch ${primaryEpoch}, under which it was primary`);
     await this.#promote(primaryEpoch, false);
-    if (this.#kernel.there() !== null) await this.#kernel.attach();
+    if (this.#kernel.there() !== null) this.#takeUpDevice(0);
+  }
+
+  /** The application on the device waits; it gets a connection again, or the driver gives up. */
+  #takeUpDevice(waitMs?: number): void {
+    const { clock, log } = this.#o.context;
+    const how = {
+      clock,
+      untilMs: clock.nowMs() + DEAD_CONNECTION_S * 1_000,
+      wanted: () => this.#service !== null && this.#kernel.there() !== null,
+      attach: () => this.#kernel.attach(),
+      trouble: (because: string) => log.warn('the kernel’s device could not be taken up again', { because }),
+    };
+    takeUp(how, waitMs);
   }
 
   async carryOut(order: Exclude<Order, { readonly do: 'view' | 'watch' }>): Promise<unknown> {

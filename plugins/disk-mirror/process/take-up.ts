@@ -10,11 +10,12 @@ export interface TakeUp {
   readonly trouble: (because: string) => void;
 }
 
+/** Also before the first try: a connection that ends as soon as it is there must not be made anew in a hot loop. */
 const AGAIN_MS = 250;
 
-export const takeUp = (how: TakeUp): void => {
+export const takeUp = (how: TakeUp, waitMs = AGAIN_MS): void => {
   const { clock, untilMs, wanted, attach, trouble } = how;
-  clock.after(AGAIN_MS, () => {
+  clock.after(waitMs, () => {
     if (!wanted() || clock.nowMs() > untilMs) return;
     attach().catch((error: unknown) => {
       trouble(reasonOf(error));

@@ -55,7 +55,7 @@ const kernel = (t: ExecutionContext, devices = 2) => {
       serve: (fd, closed) => void served.push({ fd, closed }),
       lost: (because) => void lost.push(because),
       sysBlock,
-      isHeld: () => trouble.held === true,
+      isHeld: () => Promise.resolve(trouble.held === true),
       ...change,
     });
   return { device, ioTimeout, calls, lost, served, show, trouble };
