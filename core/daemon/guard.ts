@@ -16,7 +16,7 @@ import { systemFiles } from '../system/files-system.js';
 import { systemLocalSockets } from '../system/framed-socket.js';
 import { loadKeys } from '../system/key-file.js';
 import { journalDir } from '../system/paths.js';
-import { readStat } from '../system/process.js';
+import { processorTime, readStat } from '../system/process.js';
 import { privateDirectory } from '../system/private-directory.js';
 import { systemRandom } from '../system/random.js';
 import { loadGuardConfig } from './guard-config.js';
@@ -76,6 +76,7 @@ export const startGuard = async (options: GuardStartOptions): Promise<RunningGua
     watchdog,
     hardStop: quickHardStop(scriptHardStop(exec, paths.run), paths.run),
     endProcess: ({ pid, startTime }) => endProcess(pid, startTime),
+    processorTime: ({ pid }) => processorTime(pid),
     resetHost: resetHost(log, env),
     mirrored,
     ...(options.needsLeash === undefined ? {} : { needsLeash: options.needsLeash }),

@@ -13,6 +13,7 @@ import type { Clock } from '../system/clock.js';
 import type { Files } from '../system/files.js';
 import type { LocalSockets } from '../system/framed-socket.js';
 import type { Paths } from '../system/paths.js';
+import type { ProcessorTime } from '../system/process.js';
 import type { Random } from '../system/random.js';
 import type { ControllerIdentity } from './controller-watch.js';
 import type { HardStop } from './hard-stop.js';
@@ -37,6 +38,8 @@ export interface GuardOptions {
   readonly bootOffsetMs: () => number;
   /** Ends exactly this process; false when it was no longer there. */
   readonly endProcess: (controller: ControllerIdentity) => boolean;
+  /** null = not known. Default: never known. */
+  readonly processorTime?: (controller: ControllerIdentity) => ProcessorTime | null;
   /** The last resort when a group cannot be stopped: must not return control to the group. */
   readonly resetHost: (because: string) => void;
   /** Whether nothing is acquired without the leash's beat. Default: where there is no watchdog. */

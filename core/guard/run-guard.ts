@@ -79,7 +79,7 @@ class Guard implements GuardHandle {
     this.#alarms.set('store', this.#store.lost === null ? null : `what was kept of earlier epochs is lost: ${this.#store.lost}`);
     this.#pages = new PageDesk(files, paths, bootId, this.#leaseClock);
     this.#leash = new LeashWatch(files, leashBeat(paths));
-    this.#controller = new ControllerWatch(clock.nowMs());
+    this.#controller = new ControllerWatch(clock.nowMs(), options.processorTime);
     this.#gate = new HostGate({
       leaseClock: this.#leaseClock,
       leash: this.#leash,

@@ -32,6 +32,8 @@ export const startTimeOf = (pid: number): string | null => readStat(pid)?.startT
 /** What one line of /proc/PID/stat tells. `dead`: a zombie. */
 export interface Stat {
   readonly dead: boolean;
+  /** It runs, or waits for nothing but a processor. */
+  readonly runnable: boolean;
   readonly session: number;
   readonly startTime: string;
 }
@@ -45,13 +47,31 @@ export const parseStat = (line: string): Stat | null => {
   const [state, , , session] = fields;
   const startTime = fields[19];
   if (state === undefined || session === undefined || startTime === undefined) return null;
-  return { dead: state === 'Z' || state === 'X', session: Number(session), startTime };
+  return { dead: state === 'Z' || state === 'X', runnable: state === 'R', session: Number(session), startTime };
 };
 
 /** null when there is no such process (or no /proc). */
 export const readStat = (pid: number): Stat | null => {
   const line = readProc(`/proc/${pid}/stat`);
   return line === null ? null : parseStat(line);
+};
+
+/** What the main thread of a process had of the processors, in ms of all its life. `runnable`: it runs, or could. */
+export interface ProcessorTime {
+  readonly ranMs: number;
+  readonly waitedMs: number;
+  readonly runnable: boolean;
+}
+
+/**
+ * null when there is no such process, or the kernel does not count. A wait is in it when it is over. Source: Linux,
+ * Documentation/scheduler/sched-stats: /proc/PID/schedstat, nanoseconds run and nanoseconds waited to run.
+ */
+export const processorTime = (pid: number): ProcessorTime | null => {
+  const [ranNs, waitedNs] = readProc(`/proc/${pid}/schedstat`)?.trim().split(' ') ?? [];
+  const stat = readStat(pid);
+  if (ranNs === undefined || waitedNs === undefined || stat === null) return null;
+  return { ranMs: Number(ranNs) / 1e6, waitedMs: Number(waitedNs) / 1e6, runnable: stat.runnable };
 };
 
 const GONE = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);

@@ -167,6 +167,26 @@ test('controller watch: hung, ended, its successor has its time, three ends and 
   t.deepEqual(seen, ['hung@5100', 'hung@10200', 'hung@15300', 'give-up@20400']);
 });
 
+for (const [what, had, expected] of [
+  ['never gets a processor', { ran: 0, waited: 0, runnable: true }, 'give-up@60000'],
+  ['is given a processor half of the time and needs more', { ran: 0.5, waited: 0.5, runnable: true }, 'hung@8100'],
+  ['runs all the time', { ran: 1, waited: 0, runnable: true }, 'hung@5100'],
+  ['sleeps, and would wait if it woke', { ran: 0, waited: 0, runnable: false }, 'hung@5100'],
+  ['wakes now and then and waits long each time', { ran: 0.05, waited: 0.9, runnable: false }, 'hung@32100'],
+] as const)
+  test(`controller watch: silent, and ${what}: ${expected}`, (t) => {
+    let nowMs = 0;
+    const watch = new ControllerWatch(0, () => ({
+      ranMs: 5_000 + had.ran * nowMs,
+      waitedMs: 7_000 + had.waited * nowMs,
+      runnable: had.runnable,
+    }));
+    watch.hello({ pid: 1, startTime: 's' }, 0);
+    let verdict = watch.look(nowMs);
+    for (; verdict.kind === 'fine' && nowMs < 70_000; nowMs += 100) verdict = watch.look(nowMs);
+    t.is(`${verdict.kind}@${nowMs - 100}`, expected);
+  });
+
 test('controller watch: silence while this process was paused, and an announced absence, do not count', (t) => {
   const watch = new ControllerWatch(0);
   watch.hello({ pid: 1, startTime: 's' }, 0);

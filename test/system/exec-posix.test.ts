@@ -164,8 +164,8 @@ test('start: a program that ends at once still has its start time and its status
 
 test('stat: the command name may hold spaces and parentheses', (t) => {
   const tail = 'S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20';
-  t.deepEqual(parseStat(`12 (a) b) (c) ${tail}`), { dead: false, session: 3, startTime: '777' });
-  t.deepEqual(parseStat(`12 (a) ${tail.replace('S', 'Z')}`), { dead: true, session: 3, startTime: '777' });
+  t.deepEqual(parseStat(`12 (a) b) (c) ${tail}`), { dead: false, runnable: false, session: 3, startTime: '777' });
+  t.deepEqual(parseStat(`12 (a) ${tail.replace('S', 'Z')}`), { dead: true, runnable: false, session: 3, startTime: '777' });
   t.is(parseStat(''), null);
 });
 
