@@ -125,7 +125,14 @@ test('row 33, alone, dead, forced elsewhere, back again: refused with the reason
   t.like(await seen('the serving one is split', standby, ({ connection }) => connection === 'split'), { serving: true });
   t.deepEqual(lostOf(backing(active), promised), [], 'nothing was merged: what was written alone is still there');
 
-  await lab.done(active, 'mirror', 'resolve', `${GROUP}.data`, '--victim', active);
+  const name = `${GROUP}.data`;
+  const whatIf = await lab.understudy(active, 'mirror', 'connect', '--what-if', name);
+  t.is(whatIf.exitCode, 4, whatIf.stdout);
+  t.regex(whatIf.stdout, /SPLIT/);
+  const untyped = await lab.understudy(active, 'mirror', 'resolve', name, '--victim', active);
+  t.is(untyped.exitCode, 2, untyped.stderr);
+  await lab.done(active, 'mirror', 'resolve', name, '--victim', active, '--export', join(directory, 'kept'), '--accept-data-loss', name);
+  t.true(statSync(join(directory, 'kept')).size > 0, 'what was given up was kept');
   await seen(
     'both are one',
     standby,

@@ -2,8 +2,10 @@
 // process has it; everything else is an order to the volume's process. Dangerous verbs want to be said in full.
 import { type CommandDefinition, type LocalResource, UnderstudyError } from 'understudy/plugin';
 import type { DiskMirrorOptions } from '../agent/definition.js';
+import { connect } from './connect.js';
 import { create } from './create.js';
 import { give, showStatus } from './orders.js';
+import { resolve } from './resolve.js';
 
 export type Flags = Readonly<Record<string, unknown>>;
 export type Volume = LocalResource<DiskMirrorOptions>;
@@ -16,22 +18,12 @@ const VERBS: Readonly<Record<string, (volume: Volume, flags: Flags) => Promise<n
   resync: (volume, flags) => give(volume, { do: 'resync', kind: flags['full'] === true ? 'full' : 'checksum' }, 'the resync begins'),
   verify: (volume, flags) =>
     give(volume, { do: 'verify', repair: flags['repair'] === true }, 'the copies are compared; see the journal for what differs'),
-  resolve: (volume, flags) => {
-    const { victim } = flags;
-    if (victim !== volume.node)
-      throw new UnderstudyError(
-        'USAGE',
-        `resolve is given on the node whose copy gives up its own changes: say --victim ${volume.node} there`,
-        {
-          hint: 'What that node alone has written since the copies parted is lost. The other node’s copy stays.',
-        },
-      );
-    return give(volume, { do: 'resolve' }, `the copy of ${volume.node} gives up its own changes`);
-  },
+  resolve,
+  connect,
 };
 
 export const mirrorCommand: CommandDefinition = {
-  summary: 'A mirrored volume on this node: create, status, pause, resume, resync, verify, resolve',
+  summary: 'A mirrored volume on this node: create, status, pause, resume, resync, verify, resolve, connect',
   resource: 'disk-mirror',
   arguments: [{ name: 'verb', help: Object.keys(VERBS).join(', ') }],
   options: [
@@ -46,7 +38,13 @@ export const mirrorCommand: CommandDefinition = {
     { flags: '--full', help: 'resync: everything, not only what differs by checksum' },
     { flags: '--repair', help: 'verify: chunks that differ are sent again' },
     { flags: '--victim <node>', help: 'resolve: this node, whose own changes are given up' },
-    { flags: '--json', help: 'status: the view as it is' },
+    { flags: '--list', help: 'resolve: the ranges that this node has written alone; nothing is given up' },
+    { flags: '--export <file>', help: 'resolve: keep these bytes in a new file, and where they were in FILE.ranges' },
+    { flags: '--against <file>', help: 'resolve: what the other node printed with --list --json; says what both have written' },
+    { flags: '--accept-data-loss <volume>', help: 'resolve: the name once more, where no terminal asks for it' },
+    { flags: '--what-if', help: 'connect: say what both copies would do, and why; do nothing' },
+    { flags: '--peer-metadata <file>', help: 'connect: the other node’s metadata, where its process cannot be asked' },
+    { flags: '--json', help: 'status, resolve, connect: for programs' },
   ],
   example: 'understudy mirror create --first orders-db.data',
   run: async (flags, [verb = ''], resource) => {

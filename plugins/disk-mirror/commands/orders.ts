@@ -5,10 +5,10 @@ import { controlSocket, exportName, resourceRunDir } from '../process/places.js'
 import type { Order, VolumeView } from '../process/protocol.js';
 import type { Flags, Volume } from './mirror-command.js';
 
-const LIMIT_MS = 10_000;
+export const LIMIT_MS = 10_000;
 const SOCKETS: LocalSockets = { listen: listenFramed, connect: (path) => connectFramed(path) };
 
-const clientOf = ({ group, resource, paths }: Volume): ControlClientOptions => ({
+export const clientOf = ({ group, resource, paths }: Volume): ControlClientOptions => ({
   sockets: SOCKETS,
   clock: systemClock,
   path: controlSocket(resourceRunDir(paths.run, group, resource)),
@@ -66,7 +66,7 @@ export const linesOf = ({ group, resource, node }: Pick<Volume, 'group' | 'resou
 const percent = (part: number, whole: number): string => `${whole === 0 ? 100 : Math.floor((100 * part) / whole)} %`;
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
-const bytesText = (bytes: number): string => {
+export const bytesText = (bytes: number): string => {
   const step = Math.min(UNITS.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10));
   return `${step === 0 ? bytes : (bytes / 1024 ** step).toFixed(1)} ${UNITS[step]}`;
 };

@@ -2,12 +2,13 @@
 // it ends: frozen (lease over, self-fence) and failed (the disk or the metadata answered with an error, SAFETY b.1). Each part is
 // a file; they find each other here.
 import type { DirtyBits, SuperblockState } from '../metadata/contract.js';
-import { copyStateOf } from '../metadata/contract.js';
+import { begunAnew, copyStateOf } from '../metadata/contract.js';
 import { type CopyState, EXTENT_BYTES, type Generation, HISTORY, isNoGeneration, type Role } from '../words.js';
 import type { Activity } from './activity.js';
 import type { Answers } from './answers.js';
 import type { Applier } from './applier.js';
 import type { Flushes } from './flushes.js';
+import type { Look } from './look.js';
 import type { EngineOptions, EngineParts, EnginePorts } from './ports.js';
 import type { Promotion } from './promotion.js';
 import type { ResyncSource } from './resync-source.js';
@@ -42,6 +43,7 @@ export class Core {
   answers!: Answers;
   applier!: Applier;
   flushes!: Flushes;
+  look!: Look;
   promotion!: Promotion;
   rounds!: Rounds;
   session!: Session;
@@ -59,14 +61,7 @@ export class Core {
     this.chunkBytes = attached.chunkBytes;
     this.extentBytes = extentBytes;
     const { superblock } = attached;
-    // A primary that died is secondary until it is promoted; its indicator stays and tells (b.3 row 16). What was UpToDate may
-    // have grown old meanwhile.
-    this.sb = {
-      ...superblock,
-      role: 'secondary',
-      disk: superblock.disk === 'UpToDate' ? 'Consistent' : superblock.disk,
-      mode: options.mode,
-    };
+    this.sb = begunAnew(superblock, options.mode);
     if (superblock.fullSyncNeeded) this.bits.set(0, this.bits.chunks);
   }
 

@@ -5,6 +5,7 @@ import { Answers } from './answers.js';
 import { Applier } from './applier.js';
 import { Core } from './core.js';
 import { Flushes } from './flushes.js';
+import { Look } from './look.js';
 import type { Engine, EngineParts } from './ports.js';
 import { Promotion } from './promotion.js';
 import { ResyncSource } from './resync-source.js';
@@ -35,6 +36,7 @@ export const createEngine = (parts: EngineParts, extentBytes?: number): Engine =
   core.verify = new Verify(core);
   core.promotion = new Promotion(core);
   core.session = new Session(core);
+  core.look = new Look(core);
   return engineOver(core);
 };
 
@@ -51,6 +53,7 @@ const engineOver = (core: Core): Engine => ({
   tick: (nowMs) => {
     core.nowMs = nowMs;
     core.activity.tick();
+    core.look.tick();
     core.session.tick();
     core.standing.tick();
     core.flushes.tick();
@@ -79,5 +82,6 @@ const engineOver = (core: Core): Engine => ({
     core.ports.reconnect();
     return answer(null);
   },
+  look: (answer) => core.look.begin(answer),
   view: () => viewOf(core),
 });

@@ -5,7 +5,7 @@
 import type { BlockFile } from '../io/block-file.js';
 import type { Frame } from '../link/frames.js';
 import type { Attached, MetadataStore } from '../metadata/contract.js';
-import type { Generation, Mode } from '../words.js';
+import type { CopyState, Generation, Mode } from '../words.js';
 
 /** What the lease page says at this moment (SAFETY a.2). Asked before every answer to the application. */
 export interface LeaseNow {
@@ -109,6 +109,13 @@ export interface EngineView {
   readonly epoch: number;
 }
 
+/** What both say of themselves. `now`: true = just now, or connected; else why the peer could not be heard. */
+export interface Meeting {
+  readonly mine: CopyState;
+  readonly peer: CopyState | null;
+  readonly now: true | string;
+}
+
 export interface Engine {
   // --- the application; only while `serving`
   read(into: Uint8Array, offset: number, done: RequestDone): void;
@@ -136,5 +143,7 @@ export interface Engine {
   verify(options: { readonly repair: boolean }, answer: (refused: string | null) => void): void;
   /** SPLIT: this copy gives up its own changes since the common generation. */
   resolveAsVictim(answer: (refused: string | null) => void): void;
+  /** Both copies as they would meet; nothing is begun by it. Where they stay apart they are connected for one hello. */
+  look(answer: (met: Meeting) => void): void;
   view(): EngineView;
 }

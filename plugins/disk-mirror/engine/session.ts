@@ -7,22 +7,7 @@ import { type Frame, PROTOCOL } from '../link/frames.js';
 import type { CopyState } from '../words.js';
 import { carry } from './carry.js';
 import type { Core } from './core.js';
-
-/**
- * down · waiting: connected, what was begun has to end first · hello: said ours · deciding: have both, the epoch becomes durable ·
- * agreeing: told ours, wait for the peer's decision · bitmap: both agree to copy · syncing · mirroring · split · refused.
- */
-export type SessionState =
-  | 'down'
-  | 'waiting'
-  | 'hello'
-  | 'deciding'
-  | 'agreeing'
-  | 'bitmap'
-  | 'syncing'
-  | 'mirroring'
-  | 'split'
-  | 'refused';
+import { isUndecided, type SessionState } from './session-state.js';
 
 export class Session {
   readonly #core: Core;
@@ -40,6 +25,8 @@ export class Session {
   #verdict: Verdict | null = null;
   #peerDecision: string | null = null;
   #sinceMs = 0;
+  /** Why both stay apart, until something else is decided. */
+  #apart: string | null = null;
 
   constructor(core: Core) {
     this.#core = core;
@@ -66,9 +53,22 @@ export class Session {
     if (link !== this.link) return;
     this.link = 0;
     const verdict = this.#state === 'agreeing' ? this.#verdict : null;
+    const undecided = isUndecided(this.#state);
     this.#end(because);
     // The peer has come to the same, and was quicker to leave: to dial again would only split again.
     if (verdict?.kind === 'split') this.#split(verdict.because);
+    // It came only to look, or got no further: nothing was decided anew.
+    else if (undecided && this.#apart !== null && !this.#core.victim) this.remain('split', this.#apart);
+    this.#core.look.lost(because);
+  }
+
+  /** As it was before the peer was only looked at. */
+  remain(state: 'split' | 'refused', because: string): void {
+    // Nobody dials on: it is dropped also where it had not come to be.
+    if (this.link === 0) this.#core.ports.dropLink(because, true);
+    this.drop(because, true);
+    this.#state = state;
+    this.because = because;
   }
 
   /** The role has changed: both look at each other anew. */
@@ -199,6 +199,7 @@ export class Session {
     const core = this.#core;
     const mine = this.#mine!;
     this.#peer = peer;
+    if (core.look.met(mine, peer)) return;
     this.#state = 'deciding';
     this.epoch = Math.max(mine.maxEpochSeen, peer.maxEpochSeen);
     const verdict = decide(mine, peer);
@@ -234,6 +235,7 @@ export class Session {
     const verdict = this.#verdict!;
     const peer = this.#peer!;
     this.because = verdict.because;
+    this.#apart = null;
     core.ports.tell({ kind: 'mirror.decision', because: verdict.because, data: { rule: verdict.rule, kind: verdict.kind } });
     switch (verdict.kind) {
       case 'none':
@@ -254,6 +256,7 @@ export class Session {
     const { ports } = this.#core;
     this.#state = 'split';
     this.because = because;
+    this.#apart = because;
     ports.tell({ kind: 'mirror.split', because });
     if (this.link !== 0) this.drop(because, true);
     else ports.dropLink(because, true);

@@ -1,7 +1,7 @@
 // What people and the agent's monitor are told of the engine. Reads, decides nothing.
 import type { Core } from './core.js';
 import type { EngineView } from './ports.js';
-import type { SessionState } from './session.js';
+import type { SessionState } from './session-state.js';
 
 const CONNECTION: Record<SessionState, EngineView['connection']> = {
   down: 'down',

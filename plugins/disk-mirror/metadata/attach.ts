@@ -97,13 +97,13 @@ const refuseOther = (name: string, node: string, found: VolumeIdentity, expected
   });
 };
 
-interface Folded {
+export interface Folded {
   readonly next: number;
   readonly restate: 'slots' | 'whole' | null;
   readonly repairs: readonly string[];
 }
 
-const foldLog = async (
+export const foldLog = async (
   device: MetadataDevice,
   layout: Layout,
   { bits, volumeUuid }: { readonly bits: ChunkBits; readonly volumeUuid: string },

@@ -101,6 +101,17 @@ export interface MetadataStore {
   close(): Promise<void>;
 }
 
+/**
+ * What a process makes of what it finds. A primary that died is secondary until it is promoted; its indicator stays and tells (b.3
+ * row 16). What was UpToDate may have grown old meanwhile.
+ */
+export const begunAnew = (superblock: SuperblockState, mode: Mode): SuperblockState => ({
+  ...superblock,
+  role: 'secondary',
+  disk: superblock.disk === 'UpToDate' ? 'Consistent' : superblock.disk,
+  mode,
+});
+
 /** What of a copy's state the peer is told. */
 export const copyStateOf = (superblock: SuperblockState, bootId: string, dirtyChunks: number, victim = false): CopyState => ({
   identity: superblock.identity,

@@ -1,6 +1,7 @@
 // What is said on a volume’s control socket: framed JSON, one answer for each order, by its number. A `watch` is answered like
 // any order and from then on followed by views as they change. Root only; who speaks is the agent or an operator’s command.
 import type { EngineView } from '../engine/ports.js';
+import type { CopyState } from '../words.js';
 
 export type Order =
   | { readonly do: 'view' }
@@ -17,7 +18,11 @@ export type Order =
   | { readonly do: 'resync'; readonly kind: 'full' | 'checksum' }
   | { readonly do: 'verify'; readonly repair: boolean }
   /** SPLIT: this node’s copy gives up its own changes. */
-  | { readonly do: 'resolve' };
+  | { readonly do: 'resolve' }
+  /** What both copies say of themselves; where they stay apart they say hello for it, and act on nothing. */
+  | { readonly do: 'look' }
+  /** What may differ from the peer's copy, from this byte on, as much as one answer holds. */
+  | { readonly do: 'dirty'; readonly from: number };
 
 export type OrderName = Order['do'];
 
@@ -42,6 +47,22 @@ export interface VolumeView extends EngineView {
   readonly alarms: readonly string[];
 }
 
+/** The answer to `look`. */
+export interface BothCopies {
+  readonly mine: CopyState;
+  /** As it said of itself when it was met last; null = it never was since this process began. */
+  readonly peer: CopyState | null;
+  /** Whether the peer was heard just now, or is connected; else why not. */
+  readonly peerNow: true | string;
+  readonly chunkBytes: number;
+}
+
+/** The answer to `dirty`: offset and length of each run; `next`: where to ask on, null = that was all. */
+export interface DirtyPart {
+  readonly runs: readonly (readonly [offset: number, length: number])[];
+  readonly next: number | null;
+}
+
 export type FromVolume =
   | { readonly id: number; readonly ok: true; readonly value: unknown }
   | { readonly id: number; readonly ok: false; readonly because: string }
@@ -63,6 +84,8 @@ const ORDERS: Readonly<Record<OrderName, (order: Readonly<Record<string, unknown
   resync: ({ kind }) => (kind === 'full' || kind === 'checksum' ? { do: 'resync', kind } : null),
   verify: ({ repair }) => (typeof repair === 'boolean' ? { do: 'verify', repair } : null),
   resolve: () => ({ do: 'resolve' }),
+  look: () => ({ do: 'look' }),
+  dirty: ({ from }) => (Number.isSafeInteger(from) && (from as number) >= 0 ? { do: 'dirty', from: from as number } : null),
 };
 
 /** An order as it came; null when it is none. */

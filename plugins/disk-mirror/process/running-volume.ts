@@ -13,9 +13,11 @@ import type { TcpPeerLink } from '../link/tcp-peer-link.js';
 import { type NbdServer, startNbdServer } from '../nbd/server.js';
 import type { NbdExport } from '../nbd/export.js';
 import { transmissionFlags } from '../nbd/option-codec.js';
+import { answered } from './answered.js';
 import type { Copy } from './copy.js';
 import { exportedVolume } from './exported.js';
 import { leaseNow } from './lease.js';
+import { dirtyPart, lookAt } from './looked-at.js';
 import { linkToPeer } from './paths-to-peer.js';
 import { exportName, serviceSocket } from './places.js';
 import type { Order } from './protocol.js';
@@ -204,6 +206,10 @@ export class RunningVolume {
         return answered((answer) => this.#engine.verify({ repair: order.repair }, answer));
       case 'resolve':
         return answered((answer) => this.#engine.resolveAsVictim(answer));
+      case 'look':
+        return lookAt(this.#engine, this.#o.copy.attached.bits);
+      case 'dirty':
+        return dirtyPart(this.#o.copy.attached.bits, order.from, this.sizeBytes);
     }
   }
 
@@ -295,7 +301,3 @@ export class RunningVolume {
     };
   }
 }
-
-/** The engine's answer as a promise: null resolves, words reject. */
-const answered = (ask: (answer: (refused: string | null) => void) => void): Promise<void> =>
-  new Promise((resolve, reject) => ask((refused) => (refused === null ? resolve() : reject(new UnderstudyError('REFUSED', refused)))));

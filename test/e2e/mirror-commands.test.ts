@@ -1,0 +1,156 @@
+// What an operator asks of two real mirror processes that were written apart: what they would do and why, what each would lose, kept
+// in a file, given up by name; one process away, its metadata is read instead.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import anyTest, { type ExecutionContext, type TestFn } from 'ava';
+import { diskMirrorOptions } from '../../plugins/disk-mirror/agent/definition.js';
+import { mirrorCommand, type Flags, type Volume } from '../../plugins/disk-mirror/commands/mirror-command.js';
+import type { OwnChanges } from '../../plugins/disk-mirror/commands/own-changes.js';
+import { MirrorPair, type NodeName, otherOf } from '../support/mirror-pair/mirror-pair.js';
+import { CLUSTER, GROUP, RESOURCE } from '../support/mirror-pair/protocol.js';
+import { said } from '../support/said.js';
+
+const test = anyTest.serial as unknown as TestFn;
+const SIZE = 16 * 1024 * 1024;
+const BLOCK = 4096;
+const NAME = `${GROUP}.${RESOURCE}`;
+
+const volumeOf = (pair: MirrorPair, node: NodeName): Volume => {
+  const at = (place: string): string => join(pair.directory, node, place);
+  return {
+    cluster: CLUSTER,
+    node,
+    bootId: `boot-${node}-1`,
+    group: GROUP,
+    resource: RESOURCE,
+    use: 'disk-mirror',
+    options: diskMirrorOptions.parse({ ...pair.place(node), attach: 'none', sparse: true }),
+    peers: [otherOf(node)],
+    paths: { run: at('run'), state: at('state'), log: at('log') },
+  };
+};
+
+const mirror = (
+  pair: MirrorPair,
+  node: NodeName,
+  verb: string,
+  flags: Flags = {},
+): Promise<{ readonly code: number; readonly out: string }> => said(() => mirrorCommand.run(flags, [verb, NAME], volumeOf(pair, node)));
+
+const write = async (pair: MirrorPair, node: NodeName, block: number, byte: number): Promise<void> => {
+  const client = await pair.client(node);
+  await client.write(block * BLOCK, Buffer.alloc(BLOCK, byte));
+  await client.flush();
+  client.close();
+};
+
+/** `a` wrote blocks 10 and 11 alone and died; `b`, by force, 11 and 20; then `a` came back: both stay apart. */
+const parted = async (t: ExecutionContext): Promise<MirrorPair> => {
+  const pair = await MirrorPair.start(t, { sizeBytes: SIZE, options: { peerTimeout: '1s' } });
+  await write(pair, 'a', 5, 1);
+  await pair.kill('b');
+  await write(pair, 'a', 10, 2);
+  await write(pair, 'a', 11, 2);
+  await pair.kill('a');
+  pair.record.release();
+  await pair.boot('b');
+  const epoch = pair.record.acquire('b', true);
+  await pair.promote('b', epoch, true);
+  await write(pair, 'b', 11, 3);
+  await write(pair, 'b', 20, 3);
+  await pair.boot('a');
+  for (const node of ['a', 'b'] as const) await pair.until(`${node} is split`, node, ({ connection }) => connection === 'split');
+  return pair;
+};
+
+test('two copies that are one: nothing to do, exit 0; connect alone is refused with what to do instead', async (t) => {
+  t.timeout(120_000);
+  const pair = await MirrorPair.start(t, { sizeBytes: SIZE });
+  for (const node of ['a', 'b'] as const) {
+    const { code, out } = await mirror(pair, node, 'connect', { whatIf: true });
+    t.is(code, 0);
+    t.regex(out, /nothing to do, both copies are equal/);
+  }
+  await t.throwsAsync(mirror(pair, 'a', 'connect'), { message: /connect by themselves/ });
+  await pair.kill('b');
+  await write(pair, 'a', 7, 9);
+  const { code, out } = await mirror(pair, 'a', 'connect', { whatIf: true, peerMetadata: pair.place('b').metadata, json: true });
+  t.is(code, 0);
+  t.like(JSON.parse(out), { verdict: 'sync', source: 'a', target: 'b', how: 'bitmap' });
+  await t.throwsAsync(mirror(pair, 'b', 'connect', { whatIf: true }), {
+    message: /no process of .* runs here that could ask the copy on a/,
+  });
+});
+
+test('two copies written apart: said alike on both sides, without one of the processes too, and nothing is changed by asking', async (t) => {
+  t.timeout(120_000);
+  const pair = await parted(t);
+  for (const node of ['a', 'b', 'a'] as const) {
+    const { code, out } = await mirror(pair, node, 'connect', { whatIf: true });
+    t.is(code, 4, out);
+    t.regex(out, /SPLIT: both would stay as they are/);
+    t.regex(out, /rule both-wrote/);
+    t.is(out.match(/from its process/g)?.length, 2, `both were heard now: ${out}`);
+    for (const each of ['a', 'b'] as const) await pair.until(`${each} is as it was`, each, ({ connection }) => connection === 'split');
+  }
+  await pair.kill('a');
+  const { code, out } = await mirror(pair, 'a', 'connect', { whatIf: true, peerMetadata: pair.place('b').metadata });
+  t.is(code, 4);
+  t.regex(out, /SPLIT.*both-wrote/s);
+  t.true((await pair.view('b')).serving);
+});
+
+test('resolve: says what would be lost and where, keeps it, and gives it up only when the volume is named again', async (t) => {
+  t.timeout(120_000);
+  const pair = await parted(t);
+  await t.throwsAsync(mirror(pair, 'a', 'resolve', { victim: 'b' }), { message: /say --victim a there/ });
+  await t.throwsAsync(mirror(pair, 'a', 'resolve', { victim: 'a' }), { message: /needs the name of the volume once more/ });
+  await t.throwsAsync(mirror(pair, 'a', 'resolve', { victim: 'a', acceptDataLoss: 'other.data' }), { message: /names differ/ });
+
+  const theirs = await mirror(pair, 'b', 'resolve', { list: true, json: true });
+  const list = join(pair.directory, 'b.json');
+  writeFileSync(list, theirs.out);
+  const served = JSON.parse(theirs.out) as OwnChanges;
+  t.deepEqual(
+    served.ranges.filter(([offset]) => offset === 11 * BLOCK || offset === 20 * BLOCK),
+    [
+      [11 * BLOCK, BLOCK],
+      [20 * BLOCK, BLOCK],
+    ],
+  );
+
+  const mine = JSON.parse((await mirror(pair, 'a', 'resolve', { list: true, json: true, against: list })).out) as OwnChanges & {
+    readonly overlap: { readonly bytes: number; readonly ranges: readonly (readonly [number, number])[] };
+  };
+  const covers = (block: number): boolean => mine.ranges.some(([at, length]) => at <= block * BLOCK && block * BLOCK < at + length);
+  t.true(covers(10) && covers(11), JSON.stringify(mine));
+  t.is(mine.everything, false);
+  t.true(mine.overlap.ranges.some(([at, length]) => at <= 11 * BLOCK && 11 * BLOCK < at + length));
+  await t.throwsAsync(mirror(pair, 'b', 'resolve', { export: join(pair.directory, 'no') }), { message: /it serves|serves on b/ });
+
+  const kept = join(pair.directory, 'kept');
+  const before = readFileSync(pair.place('a').backing);
+  t.is((await mirror(pair, 'a', 'resolve', { victim: 'a', export: kept })).code, 0);
+  t.is((await pair.view('a')).connection, 'split', 'looking gives nothing up');
+  const bytes = readFileSync(kept);
+  const lines = readFileSync(`${kept}.ranges`, 'utf8')
+    .trim()
+    .split('\n')
+    .filter((line) => !line.startsWith('#'));
+  for (const line of lines) {
+    const [at = 0, from = 0, length = 0] = line.split(' ').map(Number);
+    t.true(bytes.subarray(from, from + length).equals(before.subarray(at, at + length)), line);
+  }
+  t.is(bytes.length, mine.bytes);
+
+  const { code, out } = await mirror(pair, 'a', 'resolve', { victim: 'a', acceptDataLoss: NAME });
+  t.is(code, 0);
+  t.regex(out, /a would lose at most/);
+  await pair.whole('b');
+  await pair.equalAtRest('b');
+  const image = readFileSync(pair.place('a').backing);
+  t.deepEqual(
+    [5, 10, 11, 20].map((block) => image[block * BLOCK]),
+    [1, 0, 3, 3],
+  );
+});
