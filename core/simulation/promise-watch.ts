@@ -98,7 +98,8 @@ export class PromiseWatch {
     if (holder === undefined) return;
     const holderBootId = asked?.bootId ?? holder.bootId;
     const waitMs = Math.max(timing.takeoverWaitMs, record()?.epoch === epoch ? (record()?.ttlW ?? 0) : 0);
-    this.#given.set(node.bootId, { to: holder.id, epoch, holderBootId, untilMs: bootClock(node, trueMs) + waitMs });
+    // It counts from when it was decided: a guard may be stopped before it says so, and the round is older than either.
+    this.#given.set(node.bootId, { to: holder.id, epoch, holderBootId, untilMs: bootClock(node, world.nowMs) + waitMs });
   }
 
   /** SAFETY a.8: promises are for a store that is silent. One that refuses has the last word, until it allows the same again. */
