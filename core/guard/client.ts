@@ -87,8 +87,9 @@ export class GuardClient {
 
   /** What the planner wills, and the proof of progress. Lost while the guard is away; one just said is said again to a new guard. */
   sendWills(wills: readonly Will[], loopLagMs: number): boolean {
-    const message: ToGuard = { t: 'wills', wills, loopLagMs };
-    this.#wills = { message, atMs: this.#options.clock.nowMs() };
+    const saidMs = this.#options.clock.nowMs();
+    const message: ToGuard = { t: 'wills', wills, loopLagMs, saidMs };
+    this.#wills = { message, atMs: saidMs };
     return this.#send(message);
   }
 

@@ -22,7 +22,7 @@ export interface ControlServerOptions {
   readonly view: () => GuardView;
   readonly hello: (controller: ControllerIdentity) => void;
   readonly gone: () => void;
-  readonly wills: (wills: readonly Will[], loopLagMs: number) => void;
+  readonly wills: (wills: readonly Will[], saidMs: number) => void;
   readonly orders: (request: OrdersRequest) => Promise<OrdersAnswer>;
   readonly restore: (group: GroupId, wish: RestoreWish) => Promise<RestoreAnswer>;
   /** What the ownership machine is to hear. An `in-sync` is answered by `answerInSync`; its `askId` is unlike any other of this guard. */
@@ -131,7 +131,7 @@ export class ControlServer {
     switch (message.t) {
       case 'wills':
         if (!message.wills.every(({ group }) => this.#options.groups.includes(group))) return false;
-        this.#options.wills(message.wills, message.loopLagMs);
+        this.#options.wills(message.wills, message.saidMs);
         return true;
       case 'fenced':
         if (!this.#options.groups.includes(message.group)) return false;

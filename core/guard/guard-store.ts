@@ -1,8 +1,8 @@
-// What the guard keeps on disk: the highest epoch ever seen of each group, and the orders as last read, for the time when the
-// arbiter is silent. One file, replaced whole and synced, never waited for. Invariant: maxEpochSeen never falls.
+// What the guard keeps on disk: the highest epoch ever seen of each group, the last one that it gave up unfinished, and the orders
+// as last read, for the time when the arbiter is silent. One file, replaced whole and synced, never waited for. Invariant: maxEpochSeen never falls.
 import { join } from 'node:path';
 import { reasonOf } from '../errors/errors.js';
-import type { Epoch, GroupId, NodeId } from '../model/ids.js';
+import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
 import type { GroupOrders, NodeOrders } from '../model/lease.js';
 import { parseGroupOrders, parseNodeOrders } from '../ownership/orders.js';
 import { type Files, readJson } from '../system/files.js';
@@ -10,11 +10,17 @@ import type { Paths } from '../system/paths.js';
 
 export const guardFile = (paths: Paths): string => join(paths.state, 'guard.json');
 
+interface Dead {
+  readonly bootId: BootId;
+  readonly epoch: Epoch;
+}
+
 export class GuardStore {
   readonly #files: Files;
   readonly #path: string;
   readonly #trouble: (because: string | null) => void;
   readonly #epochs: Record<GroupId, Epoch> = {};
+  readonly #dead: Record<GroupId, Dead> = {};
   readonly #groups: Record<GroupId, GroupOrders> = {};
   readonly #nodes: Record<NodeId, NodeOrders> = {};
   #lost: string | null = null;
@@ -53,6 +59,18 @@ export class GuardStore {
     if (epoch <= (this.#epochs[group] ?? 0)) return;
     this.#epochs[group] = epoch;
     this.#save();
+  }
+
+  /** Kept beside the page and the phase file: when the run directory cannot be written, the next guard must know all the same. */
+  keepDead(group: GroupId, dead: Dead): void {
+    if (this.isDead(group, dead)) return;
+    this.#dead[group] = dead;
+    this.#save();
+  }
+
+  isDead(group: GroupId, { bootId, epoch }: Dead): boolean {
+    const dead = this.#dead[group];
+    return dead?.bootId === bootId && dead.epoch === epoch;
   }
 
   /** Grows with every change of the orders. */
@@ -98,7 +116,7 @@ export class GuardStore {
     try {
       await this.#files.replace(
         this.#path,
-        `${JSON.stringify({ v: 1, maxEpochSeen: this.#epochs, groupOrders: this.#groups, nodeOrders: this.#nodes })}\n`,
+        `${JSON.stringify({ v: 1, maxEpochSeen: this.#epochs, dead: this.#dead, groupOrders: this.#groups, nodeOrders: this.#nodes })}\n`,
         { fsync: true },
       );
       this.#trouble(null);
@@ -108,10 +126,17 @@ export class GuardStore {
   }
 
   #take(value: unknown): void {
-    const { maxEpochSeen, groupOrders, nodeOrders } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
+    const { maxEpochSeen, dead, groupOrders, nodeOrders } = (typeof value === 'object' && value !== null ? value : {}) as Record<
+      string,
+      unknown
+    >;
     for (const [group, epoch] of entries(maxEpochSeen)) {
       if (Number.isSafeInteger(epoch) && (epoch as number) >= 0) this.#epochs[group] = epoch as number;
       else this.#lost = `${this.#path}: the epoch of ${group} cannot be used`;
+    }
+    for (const [group, left] of entries(dead)) {
+      const { bootId, epoch } = (left ?? {}) as Record<string, unknown>;
+      if (typeof bootId === 'string' && typeof epoch === 'number') this.#dead[group] = { bootId, epoch };
     }
     for (const [group, orders] of entries(groupOrders)) {
       const parsed = parseGroupOrders(JSON.stringify({ v: 1, ...(orders as object) }));

@@ -16,6 +16,8 @@ export class LeaseClock {
   #baseMs: number;
   #sleptMs = 0;
   #toldMs = 0;
+  /** The last sleep: when it was found, by CLOCK_MONOTONIC, and all that was slept before it. */
+  #lastSleep = { foundMs: Number.NEGATIVE_INFINITY, beforeMs: 0 };
   #lookedMs: number;
 
   /** `bootOffset`: CLOCK_BOOTTIME − CLOCK_MONOTONIC of this host, milliseconds (core/system/boot). */
@@ -47,6 +49,12 @@ export class LeaseClock {
   fromMonoMs = (monoMs: number): number => monoMs + this.#sleptMs;
   toMonoMs = (leaseMs: number): number => leaseMs - this.#sleptMs;
 
+  /** When something was said that is read now: what was said before a sleep is older by all of it. */
+  saidMs(monoMs: number): number {
+    this.#look(this.#clock.nowMs());
+    return monoMs + (monoMs < this.#lastSleep.foundMs ? this.#lastSleep.beforeMs : this.#sleptMs);
+  }
+
   /** CLOCK_BOOTTIME − CLOCK_MONOTONIC as last looked at. */
   get bootOffsetMs(): number {
     return this.#baseMs;
@@ -66,6 +74,7 @@ export class LeaseClock {
     const gapMs = sleptBetween(this.#baseMs, offsetMs);
     if (gapMs === 0) return;
     this.#baseMs = offsetMs;
+    this.#lastSleep = { foundMs: monoMs, beforeMs: this.#sleptMs };
     this.#sleptMs += gapMs;
   }
 }

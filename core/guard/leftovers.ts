@@ -3,6 +3,7 @@
 import type { BootId, GroupId } from '../model/ids.js';
 import type { Timing } from '../model/timing.js';
 import { type Remains, adoptable, leftoverOf } from '../ownership/adoption.js';
+import type { GuardStore } from './guard-store.js';
 import type { HardStop } from './hard-stop.js';
 import { type LeaseClock, sleptBetween } from './lease-clock.js';
 import type { Happening } from './owner.js';
@@ -10,6 +11,7 @@ import type { PageDesk } from './page-desk.js';
 
 export interface LeftoversOptions {
   readonly pages: PageDesk;
+  readonly store: GuardStore;
   readonly leaseClock: LeaseClock;
   readonly bootId: BootId;
   readonly timing: Timing;
@@ -36,8 +38,9 @@ const started = ({ pages }: LeftoversOptions, group: GroupId, remains: Remains):
   promise: pages.promised(group),
 });
 
-const remainsOf = ({ pages, leaseClock, bootId, timing }: LeftoversOptions, group: GroupId): Omit<Remains, 'verifiedEmpty'> => {
+const remainsOf = ({ pages, store, leaseClock, bootId, timing }: LeftoversOptions, group: GroupId): Omit<Remains, 'verifiedEmpty'> => {
   const page = pages.left(group);
+  const dead = page !== null && store.isDead(group, { bootId, epoch: page.epoch });
   const sleptMs = page === null ? 0 : sleptBetween(page.bootOffsetMs, leaseClock.bootOffsetMs);
   return {
     page,
@@ -45,7 +48,7 @@ const remainsOf = ({ pages, leaseClock, bootId, timing }: LeftoversOptions, grou
     timing,
     nowMs: leaseClock.nowMs(),
     offsetMs: -sleptMs,
-    phase: pages.leftPhase(group),
+    phase: dead ? { epoch: page.epoch, phase: 'fencing-self', members: [] } : pages.leftPhase(group),
     leashFired: page !== null && pages.leashFired(group, page.epoch) !== 'no',
   };
 };

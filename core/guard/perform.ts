@@ -1,6 +1,6 @@
 // Carries out what the ownership machine wants, in its order, and brings the answers back as events. Nothing here decides;
 // nothing on the way from a suspicion to HELD is awaited but the arbiter (and the watchdog, beside it).
-import type { Epoch, GroupId, NodeId } from '../model/ids.js';
+import type { BootId, Epoch, GroupId, NodeId } from '../model/ids.js';
 import type { NewEvent } from '../model/event.js';
 import type { InSyncAnswer } from '../model/lease.js';
 import { reasonOf } from '../errors/errors.js';
@@ -17,6 +17,7 @@ import type { PageDesk } from './page-desk.js';
 
 export interface PerformOptions {
   readonly clock: Clock;
+  readonly bootId: BootId;
   readonly desk: ArbiterDesk;
   readonly dog: DogKeeper;
   readonly pages: PageDesk;
@@ -56,6 +57,7 @@ export const perform = (options: PerformOptions, group: GroupId, effect: Ownersh
     case 'write-page':
       return writePage(options, group, effect);
     case 'persist-phase':
+      if (effect.phase === 'fencing-self') store.keepDead(group, { bootId: options.bootId, epoch: effect.epoch });
       return attempt(options, group, 'the phase file', () => pages.writePhase(group, effect.epoch, effect.phase, effect.members));
     case 'persist-max-epoch':
       return store.raiseEpoch(group, effect.epoch);

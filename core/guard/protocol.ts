@@ -19,8 +19,8 @@ export type OrdersRequest =
 
 export type ToGuard =
   | { readonly t: 'hello'; readonly role: 'controller' | 'reader' | 'mirror'; readonly pid: number; readonly startTime: string }
-  /** Each cycle and at least every second: the wills, and the proof that the controller makes progress. */
-  | { readonly t: 'wills'; readonly wills: readonly Will[]; readonly loopLagMs: number }
+  /** Each cycle and at least every second: the wills, and the proof that the controller makes progress. `saidMs`: CLOCK_MONOTONIC. */
+  | { readonly t: 'wills'; readonly wills: readonly Will[]; readonly loopLagMs: number; readonly saidMs: number }
   /** Evidence that a holder is down, for exactly that boot and epoch (SAFETY a.2). */
   | {
       readonly t: 'fenced';

@@ -72,7 +72,7 @@ const isWill = (value: unknown): value is Will =>
 const READ: Readonly<Record<ToGuard['t'], (value: Readonly<Record<string, unknown>>) => boolean>> = {
   hello: ({ role, pid, startTime }) =>
     (role === 'controller' || role === 'reader' || role === 'mirror') && Number.isSafeInteger(pid) && isText(startTime),
-  wills: ({ wills, loopLagMs }) => isList(wills, isWill) && isDuration(loopLagMs),
+  wills: ({ wills, loopLagMs, saidMs }) => isList(wills, isWill) && isDuration(loopLagMs) && isDuration(saidMs),
   fenced: ({ group, node, bootId, forEpoch, evidence }) =>
     isName(group) && isName(node) && isName(bootId) && isCount(forEpoch) && isText(evidence),
   // Its request is judged apart: a wrong one is answered.

@@ -134,9 +134,9 @@ class Guard implements GuardHandle {
         this.#alarms.set('controller', this.#lastWord.hello(controller));
       },
       gone: () => this.#controller.gone(),
-      wills: (wills) => {
+      wills: (wills, saidMs) => {
         this.#controller.progress(clock.nowMs());
-        for (const will of wills) this.#owner.dispatch(will.group, { kind: 'will', will });
+        for (const will of wills) this.#owner.dispatch(will.group, { kind: 'will', will, saidMs: this.#leaseClock.saidMs(saidMs) });
       },
       orders: async (request) => {
         const answer = await changeOrders({ arbiter, clock, cluster: config.cluster, attemptMs: timing.attemptMs }, request);
@@ -200,7 +200,7 @@ class Guard implements GuardHandle {
       changed: () => this.#show(false),
     });
     // First of all what is held: its deadline runs.
-    const left = { ...this.#o, timing: config.timing, pages: this.#pages, leaseClock: this.#leaseClock };
+    const left = { ...this.#o, timing: config.timing, pages: this.#pages, store: this.#store, leaseClock: this.#leaseClock };
     const others = this.#groups.filter((group) => {
       const event = takeUp(left, group);
       if (event !== null) this.#owner.dispatch(group, event);

@@ -30,7 +30,8 @@ type Happening =
   | { readonly kind: 'cas-conflict'; readonly attemptId: number; readonly found: Found }
   /** No answer, a late one, or a refusal (`refused`): it may or may not have happened. */
   | { readonly kind: 'cas-unknown'; readonly attemptId: number; readonly because: string; readonly refused?: boolean }
-  | { readonly kind: 'will'; readonly will: Will }
+  /** `saidMs`, lease clock: a guard that did not run reads late what a controller that has died since had said. */
+  | { readonly kind: 'will'; readonly will: Will; readonly saidMs: number }
   /** The controller leaves on purpose and is waited for until then: its silence is no sign. */
   | { readonly kind: 'leave'; readonly untilMs: number }
   | { readonly kind: 'gate'; readonly blockers: readonly string[] }

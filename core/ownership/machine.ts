@@ -99,7 +99,7 @@ const handle = (turn: Turn, event: OwnershipEvent): void => {
     case 'cas-unknown':
       return s.writing?.id === event.attemptId ? casUnknown(turn, s.writing, event.refused === true ? event.because : null) : undefined;
     case 'will':
-      s.will = { will: event.will, atMs: s.nowMs };
+      s.will = { will: event.will, atMs: Math.min(event.saidMs, s.nowMs) };
       s.leaveUntilMs = Number.NEGATIVE_INFINITY;
       return undefined;
     case 'leave':

@@ -273,7 +273,7 @@ const guardSocket = framedTarget(
   'guard-socket',
   [
     { t: 'hello', role: 'controller', pid: 7, startTime: '55' },
-    { t: 'wills', wills: [WILL], loopLagMs: 1.5 },
+    { t: 'wills', wills: [WILL], loopLagMs: 1.5, saidMs: 20 },
     { t: 'fenced', group: 'db', node: 'b', bootId: 'b2', forEpoch: 7, evidence: 'seen' },
     { t: 'orders', id: 1, request: CHANGE },
     { t: 'leave', forMs: 1000 },

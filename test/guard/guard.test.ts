@@ -287,7 +287,7 @@ test.serial('a release wanted by a controller that does not answer any more is r
   a.talks = false;
   const connection = await mute(a, 5_152);
   const will = { group: 'g', want: 'release', rank: 0, blockers: [], preemptOk: false, successor: 'b', because: 'a move' };
-  connection.send({ t: 'wills', wills: [will], loopLagMs: 0 });
+  connection.send({ t: 'wills', wills: [will], loopLagMs: 0, saidMs: c.clock.nowMs() });
   await c.pass(300);
   t.is(a.lease.phase, 'held');
   t.regex(a.event('lease.release-refused')?.because ?? '', /does not answer/);

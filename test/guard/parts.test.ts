@@ -199,6 +199,19 @@ test('controller watch: silence while this process was paused, and an announced 
   t.is(watch.look(122_000 + 60_000).kind, 'give-up');
 });
 
+test('lease clock: what was said before a sleep and is read after it is older by the sleep', (t) => {
+  const clock = new FakeClock(1_000);
+  let offsetMs = 0;
+  const lease = new LeaseClock(clock, () => offsetMs);
+  t.is(lease.saidMs(900), 900);
+  clock.advance(100);
+  offsetMs = 13_000;
+  t.is(lease.saidMs(1_050), 1_050, 'the sleep is found by the question');
+  t.is(lease.nowMs(), 14_100);
+  clock.advance(1_000);
+  t.is(lease.saidMs(2_050), 15_050);
+});
+
 test('lease clock: a sleep of the host moves it on, a step of /proc/uptime does not', (t) => {
   const clock = new FakeClock(1_000);
   let offsetMs = 5_000;
@@ -228,10 +241,19 @@ test('guard store: epochs never fall, orders come back, and a broken file is not
   store.raiseEpoch('g', 7);
   store.raiseEpoch('g', 5);
   store.keepGroupOrders('g', { ...NO_GROUP_ORDERS, frozen: true });
+  store.keepDead('g', { bootId: 'boot', epoch: 6 });
   await store.settled();
   const again = new GuardStore(systemFiles, path, () => undefined);
   t.is(again.maxEpochSeen('g'), 7);
   t.true(again.groupOrders['g']?.frozen);
+  t.deepEqual(
+    [
+      { bootId: 'boot', epoch: 6 },
+      { bootId: 'boot', epoch: 7 },
+      { bootId: 'next', epoch: 6 },
+    ].map((dead) => again.isDead('g', dead)),
+    [true, false, false],
+  );
   t.is(new GuardStore(systemFiles, join(directory, 'none.json'), () => undefined).maxEpochSeen('g'), 0);
   writeFileSync(path, '{"v":1,"maxEpo');
   const broken = new GuardStore(systemFiles, path, () => undefined);

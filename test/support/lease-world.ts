@@ -522,6 +522,7 @@ export const runWorld = ({
     step(node, {
       kind: 'will',
       will: { group: 'g', want, rank, blockers: [], preemptOk: false, successor: moving?.to ?? null, because: 'of the world' },
+      saidMs: local(node, nowMs),
     });
   };
 

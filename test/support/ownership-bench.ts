@@ -64,6 +64,7 @@ export class Bench {
     this.step({
       kind: 'will',
       will: { group: 'g', want: 'hold', rank: 0, blockers: [], preemptOk: true, successor: null, because: 'test', ...will },
+      saidMs: this.nowMs,
     });
 
   /** Answers the read that is under way. */

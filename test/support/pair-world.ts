@@ -343,6 +343,7 @@ export const runPairWorld = ({
     step(node, {
       kind: 'will',
       will: { group: 'g', want, rank: node.index, blockers: [], preemptOk: false, successor, because: 'of the world' },
+      saidMs: local(node, nowMs),
     });
   };
 
