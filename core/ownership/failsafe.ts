@@ -28,6 +28,12 @@ export const roundAtMs = ({ tenure, phase, failsafe, policy }: OwnershipState): 
 export const provenMs = ({ tenure, failsafe }: OwnershipState): number =>
   Math.max(tenure?.renewedMs ?? Number.NEGATIVE_INFINITY, failsafe?.full?.sentMs ?? Number.NEGATIVE_INFINITY);
 
+/** A round's number has the clock and, so many to a millisecond, who asks. */
+const SERIES = 4096;
+
+/** The clock of a guard that is started anew has forgotten the sleeps before: it may say again what the last one's did. */
+const seriesOf = (instance: string): number => [...instance].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) % SERIES, 0);
+
 /** Sends the round that is due. */
 export const askAll = (turn: Turn): void => {
   const { s } = turn;
@@ -42,7 +48,7 @@ export const askAll = (turn: Turn): void => {
   // Any write since the last good renewal may have landed, and whoever is a member by it may acquire.
   const known = record === null ? tenure.membersKept : record.members.map(({ id }) => id);
   const members = [...new Set([...known, ...tenure.membersSent])].filter((id) => id !== policy.self);
-  const round = Math.max((failsafe?.round ?? 0) + 1, Math.floor(s.nowMs));
+  const round = Math.max((failsafe?.round ?? 0) + SERIES, Math.floor(s.nowMs) * SERIES + seriesOf(policy.instance));
   s.failsafe = {
     sinceMs: tenure.renewedMs,
     round,
