@@ -27,12 +27,14 @@ export interface MirrorStatus {
     readonly etaMs: number | null;
     readonly paused: boolean;
   } | null;
+  /** Begun, and ended with equal copies, since the driver began: so that none is missed between two looks. Absent = not counted. */
+  readonly resyncs?: { readonly begun: number; readonly ended: number };
 }
 
 /** Whether what a plugin or a peer said has this shape. */
 export const isMirrorStatus = (value: unknown): value is MirrorStatus => {
   if (!isRecord(value)) return false;
-  const { mode, primary, connection, disks, dirtyBytes, lagBytes, lagMs, suspended = null, resync = null } = value;
+  const { mode, primary, connection, disks, dirtyBytes, lagBytes, lagMs, suspended = null, resync = null, resyncs } = value;
   return (
     typeof mode === 'string' &&
     (primary === null || typeof primary === 'string') &&
@@ -41,7 +43,8 @@ export const isMirrorStatus = (value: unknown): value is MirrorStatus => {
     Object.values(disks).every((disk) => typeof disk === 'string') &&
     [dirtyBytes, lagBytes, lagMs].every(isAmount) &&
     (suspended === null || typeof suspended === 'string') &&
-    (resync === null || isResync(resync))
+    (resync === null || isResync(resync)) &&
+    (resyncs === undefined || (isRecord(resyncs) && isAmount(resyncs['begun']) && isAmount(resyncs['ended'])))
   );
 };
 

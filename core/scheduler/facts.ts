@@ -11,6 +11,7 @@ import type { MonitorResult } from '../plugin/contract.js';
 import { Clock } from '../system/clock.js';
 import { Failures } from './failures.js';
 import { DesiredSource, GuardDoor, LeasePages, PeerReports, Self } from './ports.js';
+import { type FactEvent, ResourceNews } from './resource-news.js';
 
 export interface ResourceFact {
   readonly state: ResourceState;
@@ -30,18 +31,10 @@ export interface ResourceFact {
   readonly mirror?: MirrorStatus;
 }
 
-/** What happened to a resource that others act on (hooks, incidents). */
-export type FactEvent = {
-  readonly kind: 'fault' | 'unknown';
-  readonly group: GroupId;
-  readonly resource: ResourceId;
-  readonly reason: string;
-};
-
 @injectable()
 export class Facts {
   private readonly resources = new Map<string, ResourceFact>();
-  private listener: (event: FactEvent) => void = () => undefined;
+  private readonly news = new ResourceNews();
   /** Set by the executor and by the health checks: who begins actions and who knows the loop tells them here. */
   inFlight: (group: GroupId) => readonly InFlight[] = () => [];
   selfBlockers: () => readonly string[] = () => [];
@@ -60,7 +53,7 @@ export class Facts {
   ) {}
 
   onEvent(listener: (event: FactEvent) => void): void {
-    this.listener = listener;
+    this.news.listener = listener;
   }
 
   resource(group: GroupId, resource: ResourceId): ResourceFact {
@@ -94,13 +87,13 @@ export class Facts {
       ...(isMirrorStatus(result.mirror) ? { mirror: result.mirror } : {}),
     };
     this.put(group.id, resource.id, fact);
+    this.news.looked(group.id, resource.id, before, fact);
     if (!held) return;
-    const name = { group: group.id, resource: resource.id, reason: fact.reason };
-    if (bad && fact.badRow === resource.tolerance) this.faulted(name);
+    if (bad && fact.badRow === resource.tolerance) this.faulted(group.id, resource.id, fact.reason);
     if (result.state !== 'unknown' || !expected) return;
-    if (fact.unknownRow === 1) this.listener({ kind: 'unknown', ...name });
+    if (fact.unknownRow === 1) this.news.unknown(group.id, resource.id, fact.reason);
     if (fact.unknownRow === resource.unknownLimit)
-      this.faulted({ ...name, reason: `unknown ${fact.unknownRow} times in a row: ${fact.reason}` });
+      this.faulted(group.id, resource.id, `unknown ${fact.unknownRow} times in a row: ${fact.reason}`);
   }
 
   started(group: GroupId, { id, promotable }: DesiredResource, degraded: string | null): void {
@@ -108,6 +101,7 @@ export class Facts {
     this.failures.save();
     const role = promotable ? (this.resource(group, id).role ?? 'secondary') : null;
     this.put(group, id, { ...this.blank('online', 'start'), degraded, role, expected: true });
+    this.news.started(group, id, this.held(group).epoch);
   }
 
   startFailed(group: GroupId, resource: ResourceId, reason: string): void {
@@ -141,6 +135,7 @@ export class Facts {
       expected: true,
       ...(mirror === undefined ? {} : { mirror }),
     });
+    this.news.started(group, resource, this.held(group).epoch);
   }
 
   /** An action ended of which nothing may be concluded: only a look can tell. */
@@ -249,9 +244,9 @@ export class Facts {
     };
   }
 
-  private faulted({ group, resource, reason }: { group: GroupId; resource: ResourceId; reason: string }): void {
+  private faulted(group: GroupId, resource: ResourceId, reason: string): void {
     this.failures.failed(group, resource);
-    this.listener({ kind: 'fault', group, resource, reason });
+    this.news.faulted(group, resource, reason, this.held(group).epoch);
   }
 
   private put(group: GroupId, resource: ResourceId, fact: Omit<ResourceFact, 'sinceMs' | 'atMs'>): void {

@@ -6,16 +6,27 @@ import type { DesiredGroup, HookPoint } from '../model/desired.js';
 import type { GuardView } from '../model/lease.js';
 import { Cgroups } from '../system/cgroup.js';
 import { Executor } from './execute.js';
-import { Facts, type FactEvent } from './facts.js';
+import { Facts } from './facts.js';
 import { Failures } from './failures.js';
 import { HardStopLists } from './hard-stop.js';
 import { Hooks, type Moment } from './hooks.js';
 import { Incidents, momentOf, type OwnershipChange } from './incidents.js';
 import { DesiredSource, Logs, Self } from './ports.js';
 import { Quarantine } from './quarantine.js';
+import type { FactEvent } from './resource-news.js';
 
 /** A lease that is asked for is answered by then. */
 const START_SOON_MS = 300;
+
+const POINTS: Record<FactEvent['kind'], HookPoint> = {
+  fault: 'onFault',
+  unknown: 'onUnknown',
+  changed: 'onMonitor',
+  restarted: 'onRestart',
+  split: 'onSplitBrain',
+  'resync-start': 'onResyncStart',
+  'resync-end': 'onResyncEnd',
+};
 
 @injectable()
 export class Reactions {
@@ -132,7 +143,7 @@ export class Reactions {
     const group = this.config.desired().groups.find(({ id }) => id === name);
     if (group === undefined) return;
     if (kind === 'fault') this.incidents.fault(name, resource, reason);
-    this.hook(group, kind === 'fault' ? 'onFault' : 'onUnknown', { because: `${resource}: ${reason}`, resource });
+    this.hook(group, POINTS[kind], { because: `${resource}: ${reason}`, resource });
   }
 
   private hook(group: DesiredGroup, point: HookPoint, moment: Partial<Moment> & { because: string }): void {

@@ -40,8 +40,13 @@ anyTest.serial.after.always(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
+const hooked = join(directory, 'hooked');
+const script = ['/bin/sh', '-c', `echo "$UNDERSTUDY_POINT $UNDERSTUDY_NODE $UNDERSTUDY_HOOK_RESOURCE" >>${hooked}`];
+const onBoth = [{ run: script, on: 'all' }];
+
 const groups = {
   [GROUP]: {
+    hooks: { onSplitBrain: onBoth, onResyncStart: onBoth, onResyncEnd: onBoth },
     prefer: ['a', 'b'],
     failover: { max: 1000, within: '1h' },
     resources: {
@@ -140,6 +145,13 @@ test('row 33, alone, dead, forced elsewhere, back again: refused with the reason
   );
   await lab.settled(60_000);
   await writes('answers by both copies again');
+  const lines = readFileSync(hooked, 'utf8').trim().split('\n');
+  for (const node of [active, standby]) {
+    t.is(lines.filter((line) => line === `onSplitBrain ${node} data`).length, 1, lines.join('; '));
+    const own = lines.filter((line) => line.includes(` ${node} `));
+    t.true(own.indexOf(`onSplitBrain ${node} data`) < own.lastIndexOf(`onResyncStart ${node} data`), own.join('; '));
+    t.is(own.at(-1), `onResyncEnd ${node} data`, own.join('; '));
+  }
   await lab.done(standby, 'stop', GROUP, '--why', 'the end of the drill');
   t.true(readFileSync(backing('a')).equals(readFileSync(backing('b'))), 'both copies are equal');
   t.deepEqual(await lab.overlaps(), []);

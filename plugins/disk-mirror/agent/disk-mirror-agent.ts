@@ -118,5 +118,5 @@ const SOCKETS: LocalSockets = { listen: listenFramed, connect: (path) => connect
 const linkOf = ({ options, group, resource }: Monitoring): string => options.device ?? defaultDevice(group, resource);
 
 /** What makes another monitor worth its cost: states, not figures. */
-const newsOf = ({ role, disk, peerDisk, connection, serving, suspended, resync }: VolumeView): string =>
-  JSON.stringify([role, disk, peerDisk, connection, serving, suspended !== null, resync !== null]);
+const newsOf = ({ role, disk, peerDisk, connection, serving, suspended, resync, resyncs }: VolumeView): string =>
+  JSON.stringify([role, disk, peerDisk, connection, serving, suspended !== null, resync !== null, resyncs]);

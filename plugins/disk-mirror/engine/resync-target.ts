@@ -71,6 +71,7 @@ export class ResyncTarget {
           if (run !== this.#run) return;
           this.#step = 'taking';
           this.#checkpointMs = core.nowMs;
+          core.ports.tell({ kind: 'mirror.resync-start', because: core.session.because, data: { kind, chunks: this.#ofChunks } });
           core.ports.send({ t: 'sync-ready', epoch: core.session.epoch });
         },
       );
@@ -113,6 +114,7 @@ export class ResyncTarget {
     core.save({ disk: 'UpToDate', current, history, resync: null, primaryIndicator: false, forced: false, peer }, () => {
       if (run !== this.#run) return;
       this.#step = 'idle';
+      core.ports.tell({ kind: 'mirror.resync-end', because: 'both copies are equal', data: { chunks: this.#ofChunks } });
       core.ports.metadata.checkpoint((error) => error !== null && core.fail(`the bitmap cannot be written: ${error.message}`));
       core.ports.send({ t: 'sync-ended', epoch: core.session.epoch });
       core.session.mirroring();

@@ -43,6 +43,8 @@ export interface VolumeView extends EngineView {
   readonly kernelDevice: string | null;
   /** An NBD client is connected. */
   readonly client: boolean;
+  /** Begun, and ended with equal copies, since this process began. */
+  readonly resyncs: { readonly begun: number; readonly ended: number };
   /** What wants a person. */
   readonly alarms: readonly string[];
 }

@@ -15,20 +15,19 @@ import type { NbdExport } from '../nbd/export.js';
 import { transmissionFlags } from '../nbd/option-codec.js';
 import { answered } from './answered.js';
 import type { Copy } from './copy.js';
+import { engineOptions } from './engine-options.js';
 import { exportedVolume } from './exported.js';
 import { leaseNow } from './lease.js';
 import { dirtyPart, lookAt } from './looked-at.js';
 import { linkToPeer } from './paths-to-peer.js';
 import { exportName, serviceSocket } from './places.js';
-import type { Order } from './protocol.js';
+import type { Order, VolumeView } from './protocol.js';
 import { takeUp } from './take-up.js';
 
 /** Often enough that a lease that is over ends the answers at once; a look costs a microsecond. */
 const TICK_MS = 20;
 /** So long an application on a kernel device waits for the next mirror process before it sees errors. */
 const DEAD_CONNECTION_S = 600;
-/** What a resync's target may have in memory of what the application goes on writing. */
-const TARGET_LAG_BYTES = 4 * 1024 * 1024;
 const HASH_BYTES = 32;
 const CLIENT_GONE_MS = 5_000;
 
@@ -51,13 +50,14 @@ export class RunningVolume {
   #ticks: Timer | null = null;
   #service: NbdServer | null = null;
   #client = false;
+  resyncs: VolumeView['resyncs'] = { begun: 0, ended: 0 };
   /** As its last hello had it: who is in sync is in sync in one boot. */
   #peerBootId: string | null = null;
 
   constructor(options: RunningVolumeOptions) {
     this.#o = options;
     const { context, copy, runDir } = options;
-    const { group, resource, node, bootId } = context;
+    const { group, resource } = context;
     const [peer] = context.peers;
     if (peer === undefined) throw new UnderstudyError('CONFIG_INVALID', `${group}.${resource} has no peer`);
     this.#link = linkToPeer(
@@ -78,22 +78,10 @@ export class RunningVolume {
       },
       (kind, because) => this.#tell(kind, because),
     );
-    const { mode, order, peerTimeout, maxLag, maxLagTime, whenFull, resyncMin, resyncMax, resyncLatency, flushEvery } = context.options;
     this.#engine = createEngine({
       ports: this.#ports(peer.node),
       attached: copy.attached,
-      options: {
-        node,
-        peer: peer.node,
-        bootId,
-        mode,
-        order,
-        peerTimeoutMs: peerTimeout,
-        async: { maxLagBytes: maxLag, maxLagMs: maxLagTime, full: whenFull },
-        targetLagBytes: TARGET_LAG_BYTES,
-        resync: { minBytesPerSecond: resyncMin, maxBytesPerSecond: resyncMax, targetLatencyMs: resyncLatency },
-        flushEveryMs: flushEvery,
-      },
+      options: engineOptions(context, peer.node),
     });
     this.#export = exportedVolume({
       name: exportName(group, resource),
@@ -264,6 +252,9 @@ export class RunningVolume {
 
   #tell(kind: string, because: string, data?: Readonly<Record<string, unknown>>): void {
     const { group, resource, journal } = this.#o.context;
+    const { begun, ended } = this.resyncs;
+    if (kind === 'mirror.resync-start') this.resyncs = { begun: begun + 1, ended };
+    if (kind === 'mirror.resync-end') this.resyncs = { begun, ended: ended + 1 };
     journal.write({ kind, group, resource, because, ...(data === undefined ? {} : { data }) });
     this.#o.changed();
   }

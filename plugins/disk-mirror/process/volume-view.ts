@@ -13,6 +13,7 @@ export interface Shown {
   readonly path: string | null;
   readonly kernelDevice: string | null;
   readonly client: boolean;
+  readonly resyncs: VolumeView['resyncs'];
 }
 
 export const viewOf = (host: VolumeHost, shown: Shown): VolumeView => {
@@ -24,6 +25,7 @@ export const viewOf = (host: VolumeHost, shown: Shown): VolumeView => {
     path: shown.path,
     kernelDevice: shown.kernelDevice,
     client: shown.client,
+    resyncs: shown.resyncs,
     alarms: [],
   };
   return { ...view, alarms: alarmsOf(view).flatMap(([, sentence]) => (sentence === null ? [] : [sentence])) };
@@ -51,6 +53,7 @@ export const closedView = (host: VolumeHost, because: string): VolumeView => ({
   path: null,
   kernelDevice: null,
   client: false,
+  resyncs: { begun: 0, ended: 0 },
   alarms: [because],
 });
 
@@ -76,6 +79,8 @@ export const worthTelling = (before: VolumeView, after: VolumeView): boolean =>
   before.serving !== after.serving ||
   before.suspended !== after.suspended ||
   (before.resync === null) !== (after.resync === null) ||
+  before.resyncs.begun !== after.resyncs.begun ||
+  before.resyncs.ended !== after.resyncs.ended ||
   before.path !== after.path ||
   before.client !== after.client ||
   before.epoch !== after.epoch;
