@@ -6,6 +6,7 @@ import type { BeatGroup, Message } from '../membership/contract.js';
 import type { NewEvent } from '../model/event.js';
 import type { GroupId, NodeId } from '../model/ids.js';
 import { decodePage } from '../ownership/page-codec.js';
+import type { LeasePage } from '../ownership/page.js';
 import { type LeaseRecord, leaseKey } from '../ownership/record.js';
 import type { Versioned } from '../ownership/arbiter.js';
 import { leasePage } from '../system/paths.js';
@@ -129,8 +130,7 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
       );
     if (fact.epoch > this.#begun.epoch) this.onMoment?.('begins', node.id);
     if (fact.epoch > this.#begun.epoch) this.#begun = { epoch: fact.epoch, node: node.id };
-    const bytes = node.disk.peekBytes(leasePage(node.paths, fact.group));
-    const page = bytes === null ? null : decodePage(bytes);
+    const page = this.#pageOf(node);
     const remainingMs = page === null ? 0 : Number(page.deadlineMonoNs) / 1e6 - node.monoMs(world.nowMs);
     // Who was stopped between its look at the page and its effect, or whose script was on its way, knows nothing of it: that
     // effect may come until the guard says that everything has stopped (I-6), and never beside another node's (I-1).
@@ -151,6 +151,11 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
         'I-4',
         `${node.id} begins ${fact.kind} of epoch ${fact.epoch} with ${Math.round(remainingMs)} ms of lease and no watchdog`,
       );
+  }
+
+  #pageOf(node: SimNode): LeasePage | null {
+    const bytes = node.disk.peekBytes(leasePage(node.paths, this.#o.group));
+    return bytes === null ? null : decodePage(bytes);
   }
 
   ended(): void {
@@ -248,8 +253,10 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     if (record === null || record.holder !== by.node.id || record.bootId !== by.node.bootId || record.state !== 'HELD') return;
     const there = current === null ? null : recordOf(current.value);
     const own = there?.epoch === record.epoch && there.bootId === record.bootId && there.holder === record.holder;
-    // An acquisition that lost is no renewal: the same epoch may be tried again on what is there now.
-    if (!own && this.#winners.get(record.epoch)?.bootId === record.bootId) this.#lost.add(`${record.bootId} ${record.epoch}`);
+    // An acquisition that lost is no renewal: the same epoch may be tried again on what is there now. That it once won it is no
+    // sign where the store has forgotten that; who renews has a page that says so.
+    const renews = this.#winners.get(record.epoch)?.bootId === record.bootId && this.#pageOf(by.node)?.epoch === record.epoch;
+    if (!own && renews) this.#lost.add(`${record.bootId} ${record.epoch}`);
   }
 
   told(by: SimProcess, keys: readonly string[], what: 'read' | 'write', refused: boolean): void {
