@@ -1,7 +1,7 @@
 // W3: a bit is cleared when both copies have flushed all that was written to its chunk, and nothing newer has begun. Writes are
-// counted in rounds. A chunk carries the number of the round in which it was last touched; a flush closes the round, and when both
-// sides have flushed, those of its chunks that carry its number still are clean. Whatever is under way when a round closes is
-// carried over to the next.
+// counted in rounds. A flush closes the round in which chunks were listed, and when both sides have flushed, those of them that
+// nothing touched since are clean. Whatever is under way when a round closes is carried over to the next. Kept are only the chunks
+// that a flush under way, or the next, may clean: their number follows what is written between two flushes, not the volume's size.
 import type { Core } from './core.js';
 import type { Request } from './request.js';
 
@@ -13,10 +13,8 @@ export interface Round {
 
 export class Rounds {
   readonly #core: Core;
-  /** The round in which a chunk was last touched: its version. */
-  readonly #touched: Uint32Array;
-  /** The round in whose list it stands. */
-  readonly #listed: Uint32Array;
+  /** The round that may clean a chunk: the last in whose list it stands, unless it was touched after that. */
+  readonly #listed = new Map<number, number>();
   #number = 1;
   #list = new Uint32Array(256);
   #count = 0;
@@ -30,22 +28,27 @@ export class Rounds {
 
   constructor(core: Core) {
     this.#core = core;
-    this.#touched = new Uint32Array(core.bits.chunks);
-    this.#listed = new Uint32Array(core.bits.chunks);
   }
 
-  /** Something begins to change these chunks. */
+  /** Something begins to change these chunks: no round closed before cleans them. */
   mark(first: number, count: number): void {
-    for (let chunk = first; chunk < first + count; chunk++) this.#touched[chunk] = this.#number;
+    if (this.#listed.size === 0) return;
+    for (let chunk = first; chunk < first + count; chunk++) {
+      const listed = this.#listed.get(chunk);
+      if (listed !== undefined && listed !== this.#number) this.#listed.delete(chunk);
+    }
   }
 
   /** The peer gets what changed: a flush of both makes them clean. Chunks that it has still to be sent whole are not. */
   list(first: number, count: number): void {
     const { stale } = this.#core.source;
     for (let chunk = first; chunk < first + count; chunk++) {
-      this.#touched[chunk] = this.#number;
-      if (this.#listed[chunk] === this.#number || stale.has(chunk)) continue;
-      this.#listed[chunk] = this.#number;
+      if (this.#listed.get(chunk) === this.#number) continue;
+      if (stale.has(chunk)) {
+        this.#listed.delete(chunk);
+        continue;
+      }
+      this.#listed.set(chunk, this.#number);
       if (this.#count === this.#list.length) this.#grow();
       this.#list[this.#count++] = chunk;
     }
@@ -58,8 +61,7 @@ export class Rounds {
 
   close(): Round {
     const round = { number: this.#number, chunks: this.#list.slice(0, this.#count) };
-    this.#count = 0;
-    this.#number += 1;
+    this.#restart();
     this.#core.writes.forEachUnderWay(this.#carry);
     return round;
   }
@@ -68,13 +70,24 @@ export class Rounds {
   clean({ number, chunks }: Round): void {
     const { bits } = this.#core;
     const { stale } = this.#core.source;
-    for (const chunk of chunks) if (this.#touched[chunk] === number && !stale.has(chunk)) bits.clear(chunk);
+    for (const chunk of chunks) {
+      if (this.#listed.get(chunk) !== number) continue;
+      this.#listed.delete(chunk);
+      if (!stale.has(chunk)) bits.clear(chunk);
+    }
   }
 
   /** The peer is gone: what it did not flush stays dirty. */
   forget(): void {
+    this.#listed.clear();
+    this.#restart();
+  }
+
+  #restart(): void {
     this.#count = 0;
     this.#number += 1;
+    // A round in which a whole volume was copied needs more than those after it.
+    if (this.#list.length > MOST_KEPT) this.#list = new Uint32Array(MOST_KEPT);
   }
 
   #grow(): void {
@@ -83,3 +96,5 @@ export class Rounds {
     this.#list = list;
   }
 }
+
+const MOST_KEPT = 16_384;
