@@ -1,6 +1,6 @@
 // The engine's doors (SAFETY b.2). The engine decides: which step may follow which, what is answered when, what is suspended.
 // It has no clock, file, socket or log: time comes with `tick`, everything else through these ports. Payload bytes pass by
-// reference and are never looked at. Invariant W2 in one sentence: a write is answered only when every copy that the lease
+// reference and are looked at by ports only. Invariant W2 in one sentence: a write is answered only when every copy that the lease
 // record calls in sync has it, this copy has it, and the lease is held at that moment.
 import type { BlockFile } from '../io/block-file.js';
 import type { Frame } from '../link/frames.js';
@@ -37,6 +37,8 @@ export interface EnginePorts {
   recycle(bytes: Uint8Array): void;
   /** A chunk's hash (checksum resync, verify); answers not before it returns, or at once. Both sides must use the same. */
   hash(bytes: Uint8Array, done: (hash: Uint8Array) => void): void;
+  /** Whether these bytes are all zero: a resync says so instead of sending them. */
+  allZero(bytes: Uint8Array, from: number, to: number): boolean;
   /** Ends the connection; it is made again. `forGood`: this side does not dial before `reconnect` or its next start (SPLIT); it still answers when the peer dials. */
   dropLink(because: string, forGood?: boolean): void;
   /** An operator resolved what stood between the copies: the link may be made again, now. */

@@ -5,26 +5,19 @@
 import type { Frame } from '../link/frames.js';
 import { ChunkSet } from './chunk-set.js';
 import type { Core } from './core.js';
+import { framesOf, type Piece } from './piece.js';
+import { PieceMemory } from './piece-memory.js';
 import { Rate } from './rate.js';
-import type { Request } from './request.js';
 
 export type ResyncKind = 'bitmap' | 'full' | 'checksum';
 type Step = 'idle' | 'bitmap' | 'alone' | 'paused' | 'preparing' | 'copying' | 'flushing' | 'ending';
 
-/** Pieces read, sent or compared at one time. */
+/** Read, sent or compared at one time: so many pieces, and of small ones so many. */
 const WINDOW = 32;
+const MOST_SMALL = 128;
 /** Neighbours go together: a copy of a whole volume in chunks of 4 KiB would be a million frames for every 4 GiB. */
 const PIECE_BYTES = 256 * 1024;
 const MOST_QUEUED_BYTES = 4 * 1024 * 1024;
-
-interface Piece {
-  readonly id: number;
-  readonly chunk: number;
-  readonly chunks: number;
-  readonly range: Request;
-  /** Asked for its hash: its bytes, which stand still until the answer. */
-  bytes: Uint8Array | null;
-}
 
 export class ResyncSource {
   readonly #core: Core;
@@ -32,6 +25,7 @@ export class ResyncSource {
   readonly stale: ChunkSet;
   readonly #rate: Rate;
   readonly #pieces = new Map<number, Piece>();
+  #memory = new PieceMemory(0);
   #step: Step = 'idle';
   #kind: ResyncKind = 'bitmap';
   #gotBitmap = false;
@@ -103,6 +97,7 @@ export class ResyncSource {
     else for (let chunk = 0; chunk < bits.chunks; chunk++) this.stale.add(chunk);
     this.#total = this.stale.count;
     this.#cursor = 0;
+    this.#memory = new PieceMemory(this.#mostChunks * this.#core.chunkBytes);
     this.#step = 'copying';
     stream.start();
     this.#core.ports.tell({
@@ -116,8 +111,11 @@ export class ResyncSource {
   /** The target has written this one. */
   done(id: number): void {
     const piece = this.#pieces.get(id);
-    if (piece === undefined) return undefined;
+    if (piece === undefined || piece.owed === 0) return undefined;
+    piece.owed -= 1;
+    if (piece.owed > 0) return undefined;
     this.#pieces.delete(id);
+    if (piece.memory !== null) this.#memory.back(piece.memory);
     this.#core.rounds.list(piece.chunk, piece.chunks);
     return this.#pump();
   }
@@ -125,11 +123,11 @@ export class ResyncSource {
   /** The chunk stood still meanwhile: the same there, or sent as it was read. */
   compared(id: number, same: boolean): void {
     const piece = this.#pieces.get(id);
-    if (piece?.bytes == null) return undefined;
-    const { bytes, range } = piece;
-    piece.bytes = null;
-    if (!same) return this.#send(piece, { t: 'sync-data', epoch: this.#core.session.epoch, id, offset: range.begin, bytes });
+    if (piece === undefined || !piece.asked) return undefined;
+    piece.asked = false;
+    if (!same) return this.#send(piece);
     this.#hasNow(piece);
+    piece.owed = 1;
     return this.done(id);
   }
 
@@ -141,6 +139,7 @@ export class ResyncSource {
     standing.saveTogether(session.peer!.bootId, () => {
       if (run !== this.#run) return;
       this.#step = 'idle';
+      this.#memory = new PieceMemory(0);
       ports.tell({ kind: 'mirror.resync-end', because: 'both copies are equal', data: { chunks: this.#total } });
       session.mirroring();
       if (role === 'primary') standing.join();
@@ -155,6 +154,7 @@ export class ResyncSource {
     this.#step = 'idle';
     for (const { range } of this.#pieces.values()) if (range.slot >= 0) this.#core.writes.unlock(range);
     this.#pieces.clear();
+    this.#memory = new PieceMemory(0);
     this.stale.clear();
   }
 
@@ -207,7 +207,8 @@ export class ResyncSource {
     if (this.#step !== 'copying') return;
     const { ports, writes, chunkBytes } = this.#core;
     this.#rate.sample(writes.underWay);
-    while (!this.paused && this.#pieces.size < WINDOW && ports.queuedBytes() < MOST_QUEUED_BYTES) {
+    const most = this.#mostChunks === 1 ? MOST_SMALL : WINDOW;
+    while (!this.paused && this.#pieces.size < most && ports.queuedBytes() < MOST_QUEUED_BYTES) {
       const chunk = this.stale.next(this.#cursor);
       if (chunk < 0) break;
       const chunks = this.#neighbours(chunk);
@@ -219,10 +220,14 @@ export class ResyncSource {
     if (this.stale.count === 0 && this.#pieces.size === 0) this.#finish();
   }
 
-  /** How many from this one on go together. A hash is of one chunk: what differs is sent, and no more. */
+  /** Of a piece. A hash is of one chunk: what differs is sent, and no more. */
+  get #mostChunks(): number {
+    return this.#kind === 'checksum' ? 1 : Math.max(1, Math.floor(PIECE_BYTES / this.#core.chunkBytes));
+  }
+
+  /** How many from this one on go together. */
   #neighbours(first: number): number {
-    const most = this.#kind === 'checksum' ? 1 : Math.max(1, Math.floor(PIECE_BYTES / this.#core.chunkBytes));
-    const end = Math.min(first + most, this.stale.chunks);
+    const end = Math.min(first + this.#mostChunks, this.stale.chunks);
     let after = first + 1;
     while (after < end && this.stale.has(after)) after += 1;
     return after - first;
@@ -235,7 +240,7 @@ export class ResyncSource {
     const range = writes.range(() => this.#read(piece, run));
     range.begin = chunk * chunkBytes;
     range.end = (chunk + chunks - 1) * chunkBytes + this.#core.chunkLength(chunk + chunks - 1);
-    const piece: Piece = { id, chunk, chunks, range, bytes: null };
+    const piece: Piece = { id, chunk, chunks, range, memory: null, asked: false, owed: 0 };
     this.#pieces.set(id, piece);
     if (writes.lock(range)) this.#read(piece, run);
   }
@@ -244,23 +249,26 @@ export class ResyncSource {
     const { ports, writes } = this.#core;
     const { range } = piece;
     if (run !== this.#run) return writes.unlock(range);
-    const bytes = new Uint8Array(range.end - range.begin);
+    piece.memory = this.#memory.take();
+    const bytes = piece.memory.subarray(0, range.end - range.begin);
     return ports.data.read(bytes, range.begin, (error) => {
       if (run !== this.#run) return;
       if (error !== null) return this.#core.fail(`the disk cannot read at ${range.begin}: ${error.message}`);
-      if (this.#kind !== 'checksum')
-        return this.#send(piece, { t: 'sync-data', epoch: this.#core.session.epoch, id: piece.id, offset: range.begin, bytes });
+      if (this.#kind !== 'checksum') return this.#send(piece);
       return ports.hash(bytes, (hash) => {
         if (run !== this.#run) return;
-        piece.bytes = bytes;
+        piece.asked = true;
         ports.send({ t: 'hash', epoch: this.#core.session.epoch, id: piece.id, offset: range.begin, length: bytes.length, hash });
       });
     });
   }
 
   /** On its way: what is written to it from now on goes behind it. */
-  #send(piece: Piece, frame: Frame): void {
-    this.#core.ports.send(frame);
+  #send(piece: Piece): void {
+    const { ports, session, chunkBytes } = this.#core;
+    const frames = framesOf(piece, piece.memory!, session.epoch, chunkBytes, ports.allZero);
+    piece.owed = frames.length;
+    for (const frame of frames) ports.send(frame);
     this.#hasNow(piece);
   }
 

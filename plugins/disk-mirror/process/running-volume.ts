@@ -13,6 +13,7 @@ import type { TcpPeerLink } from '../link/tcp-peer-link.js';
 import { type NbdServer, startNbdServer } from '../nbd/server.js';
 import type { NbdExport } from '../nbd/export.js';
 import { transmissionFlags } from '../nbd/option-codec.js';
+import { allZero } from './all-zero.js';
 import { answered } from './answered.js';
 import type { Copy } from './copy.js';
 import { engineOptions } from './engine-options.js';
@@ -271,6 +272,7 @@ export class RunningVolume {
       keep: (bytes, from) => (from === 'link' ? bytes : bytes.slice()),
       recycle: (bytes) => this.#link.recycle(bytes),
       hash: (bytes, done) => done(hash('blake2b512', bytes, 'buffer').subarray(0, HASH_BYTES)),
+      allZero,
       dropLink: (because, forGood) => this.#link.drop(because, forGood),
       reconnect: () => this.#link.reconnect(),
       lease: leaseNow(leasePage, node, peer),

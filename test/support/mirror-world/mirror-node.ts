@@ -89,6 +89,7 @@ export class MirrorNode {
       // Whoever reads them after that reads nonsense.
       recycle: (bytes) => void bytes.fill(0xdb),
       hash: (bytes, done) => events.later(life, () => done(bytes.slice())),
+      allZero: (bytes, from, to) => bytes.subarray(from, to).every((byte) => byte === 0),
       dropLink: (because) => ifAlive(() => world.link.break(because, this.side)),
       reconnect: () => ifAlive(() => world.link.connect()),
       lease: () => (life.alive ? world.record.lease(this.side) : { state: 'suspended', epoch: 0, peerInSync: true, selfInSync: false }),

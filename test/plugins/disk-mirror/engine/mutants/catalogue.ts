@@ -66,6 +66,18 @@ export const MIRROR_MUTANTS: readonly MirrorMutant[] = [
     seed: 45,
   },
   {
+    name: 'piece-used-again-before-its-answer',
+    rule: 'b.6, I-D7',
+    edits: [
+      {
+        module: `${ENGINE}/resync-source.js`,
+        find: 'for (const frame of frames)\n            ports.send(frame);',
+        put: 'for (const frame of frames) ports.send(frame);\n        this.#memory.back(piece.memory);',
+      },
+    ],
+    seed: 147,
+  },
+  {
     name: 'handshake-none-with-bits',
     rule: '0.7, I-D4',
     edits: [{ module: 'plugins/disk-mirror/handshake/decide.js', find: 'equal(x, y) && !dirty(x, y)', put: 'equal(x, y)' }],
@@ -103,7 +115,7 @@ export const MIRROR_MUTANTS: readonly MirrorMutant[] = [
     name: 'shared-generation-forgotten',
     rule: 'b.1',
     edits: [{ module: `${ENGINE}/resync-source.js`, find: 'standing.share();\n            this.#core.ports', put: 'this.#core.ports' }],
-    seed: 1002,
+    seed: 1313,
   },
   {
     name: 'source-not-durable-before-resync',
