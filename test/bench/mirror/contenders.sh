@@ -11,7 +11,7 @@ RUNTIME=${RUNTIME:-3}
 OURS_PORT=${OURS_PORT:-24490}
 NBD_PORT=${NBD_PORT:-24491}
 NODE_FLAGS=${NODE_FLAGS:-}
-case $ON in shm) IMAGES=/dev/shm/understudy-mirror-bench ;; disk) IMAGES=/var/tmp/understudy-mirror-bench ;; *) echo "ON=shm or ON=disk" >&2; exit 2 ;; esac
+case $ON in shm) IMAGES=${IMAGES:-/dev/shm/understudy-mirror-bench} ;; disk) IMAGES=${IMAGES:-/var/tmp/understudy-mirror-bench} ;; *) echo "ON=shm or ON=disk" >&2; exit 2 ;; esac
 A=$IMAGES/a.img
 B=$IMAGES/b.img
 SOCKET=$WORK/vol.sock
@@ -74,7 +74,7 @@ begin_ours-parallel-direct() { ours '{"order":"parallel","direct":true}'; }
 
 # --- the field. The standby's server is nbdkit, which answers with TCP_NODELAY (qemu-nbd 7.2 does not, and is far slower for it).
 cache() { if [ "$ON" = disk ]; then echo cache.direct=on,aio=native; else echo cache.direct=off,aio=threads; fi; }
-nbd_standby() { start nbdkit -f -i 127.0.0.1 -p "$NBD_PORT" -e vol -t 8 file "$B"; STANDBY_PID=$!; until_true listens "$NBD_PORT"; }
+nbd_standby() { start nbdkit -f -i 127.0.0.1 -p "$NBD_PORT" -e vol -t 8 "$@" file "$B"; STANDBY_PID=$!; until_true listens "$NBD_PORT"; }
 storage_daemon() { # NODE-NAME-OF-THE-LOCAL-DISK EXTRA…
   local name=$1; shift
   rm -f "$SOCKET" "$MONITOR"

@@ -1,5 +1,5 @@
-// Speaks to a mirror process of the bench: `node control.js DIR full` orders a full resync, `node control.js DIR equal` waits until the
-// peer has everything. Both print how long it took until both copies were equal, and how long of that a resync was seen to run.
+// Speaks to a mirror process of the bench: `node control.js DIR full` (or `checksum`) orders a resync, `node control.js DIR equal` waits
+// until the peer has everything. All print when the order was given (the process's clock), how long a resync was seen to run, and its bytes.
 import { join } from 'node:path';
 import { systemClock } from 'understudy/plugin';
 import { systemLocalSockets } from '../../../core/system/framed-socket.js';
@@ -10,12 +10,13 @@ const LIMIT_MS = 300_000;
 const LOOK_MS = 5;
 
 const [dir, what] = process.argv.slice(2);
-if (dir === undefined || (what !== 'full' && what !== 'equal')) throw new RangeError('control.js DIR full|equal');
+if (dir === undefined || (what !== 'full' && what !== 'checksum' && what !== 'equal'))
+  throw new RangeError('control.js DIR full|checksum|equal');
 const path = controlSocket(resourceRunDir(join(dir, 'run'), 'bench', 'data'));
 const client = { sockets: systemLocalSockets, clock: systemClock, path, volume: 'bench/data' };
 
 const beganMs = systemClock.nowMs();
-if (what === 'full') await order(client, { do: 'resync', kind: 'full' }, 10_000);
+if (what !== 'equal') await order(client, { do: 'resync', kind: what }, 10_000);
 let [firstMs, lastMs, ofBytes] = [0, 0, 0];
 for (;;) {
   const { connection, peerDisk, resync, suspended } = await viewVolume(client, 10_000);
@@ -28,4 +29,4 @@ for (;;) {
   } else if (connection === 'connected' && peerDisk === 'UpToDate' && suspended === null && (what === 'equal' || lastMs > 0)) break;
   await systemClock.sleep(LOOK_MS);
 }
-console.log(`${Math.round(systemClock.nowMs() - beganMs)} ${Math.round(lastMs - firstMs)} ${ofBytes}`);
+console.log(`${Math.round(beganMs)} ${Math.round(lastMs - firstMs)} ${ofBytes}`);
