@@ -26,6 +26,10 @@ class Task implements Interval {
   }
 }
 
+/** The work with bytes that last. */
+const kept = <W extends Work & { readonly bytes: Uint8Array }>(work: W, bytes: Uint8Array): W =>
+  bytes === work.bytes ? work : { ...work, bytes };
+
 interface Barrier {
   readonly seq: number;
   readonly session: number;
@@ -45,6 +49,7 @@ export class Applier {
   #applied = 0;
   readonly #beyond = new Set<number>();
   readonly #whenIdle: (() => void)[] = [];
+  readonly #onLocal = (task: Task, error: Error | null): void => this.#done(task, error);
   /** Something was applied since the last barrier, first at this time. */
   #unflushedSinceMs: number | null = null;
 
@@ -91,8 +96,7 @@ export class Applier {
   take(work: Work): void {
     const { ports, options } = this.#core;
     if (work.t === 'write' && options.mode === 'semi-sync') this.#say({ t: 'received', epoch: work.epoch, seq: work.seq }, this.#session);
-    const kept = 'bytes' in work ? { ...work, bytes: ports.keep(work.bytes, 'link') } : work;
-    const task = new Task(kept, this.#session, (done, error) => this.#done(done, error));
+    const task = new Task('bytes' in work ? kept(work, ports.keep(work.bytes)) : work, this.#session, this.#onLocal);
     if (work.t !== 'hash') this.#unflushedSinceMs ??= this.#core.nowMs;
     if (this.#held) this.#behind.push(task);
     else this.#begin(task);
@@ -181,7 +185,9 @@ export class Applier {
 
   #mark(seq: number, session: number): void {
     if (session !== this.#session) return;
-    this.#beyond.add(seq);
+    if (seq === this.#applied + 1) this.#applied = seq;
+    else this.#beyond.add(seq);
+    if (this.#beyond.size === 0) return;
     while (this.#beyond.delete(this.#applied + 1)) this.#applied += 1;
   }
 

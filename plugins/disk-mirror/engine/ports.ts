@@ -26,13 +26,12 @@ export interface EnginePorts {
   readonly metadata: MetadataStore;
   /** To the peer; false when there is no connection. */
   send(frame: Frame): boolean;
+  /** The same of a payload that lasts only until this returns. */
+  sendBrief(frame: Frame): boolean;
   /** Bytes on their way to the peer that the kernel has not taken yet. */
   queuedBytes(): number;
-  /**
-   * Bytes that are needed longer than they last: those of a frame after `frame` returned, those of a write after it was answered
-   * and before the link has sent them. The same array where nobody uses it again, else a copy.
-   */
-  keep(bytes: Uint8Array, from: 'link' | 'application'): Uint8Array;
+  /** Bytes of a frame that are needed after `frame` returned. The same array where nobody uses it again, else a copy. */
+  keep(bytes: Uint8Array): Uint8Array;
   /** Nobody refers to these bytes any more, which a frame brought: the link reads into their memory again. */
   recycle(bytes: Uint8Array): void;
   /** A chunk's hash (checksum resync, verify); answers not before it returns, or at once. Both sides must use the same. */
@@ -75,7 +74,10 @@ export interface EngineOptions {
   readonly peerTimeoutMs: number;
   readonly async: { readonly maxLagBytes: number; readonly maxLagMs: number; readonly full: 'throttle' | 'behind' };
   readonly resync: { readonly minBytesPerSecond: number; readonly maxBytesPerSecond: number; readonly targetLatencyMs: number };
-  /** Sent to the target of a resync and not applied there: with more than this a write is answered when the target has it. */
+  /**
+   * Sent and not applied there, where being sent (target of a resync) or received (semi-sync) is enough for an answer: with more
+   * than this a write is answered when it is applied.
+   */
   readonly targetLagBytes: number;
   /** The bits of what nobody flushes are cleared by a flush of our own so often. */
   readonly flushEveryMs: number;

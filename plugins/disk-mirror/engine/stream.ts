@@ -13,6 +13,7 @@ export class Stream {
   /** What the peer has, as far as answers to the application go: applied, or received where that is enough. */
   #has = 0;
   #applied = 0;
+  #received = 0;
   #requests: (Request | null)[] = Array.from({ length: 1024 }, () => null);
   #bytes = new Float64Array(1024);
   #sentMs = new Float64Array(1024);
@@ -51,6 +52,7 @@ export class Stream {
     this.#seq = 0;
     this.#has = 0;
     this.#applied = 0;
+    this.#received = 0;
     this.#unappliedBytes = 0;
   }
 
@@ -65,7 +67,10 @@ export class Stream {
     request.session = this.session;
     request.seq = seq;
     this.#core.rounds.list(this.#core.chunkOf(begin), this.#core.chunksIn(begin, end));
-    this.#core.ports.send(this.#frameOf(request, seq));
+    const frame = this.#frameOf(request, seq);
+    // Where nobody waits for the peer, the application has its buffer back before the link has sent it.
+    if (request.awaitsPeer) this.#core.ports.send(frame);
+    else this.#core.ports.sendBrief(frame);
   }
 
   flush(): number {
@@ -75,7 +80,8 @@ export class Stream {
   }
 
   received(seq: number): void {
-    if (this.#core.options.mode === 'semi-sync') this.#answer(seq);
+    if (seq > this.#received) this.#received = seq;
+    this.#answerReceived();
   }
 
   applied(seq: number): void {
@@ -83,6 +89,7 @@ export class Stream {
     for (let at = this.#applied + 1; at <= upTo; at++) this.#unappliedBytes -= this.#bytes[at & this.#mask]!;
     if (upTo > this.#applied) this.#applied = upTo;
     this.#answer(upTo);
+    this.#answerReceived();
   }
 
   /** Nothing more is coming. What an application waits for is parked. */
@@ -97,11 +104,18 @@ export class Stream {
     this.#seq = 0;
     this.#has = 0;
     this.#applied = 0;
+    this.#received = 0;
     this.#unappliedBytes = 0;
   }
 
   get #mask(): number {
     return this.#requests.length - 1;
+  }
+
+  /** Semi-sync. What the peer has received and does not keep up with lies in its memory: then only what is applied counts. */
+  #answerReceived(): void {
+    const { mode, targetLagBytes } = this.#core.options;
+    if (mode === 'semi-sync' && this.#unappliedBytes <= targetLagBytes) this.#answer(this.#received);
   }
 
   #answer(seq: number): void {
@@ -139,14 +153,7 @@ export class Stream {
       case 'write':
       case 'read':
       case 'flush':
-        // Where nobody waits for the peer, the application gets its buffer back before the link has sent it.
-        return {
-          t: 'write',
-          epoch,
-          seq,
-          offset,
-          bytes: request.awaitsPeer ? request.bytes : this.#core.ports.keep(request.bytes, 'application'),
-        };
+        return { t: 'write', epoch, seq, offset, bytes: request.bytes };
     }
   }
 

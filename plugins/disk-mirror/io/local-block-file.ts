@@ -135,10 +135,7 @@ export class LocalBlockFile implements BlockFile {
     if (instant.kind === 'none') return step(false);
     // Behind those that wait already: nobody is overtaken for ever.
     const verdict = this.#deferred.length > 0 ? 'later' : this.#budget.take(bytes, clock.nowMs());
-    if (verdict !== 'never' && !this.#renewing) {
-      this.#renewing = true;
-      clock.soon(() => this.#nextTurn());
-    }
+    if (this.#budget.low) this.#renewSoon();
     if (verdict === 'later') this.#deferred.push([bytes, step]);
     else step(verdict === 'now');
   }
@@ -155,9 +152,13 @@ export class LocalBlockFile implements BlockFile {
       step(verdict === 'now');
     }
     this.#deferred.splice(0, at);
-    if (this.#renewing || (at === 0 && this.#deferred.length === 0)) return;
+    if (this.#deferred.length > 0 || this.#budget.low) this.#renewSoon();
+  }
+
+  #renewSoon(): void {
+    if (this.#renewing) return;
     this.#renewing = true;
-    clock.soon(() => this.#nextTurn());
+    this.#parts.clock.soon(() => this.#nextTurn());
   }
 
   #timed<T>(call: () => T): T {

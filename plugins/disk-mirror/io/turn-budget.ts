@@ -6,6 +6,7 @@
 /** About half a millisecond of copying on slow memory; a request counts at least MIN_BYTES, for its fixed cost. */
 export const TURN_BYTES = 1024 * 1024;
 const MIN_BYTES = 4096;
+const LOW_BYTES = TURN_BYTES / 2;
 const SLOW_MS = 1;
 const CREDIT_MS = 100;
 /** So much of the passing time becomes credit. */
@@ -32,6 +33,11 @@ export class TurnBudget {
     if (this.#left <= 0) return 'later';
     this.#left -= Math.max(MIN_BYTES, bytes);
     return 'now';
+  }
+
+  /** So much is used up that the next turn must be told. Not before: to be told of every turn costs a system call in each. */
+  get low(): boolean {
+    return this.#left < LOW_BYTES;
   }
 
   /** A new turn. */

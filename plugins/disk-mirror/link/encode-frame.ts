@@ -1,4 +1,5 @@
-// A frame as bytes: its header, and its payload by reference, so that a write of a megabyte is not copied to be sent. Pure.
+// A frame as bytes: its header, written where the caller wants it, and its payload by reference, so that a write of a megabyte is
+// not copied to be sent. Pure.
 import assert from 'node:assert';
 import { MAX_PAYLOAD_BYTES } from './frames.js';
 import { bodyOf } from './json-body.js';
@@ -12,8 +13,20 @@ export interface Encoded {
 
 const EMPTY = new Uint8Array(0);
 
-/** `pack`: the payload smaller, or null when it is not worth it. Asserts what the program itself must keep: a payload within its bound. */
-export const encodeFrame = (frame: WireFrame, pack?: (bytes: Uint8Array) => Uint8Array | null): Encoded => {
+export type Pack = (bytes: Uint8Array) => Uint8Array | null;
+
+/** In memory of its own. */
+export const encodeFrame = (frame: WireFrame, pack?: Pack): Encoded => {
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  const payload = encodeInto(header, new DataView(header.buffer, header.byteOffset, HEADER_BYTES), 0, frame, pack);
+  return { header, payload: payload.length === 0 ? null : payload };
+};
+
+/**
+ * Writes the header at `from` of `into`, of which `view` is a view, and returns the payload. `pack`: the payload smaller, or null when
+ * it is not worth it. Asserts what the program itself must keep: a payload within its bound.
+ */
+export const encodeInto = (into: Uint8Array, view: DataView, from: number, frame: WireFrame, pack?: Pack): Uint8Array => {
   const layout = LAYOUTS[frame.t];
   const members = frame as unknown as Record<string, unknown>;
   const plain =
@@ -23,22 +36,20 @@ export const encodeFrame = (frame: WireFrame, pack?: (bytes: Uint8Array) => Uint
   const packed = pack?.(plain) ?? null;
   const payload = packed ?? plain;
 
-  const header = Buffer.allocUnsafe(HEADER_BYTES);
-  const view = new DataView(header.buffer, header.byteOffset, HEADER_BYTES);
-  view.setUint32(0, MAGIC, true);
-  view.setUint8(AT.kind, layout.code);
-  view.setUint8(AT.flags, layout.flag !== undefined && members[layout.flag] === true ? 1 : 0);
-  view.setUint16(AT.zero, 0, true);
-  writeNumber(view, AT.epoch, whole(frame.t, 'epoch', frame.epoch));
+  view.setUint32(from, MAGIC, true);
+  view.setUint8(from + AT.kind, layout.code);
+  view.setUint8(from + AT.flags, layout.flag !== undefined && members[layout.flag] === true ? 1 : 0);
+  view.setUint16(from + AT.zero, 0, true);
+  writeNumber(view, from + AT.epoch, whole(frame.t, 'epoch', frame.epoch));
   for (let at = 0; at < 3; at += 1) {
     const name = layout.numbers[at];
-    writeNumber(view, AT.numbers + 8 * at, name === undefined ? 0 : whole(frame.t, name, members[name]));
+    writeNumber(view, from + AT.numbers + 8 * at, name === undefined ? 0 : whole(frame.t, name, members[name]));
   }
-  view.setUint32(AT.length, payload.length, true);
-  view.setUint32(AT.plain, packed === null ? 0 : plain.length, true);
-  view.setUint32(AT.payloadSum, payload.length === 0 ? 0 : checksum(payload), true);
-  view.setUint32(AT.headerSum, checksum(header.subarray(0, AT.headerSum)), true);
-  return { header, payload: payload.length === 0 ? null : payload };
+  view.setUint32(from + AT.length, payload.length, true);
+  view.setUint32(from + AT.plain, packed === null ? 0 : plain.length, true);
+  view.setUint32(from + AT.payloadSum, payload.length === 0 ? 0 : checksum(payload), true);
+  view.setUint32(from + AT.headerSum, checksum(into.subarray(from, from + AT.headerSum)), true);
+  return payload;
 };
 
 const whole = (kind: string, name: string, value: unknown): number => {

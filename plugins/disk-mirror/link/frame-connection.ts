@@ -2,7 +2,7 @@
 // it is silent, sends nonsense or takes nothing. Ends once, with the first reason.
 import type { Socket } from 'node:net';
 import { type Clock, reasonOf, type Timer } from 'understudy/plugin';
-import { encodeFrame } from './encode-frame.js';
+import type { Pack } from './encode-frame.js';
 import { FrameParser } from './frame-parser.js';
 import { MAX_PAYLOAD_BYTES } from './frames.js';
 import { Gatherer } from './gatherer.js';
@@ -17,7 +17,7 @@ export interface ConnectionOptions {
   readonly pingMs: number;
   readonly deadMs: number;
   readonly maxQueuedBytes: number;
-  readonly pack?: (frame: WireFrame) => (bytes: Uint8Array) => Uint8Array | null;
+  readonly pack?: (frame: WireFrame) => Pack;
 }
 
 export interface ConnectionListener {
@@ -40,8 +40,6 @@ export class FrameConnection implements Sink {
   #socket: Socket | null = null;
   #ticking: Timer | null = null;
   #ended: string | null = null;
-  #out: Uint8Array[] = [];
-  #outBytes = 0;
   #trusted = false;
   rttMs: number | null = null;
 
@@ -67,7 +65,7 @@ export class FrameConnection implements Sink {
     if (anew !== null) socket.resume();
     else if (flowing) socket.on('data', (piece: Buffer) => this.#read(this.#parser.push(piece)));
     this.#ticking = this.#options.clock.every(this.#options.pingMs, () => this.#tick(), { idle: true });
-    if (this.#out.length > 0) this.#flush();
+    this.#flush();
   }
 
   /** The peer is who it should be: payloads of full length may come. */
@@ -75,24 +73,18 @@ export class FrameConnection implements Sink {
     this.#trusted = true;
   }
 
-  /** False when it has ended. The payload must stay as it is until it is sent. */
-  send(frame: WireFrame): boolean {
+  /** False when it has ended. A payload that `lasts` must stay as it is until it is sent. */
+  send(frame: WireFrame, lasts = true): boolean {
     if (this.#ended !== null) return false;
-    const { header, payload } = encodeFrame(frame, this.#options.pack?.(frame));
-    if (this.#out.length === 0) process.nextTick(() => this.#flush());
-    this.#out.push(header);
-    this.#outBytes += header.length;
-    if (payload !== null) {
-      this.#out.push(payload);
-      this.#outBytes += payload.length;
-    }
+    if (this.#gatherer.bytes === 0) process.nextTick(this.#flush);
+    this.#gatherer.say(frame, lasts, this.#options.pack?.(frame));
     if (this.queuedBytes() <= this.#options.maxQueuedBytes) return true;
     this.end(`the peer does not take what is sent: ${this.queuedBytes()} bytes are waiting`);
     return false;
   }
 
   queuedBytes(): number {
-    return this.#outBytes + (this.#socket?.writableLength ?? 0);
+    return this.#gatherer.bytes + (this.#socket?.writableLength ?? 0);
   }
 
   /** When something last arrived. */
@@ -114,8 +106,7 @@ export class FrameConnection implements Sink {
     this.#ended = because;
     this.#parser.stop(because);
     this.#ticking?.cancel();
-    this.#out = [];
-    this.#outBytes = 0;
+    this.#gatherer.take();
     this.#socket?.destroy();
     this.#options.clock.soon(() => this.#listener.ended(because));
   }
@@ -156,20 +147,17 @@ export class FrameConnection implements Sink {
   }
 
   /** One system call for what a turn has said, as far as it is small; large payloads go by reference. */
-  #flush(): void {
+  readonly #flush = (): void => {
     const socket = this.#socket;
-    if (socket === null || this.#out.length === 0) return;
-    const out = this.#out;
-    this.#out = [];
-    this.#outBytes = 0;
-    const { pieces, rooms } = this.#gatherer.gather(out);
+    if (socket === null || this.#gatherer.bytes === 0) return;
+    const { pieces, rooms } = this.#gatherer.take();
     const taken = () => this.#gatherer.back(rooms);
     const last = pieces.length - 1;
     if (last > 0) socket.cork();
     for (let at = 0; at < last; at += 1) socket.write(pieces[at] as Uint8Array);
     socket.write(pieces[last] as Uint8Array, taken);
     if (last > 0) socket.uncork();
-  }
+  };
 }
 
 const payloadOf = (frame: WireFrame): Uint8Array | null => {

@@ -6,9 +6,10 @@ import type { Frame } from './frames.js';
 export interface PeerLink {
   /**
    * Queues a frame; false when there is no connection (then it is dropped, and `down` has been or will be called). What this turn
-   * sends goes out together. A payload must stay as it is until `queuedBytes` has fallen below it.
+   * sends goes out together. A payload that `lasts` (the default) stays as it is until `queuedBytes` has fallen below it; one
+   * that does not is copied before this returns.
    */
-  send(frame: Frame): boolean;
+  send(frame: Frame, lasts?: boolean): boolean;
   /** Bytes queued and not yet taken by the kernel: the engine's measure for holding back a resync. Above its bound the link ends. */
   queuedBytes(): number;
   /**

@@ -71,8 +71,8 @@ export class TcpPeerLink implements PeerLink {
     this.#dialler.start(this.#headStartMs);
   }
 
-  send(frame: Frame): boolean {
-    return this.#current?.connection.send(frame) ?? false;
+  send(frame: Frame, lasts = true): boolean {
+    return this.#current?.connection.send(frame, lasts) ?? false;
   }
 
   queuedBytes(): number {

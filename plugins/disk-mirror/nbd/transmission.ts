@@ -197,7 +197,10 @@ export class Transmission implements RequestSink {
     }
     this.#pending.back(pending);
     if (this.#outbox.readyBytes > FLUSH_BYTES) this.#outbox.flush();
-    if (!this.#inside) this.#schedule();
+    if (this.#inside) return;
+    // The last of all that is under way has no company to wait for.
+    if (this.#underWay === 0) this.#sendOff();
+    else this.#schedule();
   }
 
   #begin(intake: Intake, countedBytes: number): Pending {
@@ -256,10 +259,14 @@ export class Transmission implements RequestSink {
     this.#scheduled = true;
     this.#options.soon(() => {
       this.#scheduled = false;
-      if (this.#gone) return this.#finish();
-      this.#outbox.flush();
-      this.#leave();
+      this.#sendOff();
     });
+  }
+
+  #sendOff(): void {
+    if (this.#gone) return this.#finish();
+    this.#outbox.flush();
+    this.#leave();
   }
 
   #beginLeaving(): void {

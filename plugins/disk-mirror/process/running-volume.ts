@@ -27,6 +27,8 @@ import { takeUp } from './take-up.js';
 
 /** Often enough that a lease that is over ends the answers at once; a look costs a microsecond. */
 const TICK_MS = 20;
+/** What is shown is put together so often where nobody told of a change: it costs several ticks. */
+const SHOWN_TICKS = 10;
 /** So long an application on a kernel device waits for the next mirror process before it sees errors. */
 const DEAD_CONNECTION_S = 600;
 const HASH_BYTES = 32;
@@ -115,10 +117,12 @@ export class RunningVolume {
   /** Time begins to pass, the peer is looked for; and what an earlier process served under a lease that is still held is served again. */
   async start(): Promise<void> {
     const { context, changed } = this.#o;
+    let ticks = 0;
     const tick = () => {
       // Whole milliseconds: they go over the wire as well.
       this.#engine.tick(Math.trunc(context.clock.nowMs()));
-      changed();
+      if (ticks % SHOWN_TICKS === 0) changed();
+      ticks += 1;
       this.#ticks = context.clock.after(TICK_MS, tick);
     };
     tick();
@@ -267,9 +271,10 @@ export class RunningVolume {
       data: copy.data,
       metadata: copy.store,
       send: (frame) => this.#link.send(frame),
+      sendBrief: (frame) => this.#link.send(frame, false),
       queuedBytes: () => this.#link.queuedBytes(),
-      // What the link hands on is the listener's; an NBD payload is used again as soon as it is answered.
-      keep: (bytes, from) => (from === 'link' ? bytes : bytes.slice()),
+      // What the link hands on is the listener's.
+      keep: (bytes) => bytes,
       recycle: (bytes) => this.#link.recycle(bytes),
       hash: (bytes, done) => done(hash('blake2b512', bytes, 'buffer').subarray(0, HASH_BYTES)),
       allZero,

@@ -146,6 +146,6 @@ if (values.primary) {
     if (view.connection === 'connected' || systemClock.nowMs() > endMs) break;
   }
   await order(client, { do: 'promote', epoch: EPOCH, force: false }, 10_000);
-  console.error('serving', serviceSocket(runDir), JSON.stringify(await viewVolume(client, 1_000)));
   if (values.socket !== undefined) symlinkSync(serviceSocket(runDir), values.socket);
+  console.error('serving', serviceSocket(runDir), JSON.stringify(await viewVolume(client, 1_000)));
 }

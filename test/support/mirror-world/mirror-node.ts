@@ -1,6 +1,7 @@
 // One node of the fake world: what outlives a process (disk, metadata, boot) and the process itself, an engine with its ports.
 import { createEngine } from '../../../plugins/disk-mirror/engine/engine.js';
 import type { Engine, EngineOptions, EnginePorts } from '../../../plugins/disk-mirror/engine/ports.js';
+import type { Frame } from '../../../plugins/disk-mirror/link/frames.js';
 import type { SuperblockState } from '../../../plugins/disk-mirror/metadata/contract.js';
 import { type DiskState, type Generation, NO_GENERATION } from '../../../plugins/disk-mirror/words.js';
 import type { Events, Life } from './events.js';
@@ -76,14 +77,16 @@ export class MirrorNode {
           };
         },
       });
+    const send = (frame: Frame): boolean => {
+      if (!life.alive || !this.#mayCall()) return false;
+      world.aboutToSend(this, frame);
+      return world.link.send(this.side, frame);
+    };
     const ports: EnginePorts = {
       data: counted(data),
       metadata: counted(store),
-      send: (frame) => {
-        if (!life.alive || !this.#mayCall()) return false;
-        world.aboutToSend(this, frame);
-        return world.link.send(this.side, frame);
-      },
+      send,
+      sendBrief: (frame) => send('bytes' in frame ? { ...frame, bytes: frame.bytes.slice() } : frame),
       queuedBytes: () => 0,
       keep: (bytes) => bytes.slice(),
       // Whoever reads them after that reads nonsense.
