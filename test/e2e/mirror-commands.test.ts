@@ -1,6 +1,6 @@
 // What an operator asks of two real mirror processes that were written apart: what they would do and why, what each would lose, kept
 // in a file, given up by name; one process away, its metadata is read instead.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
 import { diskMirrorOptions } from '../../plugins/disk-mirror/agent/definition.js';
@@ -153,4 +153,60 @@ test('resolve: says what would be lost and where, keeps it, and gives it up only
     [5, 10, 11, 20].map((block) => image[block * BLOCK]),
     [1, 0, 3, 3],
   );
+});
+
+test('resize: the copies grow one after the other under writes, connect again with one size, and what is new is mirrored', async (t) => {
+  t.timeout(120_000);
+  const pair = await MirrorPair.start(t, { sizeBytes: SIZE, options: { peerTimeout: '1s' } });
+  // One page of the bitmap more: the file of the metadata has to grow too.
+  const larger = 130 * 1024 * 1024;
+  const pageFiles = ['a', 'b'].map((node) => pair.place(node as NodeName).metadata);
+  const before = pageFiles.map((file) => statSync(file).size);
+  await write(pair, 'a', 3, 1);
+  await t.throwsAsync(mirror(pair, 'b', 'resize'), { message: /process of db\.data runs/ });
+  const grown = async (node: NodeName): Promise<void> => {
+    await pair.kill(node);
+    // Rubbish behind the end, as a grown logical volume may have.
+    appendFileSync(pair.place(node).backing, Buffer.alloc(8 * 1024 * 1024, node === 'a' ? 0xaa : 0xbb));
+    truncateSync(pair.place(node).backing, larger);
+    const dry = await mirror(pair, node, 'resize', { dryRun: true });
+    t.regex(dry.out, /zeroes behind byte 16777216/);
+    t.is(readFileSync(pair.place(node).backing)[SIZE], node === 'a' ? 0xaa : 0xbb);
+    t.regex((await mirror(pair, node, 'resize')).out, /16777216 to 136314880 bytes/);
+    t.regex((await mirror(pair, node, 'resize')).out, /has 136314880 bytes already/);
+    await pair.boot(node);
+  };
+  await grown('b');
+  await write(pair, 'a', 4, 2);
+  const refused = await pair.until('the sizes differ', 'a', ({ connection }) => connection === 'refused');
+  t.true(refused.serving);
+  t.regex(refused.because, /the copy of a has 16777216 bytes and that of b 136314880: grow the smaller one/);
+  await grown('a');
+  const whole = await pair.whole('a');
+  t.is(whole.sizeBytes, larger);
+  const last = larger / BLOCK - 1;
+  const client = await pair.client('a');
+  t.is(
+    (await client.read(SIZE, BLOCK)).findIndex((byte) => byte !== 0),
+    -1,
+    'what is new reads as zeroes',
+  );
+  client.close();
+  t.deepEqual(
+    pageFiles.map((file) => statSync(file).size),
+    before.map((bytes) => bytes + 4096),
+  );
+  await write(pair, 'a', last, 7);
+  await pair.equalAtRest('a');
+  const image = readFileSync(pair.place('b').backing);
+  t.deepEqual(
+    [3, 4, last].map((block) => image[block * BLOCK]),
+    [1, 2, 7],
+  );
+
+  await pair.kill('b');
+  await t.throwsAsync(mirror(pair, 'b', 'resize', { size: '16MiB' }), { message: /is not made smaller/ });
+  await t.throwsAsync(mirror(pair, 'b', 'resize', { size: '1GiB' }), { message: /has 136314880 bytes/ });
+  truncateSync(pair.place('b').backing, SIZE);
+  await t.throwsAsync(mirror(pair, 'b', 'resize'), { message: /has 16777216 bytes, the volume 136314880/ });
 });

@@ -94,10 +94,15 @@ export const connectDevice = (family: number, sequence: number, setup: DeviceSet
     sockets(setup.socketFd),
   ]);
 
-/** Puts a new connection in the place of a dead one; what waits is sent again. */
-export const reconnectDevice = (family: number, sequence: number, { index, deadConnectionS, backend, socketFd }: DeviceSetup): Buffer =>
+/** Puts a new connection in the place of a dead one; what waits is sent again. A volume that was grown meanwhile is so at once (Linux 5.3). */
+export const reconnectDevice = (
+  family: number,
+  sequence: number,
+  { index, sizeBytes, deadConnectionS, backend, socketFd }: DeviceSetup,
+): Buffer =>
   message(family, sequence, COMMAND.reconfigure, NBD_VERSION, [
     u32(ATTRIBUTE.index, index),
+    u64(ATTRIBUTE.sizeBytes, sizeBytes),
     u64(ATTRIBUTE.deadConnS, deadConnectionS),
     text(ATTRIBUTE.backend, backend),
     sockets(socketFd),

@@ -5,6 +5,7 @@ import type { DiskMirrorOptions } from '../agent/definition.js';
 import { connect } from './connect.js';
 import { create } from './create.js';
 import { give, showStatus } from './orders.js';
+import { resize } from './resize.js';
 import { resolve } from './resolve.js';
 
 export type Flags = Readonly<Record<string, unknown>>;
@@ -20,10 +21,11 @@ const VERBS: Readonly<Record<string, (volume: Volume, flags: Flags) => Promise<n
     give(volume, { do: 'verify', repair: flags['repair'] === true }, 'the copies are compared; see the journal for what differs'),
   resolve,
   connect,
+  resize,
 };
 
 export const mirrorCommand: CommandDefinition = {
-  summary: 'A mirrored volume on this node: create, status, pause, resume, resync, verify, resolve, connect',
+  summary: 'A mirrored volume on this node: create, status, pause, resume, resync, verify, resolve, connect, resize',
   resource: 'disk-mirror',
   arguments: [{ name: 'verb', help: Object.keys(VERBS).join(', ') }],
   options: [
@@ -32,9 +34,9 @@ export const mirrorCommand: CommandDefinition = {
     { flags: '--both-zero', help: 'create: both backings are all zero, nothing need be sent' },
     { flags: '--seeded', help: 'create: the backing was copied from the other node; all of it is compared by checksum' },
     { flags: '--uuid <uuid>', help: 'create: of the volume, as the first node’s create has printed it' },
-    { flags: '--size <size>', help: 'create: of a backing file that is to be made, e.g. 64GiB' },
+    { flags: '--size <size>', help: 'create: of a backing file that is to be made, e.g. 64GiB; resize: less than the whole backing' },
     { flags: '--overwrite <what>', help: 'create: data, metadata, or data,metadata: what is there may go' },
-    { flags: '--dry-run', help: 'create: say what would be done' },
+    { flags: '--dry-run', help: 'create, resize: say what would be done' },
     { flags: '--full', help: 'resync: everything, not only what differs by checksum' },
     { flags: '--repair', help: 'verify: chunks that differ are sent again' },
     { flags: '--victim <node>', help: 'resolve: this node, whose own changes are given up' },

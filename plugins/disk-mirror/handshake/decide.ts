@@ -56,6 +56,14 @@ export const ROWS: readonly Row[] = [
     because: (x, y) => `${y.node} serves under epoch ${y.primaryEpoch}, and ${x.node} has seen epoch ${x.maxEpochSeen}`,
   },
   {
+    // What is behind the end of the smaller one has no place there. Both grow alike, to zeroes: then the bits tell what differs.
+    rule: 'sizes-differ',
+    when: (x, y) => x.identity.sizeBytes < y.identity.sizeBytes,
+    says: 'refuse',
+    because: (x, y) =>
+      `the copy of ${x.node} has ${x.identity.sizeBytes} bytes and that of ${y.node} ${y.identity.sizeBytes}: grow the smaller one (understudy mirror resize)`,
+  },
+  {
     rule: 'two-primaries',
     when: (x, y) => x.role === 'primary' && y.role === 'primary',
     says: 'split-unrelated',

@@ -2,11 +2,7 @@
 import { type CopyState, type Generation, isNoGeneration, sameGeneration, type VolumeIdentity } from '../words.js';
 
 export const sameVolume = (one: VolumeIdentity, other: VolumeIdentity): boolean =>
-  one.cluster === other.cluster &&
-  one.group === other.group &&
-  one.volume === other.volume &&
-  one.volumeUuid === other.volumeUuid &&
-  one.sizeBytes === other.sizeBytes;
+  one.cluster === other.cluster && one.group === other.group && one.volume === other.volume && one.volumeUuid === other.volumeUuid;
 
 /** It can be a source: there is data, and all of it. */
 export const usable = ({ disk, current }: CopyState): boolean => disk !== 'Inconsistent' && !isNoGeneration(current);

@@ -93,7 +93,7 @@ const refuseOther = (name: string, node: string, found: VolumeIdentity, expected
   const other = pairs.filter(([, is, wanted]) => is !== wanted).map(([what, is, wanted]) => `${what} ${is} instead of ${wanted}`);
   if (other.length === 0) return;
   throw new UnderstudyError('METADATA', `${name} is the metadata of another copy: ${other.join(', ')}`, {
-    hint: 'Put right the paths of data and metadata in the config of this node. A copy whose size changed is made anew: understudy mirror create.',
+    hint: 'Put right the paths of data and metadata in the config of this node. Where the backing was grown on purpose: understudy mirror resize.',
   });
 };
 

@@ -48,7 +48,7 @@ const carryOut = async (step: CreateStep, exec: Exec): Promise<void> => {
 };
 
 // All the space at once, so that no later write can meet a full disk. Whatever was in the file stays.
-const allocate = async (path: string, sizeBytes: number, exec: Exec): Promise<void> => {
+export const allocate = async (path: string, sizeBytes: number, exec: Exec): Promise<void> => {
   const created = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600).catch((error: unknown) => {
     throw new UnderstudyError('METADATA', `cannot make ${path}: ${reasonOf(error)}`, { cause: error });
   });

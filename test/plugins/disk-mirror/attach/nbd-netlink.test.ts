@@ -55,8 +55,10 @@ test('connecting again: names the device and who it belongs to, and leaves size 
   t.is(command, 3);
   t.deepEqual(
     [...found.keys()].sort((one, other) => one - other),
-    [1, 7, 8, 10],
+    [1, 2, 7, 8, 10],
   );
+  // A volume that was grown meanwhile.
+  t.is(Number(found.get(2)?.readBigUInt64LE()), 2 ** 40);
 });
 
 test('disconnecting: the device alone', (t) => {
