@@ -2,6 +2,7 @@
 // counted in rounds. A flush closes the round in which chunks were listed, and when both sides have flushed, those of them that
 // nothing touched since are clean. Whatever is under way when a round closes is carried over to the next. Kept are only the chunks
 // that a flush under way, or the next, may clean: their number follows what is written between two flushes, not the volume's size.
+import { SparseNumbers } from '../sparse-numbers.js';
 import type { Core } from './core.js';
 import type { Request } from './request.js';
 
@@ -14,7 +15,7 @@ export interface Round {
 export class Rounds {
   readonly #core: Core;
   /** The round that may clean a chunk: the last in whose list it stands, unless it was touched after that. */
-  readonly #listed = new Map<number, number>();
+  readonly #listed = new SparseNumbers();
   #number = 1;
   #list = new Uint32Array(256);
   #count = 0;
@@ -35,7 +36,7 @@ export class Rounds {
     if (this.#listed.size === 0) return;
     for (let chunk = first; chunk < first + count; chunk++) {
       const listed = this.#listed.get(chunk);
-      if (listed !== undefined && listed !== this.#number) this.#listed.delete(chunk);
+      if (listed !== 0 && listed !== this.#number) this.#listed.delete(chunk);
     }
   }
 

@@ -32,7 +32,8 @@ export const encodeInto = (into: Uint8Array, view: DataView, from: number, frame
   const plain =
     layout.payload === undefined ? EMPTY : layout.payload === 'json' ? bodyOf(members) : (members[layout.payload] as Uint8Array);
   const bound = layout.payload === 'json' ? MAX_JSON_BYTES : MAX_PAYLOAD_BYTES;
-  assert(plain.length <= bound, `${frame.t} carries ${plain.length} bytes, at most ${bound} may be`);
+  // The words are made only when they are needed: this is the way of every write.
+  if (plain.length > bound) assert.fail(`${frame.t} carries ${plain.length} bytes, at most ${bound} may be`);
   const packed = pack?.(plain) ?? null;
   const payload = packed ?? plain;
 
@@ -53,6 +54,6 @@ export const encodeInto = (into: Uint8Array, view: DataView, from: number, frame
 };
 
 const whole = (kind: string, name: string, value: unknown): number => {
-  assert(Number.isSafeInteger(value) && (value as number) >= 0, `${kind}.${name} is ${String(value)}, not a whole number`);
+  if (!Number.isSafeInteger(value) || (value as number) < 0) assert.fail(`${kind}.${name} is ${String(value)}, not a whole number`);
   return value as number;
 };

@@ -1,5 +1,6 @@
 // Which extents are active, in which slot of the log each, and which was not used for longest. In memory; what is durable is
 // the caller's to know. All steps are O(1) but the choice of what goes, which looks from the longest unused on.
+import { SparseNumbers } from '../sparse-numbers.js';
 import { FREE } from './log-block.js';
 
 const NONE = -1;
@@ -7,7 +8,8 @@ const NONE = -1;
 export class Slots {
   /** What each slot holds; FREE = nothing. The log's window is cut from it. */
   readonly extents: Uint32Array;
-  readonly #slotOf = new Map<number, number>();
+  /** Counted from 1. */
+  readonly #slotOf = new SparseNumbers();
   readonly #free: number[] = [];
   // The used slots as a list, the longest unused first. Place `size` is the ring's head.
   readonly #before: Int32Array;
@@ -29,13 +31,13 @@ export class Slots {
   }
 
   has(extent: number): boolean {
-    return this.#slotOf.has(extent);
+    return this.#slotOf.get(extent) > 0;
   }
 
   /** As `has`, and the extent counts as used now. */
   use(extent: number): boolean {
-    const slot = this.#slotOf.get(extent);
-    if (slot === undefined) return false;
+    const slot = this.#slotOf.get(extent) - 1;
+    if (slot < 0) return false;
     if (this.#after[slot] !== this.size) {
       this.#unlink(slot);
       this.#append(slot);
@@ -56,16 +58,16 @@ export class Slots {
   /** Takes a free slot for the extent and names it. */
   take(extent: number): number {
     const slot = this.#free.pop();
-    if (slot === undefined || this.#slotOf.has(extent)) throw new Error(`no slot for extent ${extent}`);
+    if (slot === undefined || this.has(extent)) throw new Error(`no slot for extent ${extent}`);
     this.extents[slot] = extent;
-    this.#slotOf.set(extent, slot);
+    this.#slotOf.set(extent, slot + 1);
     this.#append(slot);
     return slot;
   }
 
   drop(extent: number): void {
-    const slot = this.#slotOf.get(extent);
-    if (slot === undefined) throw new Error(`extent ${extent} is in no slot`);
+    const slot = this.#slotOf.get(extent) - 1;
+    if (slot < 0) throw new Error(`extent ${extent} is in no slot`);
     this.#slotOf.delete(extent);
     this.extents[slot] = FREE;
     this.#unlink(slot);

@@ -79,7 +79,7 @@ export class DeviceMetadataStore implements MetadataStore {
   }
 
   isActive(extent: number): boolean {
-    return this.#dead === null && !this.#entering.has(extent) && this.#parts.slots.use(extent);
+    return this.#dead === null && (this.#entering.size === 0 || !this.#entering.has(extent)) && this.#parts.slots.use(extent);
   }
 
   checkpoint(done: Done): void {
