@@ -51,8 +51,7 @@ export const run = (frame: Frame): readonly Action[] => {
     pulled[at] = cause;
     const waits = base.map((p) => gates[p] ?? null);
     const reachable = !waits.includes(null);
-    bounced[at] =
-      resource.operations === 'on-off' && (member.flight.has('stop') || (member.up && ((member.restart && reachable) || cause)));
+    bounced[at] = isBounced(member, reachable, cause);
     const { actions, gate } = bringUp(frame, member, bounced[at], reachable, union([frame.gate, ...waits.filter((wait) => wait !== null)]));
     ups[at] = actions;
     gates[at] = gate;
@@ -72,10 +71,20 @@ export const run = (frame: Frame): readonly Action[] => {
     // is up again; unless something below is about to be stopped, which must wait for this stop.
     const base = above[at] ? [] : union((graph.before[at] ?? []).map((p) => (bounced[p] || members[p]?.satisfied ? [] : (gates[p] ?? []))));
     downs[at] = [...takeDown(frame, member, union([dependents, base, frame.gate]), stopReason(member))];
-    stops[at] = [id('stop', at)];
+    stops[at] = [id(lastDown(member), at)];
   }
   return [...downs.reverse().flat(), ...ups.flat()];
 };
+
+/** To be brought down and up again. What is never stopped is demoted instead, when it is primary and not as it should be. */
+const isBounced = ({ resource, flight, up, restart, active }: Member, reachable: boolean, cause: boolean): boolean => {
+  const mended = restart && reachable;
+  if (resource.operations === 'on-off') return flight.has('stop') || (up && (mended || cause));
+  return resource.promotable && resource.operations === 'on-only' && active && mended;
+};
+
+/** What a bounce ends with on its way down. */
+const lastDown = ({ resource }: Member): ActionKind => (resource.operations === 'on-off' ? 'stop' : 'demote');
 
 const bringUp = (
   frame: Frame,
@@ -120,7 +129,7 @@ const bringUp = (
   if (flight.has('demote') && !bounce) actions.push(step(frame, 'demote', member, [], ''));
 
   if (!flight.has('start') && (status !== 'online' || bounce)) {
-    const own = bounce ? [idOf('stop')] : actions.map(({ id }) => id);
+    const own = bounce ? [idOf(lastDown(member))] : actions.map(({ id }) => id);
     actions.push(step(frame, 'start', member, union([own, after]), startReason(facts, member, bounce)));
   }
   if (resource.promotable) {

@@ -75,7 +75,10 @@ export const memberOf = (
     status,
     flight,
     up: flight.has('start') || flight.has('promote') || (status !== 'offline' && status !== 'unprobed'),
-    active: status === 'online' && (resource.promotable ? seen?.role === 'primary' : resource.operations === 'on-off'),
+    // A primary that serves nobody any more (a hard stop froze it) is one all the same: it must be demoted to be of use again.
+    active: resource.promotable
+      ? seen?.role === 'primary' && (status === 'online' || status === 'faulted')
+      : status === 'online' && resource.operations === 'on-off',
     satisfied:
       resource.operations === 'none'
         ? status !== 'faulted'
