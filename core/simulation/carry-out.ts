@@ -5,6 +5,7 @@ import { leaseKey } from '../ownership/record.js';
 import type { ClusterWorld } from './cluster-world.js';
 import type { Fault, FaultKind } from './fault-plan.js';
 import { whenItIsTime } from './moments.js';
+import { MIRROR_NETWORK } from './plan-config.js';
 import { WELL } from './sim-agent.js';
 
 const keyOf = ({ config, group }: ClusterWorld): string => leaseKey(config.cluster, group);
@@ -41,6 +42,7 @@ const heal = (cluster: ClusterWorld): void => {
     }
     if (!node.powered) world.after(1_000, () => node.powerOn());
   }
+  cluster.beside?.heal();
   repair(cluster);
   // And once more: what somebody asked for before may still be on its way, and land behind the first.
   for (const afterMs of [0, LOOK_AGAIN_MS]) world.after(afterMs, () => everythingOn(cluster));
@@ -82,6 +84,9 @@ const repair = (cluster: ClusterWorld): void => {
   for (const node of nodes) world.after(2_000, () => node.powerOn());
 };
 
+/** All that there may be: two of heartbeats, and the mirror's. */
+const NETWORKS = [0, 1, MIRROR_NETWORK] as const;
+
 type Of<Kind extends FaultKind> = Extract<Fault, { readonly kind: Kind }>;
 
 const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: Of<Kind>) => void } = {
@@ -93,13 +98,13 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
   },
   isolated: ({ world, network, arbiter, nodes }, { node, store, forMs }) => {
     for (const { id } of nodes)
-      for (const index of id === node ? [] : [0, 1])
+      for (const index of id === node ? [] : NETWORKS)
         for (const way of [network.way(index, node, id), network.way(index, id, node)])
           way.cutUntilMs = Math.max(way.cutUntilMs, world.nowMs + forMs);
     arbiter.trouble(store, node, forMs);
   },
   lossy: ({ world, network }, { from, to, loss, forMs }) => {
-    for (const index of [0, 1]) Object.assign(network.way(index, from, to), { loss, lossyUntilMs: world.nowMs + forMs });
+    for (const index of NETWORKS) Object.assign(network.way(index, from, to), { loss, lossyUntilMs: world.nowMs + forMs });
   },
   mtu: ({ world, network }, { from, to, bytes, forMs }) => {
     for (const index of [0, 1]) Object.assign(network.way(index, from, to), { mtuBytes: bytes, mtuUntilMs: world.nowMs + forMs });
@@ -148,7 +153,7 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
   arbiter: ({ arbiter }, { how, node, forMs }) => arbiter.trouble(how, node, forMs),
   'store-late': ({ arbiter }, { what, node, lateMs, forMs }) => arbiter.trouble(`late ${what}`, node, forMs, lateMs),
   'slow-line': ({ world, network }, { from, to, lateMs, forMs }) => {
-    for (const index of [0, 1]) Object.assign(network.way(index, from, to), { lateMs, lateUntilMs: world.nowMs + forMs });
+    for (const index of NETWORKS) Object.assign(network.way(index, from, to), { lateMs, lateUntilMs: world.nowMs + forMs });
   },
   'arbiter-restored': (cluster, { backupMs }) => {
     cluster.arbiter.backUp();
@@ -210,6 +215,8 @@ const CARRY_OUT: { readonly [Kind in FaultKind]: (cluster: ClusterWorld, fault: 
     });
     return undefined;
   },
+  copy: (cluster, fault) => cluster.beside?.copyFault(fault),
+  reset: (cluster) => cluster.beside?.resetLinks(),
 };
 
 type GroupChange = Parameters<NonNullable<ReturnType<ClusterWorld['controllers']['get']>>['orders']>[0];

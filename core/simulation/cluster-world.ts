@@ -10,7 +10,7 @@ import type { FenceDevice } from '../plugin/contract.js';
 import { type Fence, noFence } from '../scheduler/ports.js';
 import type { ClusterKeys } from '../system/key-file.js';
 import { leasePage } from '../system/paths.js';
-import type { Plan } from './fault-plan.js';
+import type { Fault, Plan } from './fault-plan.js';
 import { Network } from './network.js';
 import { GROUP, configOf } from './plan-config.js';
 import { Oracle } from './oracle.js';
@@ -31,12 +31,22 @@ const KEYS: ClusterKeys = (() => {
   return { current: key, all: [key] };
 })();
 
+/** What runs on the nodes beside guard, leash and controller (a mirror): it adds its units before the first boot, and takes its faults. */
+export interface Beside {
+  copyFault(fault: Extract<Fault, { readonly kind: 'copy' }>): void;
+  resetLinks(): void;
+  /** All faults end now. */
+  heal(): void;
+}
+
 /** A cluster with real controllers. */
 export interface Whole {
   readonly config: ClusterConfig;
   readonly desired: (node: NodeId) => DesiredState;
   /** What stands for each resource type. */
   readonly kinds: ReadonlyMap<string, SimResource>;
+  /** Groups whose data is mirrored. Default: none. */
+  readonly mirrored?: readonly GroupId[];
 }
 
 export interface ClusterWorldOptions {
@@ -67,6 +77,7 @@ export class ClusterWorld {
   readonly hastyUntilMs = new Map<NodeId, number>();
   readonly wholes = new Map<NodeId, SimController>();
   readonly resources = new Map<NodeId, SimResources>();
+  beside: Beside | null = null;
   /** Something began or ended on a host. */
   onEffect: (() => void) | null = null;
   readonly #options: ClusterWorldOptions;
@@ -181,6 +192,7 @@ export class ClusterWorld {
             network: this.network,
             arbiter: this.arbiter,
             watchdog: this.config.watchdog.driver !== 'none',
+            mirrored: this.#options.whole?.mirrored ?? [],
             resetMs: bootMs,
             watcher: {
               beats: (by, groups) =>

@@ -8,7 +8,8 @@ import type { Weather } from './network.js';
 import type { Misbehaviour } from './sim-agent.js';
 import type { ArbiterWeather } from './sim-arbiter.js';
 
-export type ProcessName = 'guard' | 'controller' | 'leash';
+/** `mirror`: only where one runs beside the guard; a process that is not there is left alone. */
+export type ProcessName = 'guard' | 'controller' | 'leash' | 'mirror';
 
 /** Something that anybody outside can see happen to the group, at one node. */
 export type Moment =
@@ -89,6 +90,16 @@ export type Fault = { readonly atMs: number; readonly on?: Moment; readonly afte
     }
   /** Somebody types a command on a node; only where real controllers run. */
   | { readonly kind: 'operator'; readonly node: NodeId; readonly order: OrderRequest }
+  /** The disk under a mirrored copy; only where a mirror runs. `fsync`: the next one, and only that. */
+  | {
+      readonly kind: 'copy';
+      readonly node: NodeId;
+      readonly part: 'data' | 'metadata';
+      readonly how: 'EIO' | 'ENOSPC' | 'fsync' | 'slow';
+      readonly forMs: number;
+    }
+  /** The connections of the mirrors between two nodes are reset, both sides told. */
+  | { readonly kind: 'reset' }
 );
 
 export type FaultKind = Fault['kind'];
@@ -107,6 +118,8 @@ export interface Plan {
   readonly fence?: boolean;
   readonly watchdog: boolean;
   readonly heartbeatNetworks: number;
+  /** A network of the mirror's own, the third one (index 2). Default: heartbeats carry it. */
+  readonly mirrorNetwork?: boolean;
   readonly store: { readonly shape: 'counter' | 'hash'; readonly pushes: boolean; readonly usualMs: readonly [number, number] };
   /** Clock rates of the nodes, in their order. */
   readonly rates: readonly number[];
@@ -230,7 +243,7 @@ const pair = (chance: Chance, ids: readonly NodeId[]) => {
 };
 const duration = (chance: Chance, lowMs: number, highMs: number) => Math.round(chance.heavyTail(lowMs, highMs));
 
-const DRAW: Readonly<Record<Exclude<FaultKind, 'misbehave' | 'operator' | 'store-late' | 'slow-line'>, Draw>> = {
+const DRAW: Readonly<Record<Exclude<FaultKind, 'misbehave' | 'operator' | 'store-late' | 'slow-line' | 'copy' | 'reset'>, Draw>> = {
   cut: (chance, ids) => ({
     kind: 'cut',
     ...pair(chance, ids),

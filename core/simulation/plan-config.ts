@@ -6,15 +6,21 @@ import { type Plan, nodeIds } from './fault-plan.js';
 
 export const GROUP = 'g';
 export const CLUSTER = 'simulated';
+/** Of the mirrors alone, where a plan has one. */
+export const MIRROR_NETWORK = 2;
 
 export const configOf = (plan: Plan, resources: Readonly<Record<string, unknown>> = { app: { use: 'simulated' } }): ClusterConfig => {
   const ids = nodeIds(plan.nodes);
   const address = (node: number, network: number) => `10.${network}.0.${node + 1}`;
   const networks = Array.from({ length: plan.heartbeatNetworks }, (_, network) => network);
+  const addresses = (node: number) => ({
+    heartbeat: networks.map((network) => address(node, network)),
+    ...(plan.mirrorNetwork === true ? { mirror: address(node, MIRROR_NETWORK) } : {}),
+  });
   const text = JSON.stringify({
     cluster: CLUSTER,
     key: 'file:/etc/understudy/cluster.key',
-    nodes: Object.fromEntries(ids.map((id, node) => [id, { networks: { heartbeat: networks.map((network) => address(node, network)) } }])),
+    nodes: Object.fromEntries(ids.map((id, node) => [id, { networks: addresses(node) }])),
     arbiter: { use: 'simulated' },
     ...(plan.watchdog ? { watchdog: 'socket:/run/dog' } : {}),
     fencing:

@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly traceLines?: number;
   /** A configuration of somebody's own, with real controllers. */
   readonly whole?: Whole;
+  /** Puts something beside the guards of all nodes, before the first boot. */
+  readonly around?: (cluster: ClusterWorld) => void;
   /** Ends it earlier, before it has healed. */
   readonly untilMs?: number;
 }
@@ -33,6 +35,7 @@ export const runPlan = async (plan: Plan, options: RunOptions = {}): Promise<Out
   const whole = options.whole ?? (plan.whole === true ? wholeOf(plan) : undefined);
   const cluster = new ClusterWorld(plan, { ...options, ...(whole === undefined ? {} : { whole }) });
   const { world } = cluster;
+  options.around?.(cluster);
   befall(cluster);
   cluster.boot();
   world.at(plan.endMs - STEADY_MS, () => checkLive(cluster, 'shortly before the end'));

@@ -5,21 +5,31 @@ import { FAIR } from './network.js';
 import { type Outcome, runPlan } from './run-plan.js';
 import { FAIR_STORE } from './sim-arbiter.js';
 
-export interface Shrunk {
-  readonly plan: Plan;
+export interface Shrunk<P extends Plan> {
+  readonly plan: P;
   readonly outcome: Outcome;
   readonly runs: number;
 }
 
-/** `maxRuns` bounds the work; what is found by then is returned. */
-export const shrink = async (plan: Plan, outcome: Outcome, maxRuns = 200): Promise<Shrunk> => {
+export interface ShrinkOptions<P extends Plan> {
+  /** Bounds the work; what is found by then is returned. */
+  readonly maxRuns?: number;
+  /** How a plan is run; the last lines of its story are wanted. */
+  readonly run?: (plan: P, options: { readonly traceLines: number }) => Promise<Outcome>;
+}
+
+export const shrink = async <P extends Plan>(
+  plan: P,
+  outcome: Outcome,
+  { maxRuns = 200, run = runPlan }: ShrinkOptions<P> = {},
+): Promise<Shrunk<P>> => {
   let best = { plan, outcome };
   let runs = 0;
   const invariant = outcome.violations[0]?.invariant;
-  const fails = async (candidate: Plan): Promise<boolean> => {
+  const fails = async (candidate: P): Promise<boolean> => {
     if (runs >= maxRuns) return false;
     runs += 1;
-    const result = await runPlan(candidate, { traceLines: 400 });
+    const result = await run(candidate, { traceLines: 400 });
     if (result.violations[0]?.invariant !== invariant) return false;
     best = { plan: candidate, outcome: result };
     return true;
@@ -43,7 +53,7 @@ export const shrink = async (plan: Plan, outcome: Outcome, maxRuns = 200): Promi
   return { ...best, runs };
 };
 
-const EASIER: readonly ((plan: Plan) => Plan)[] = [
+const EASIER: readonly (<P extends Plan>(plan: P) => P)[] = [
   (plan) => ({ ...plan, weather: FAIR }),
   (plan) => ({ ...plan, storeWeather: FAIR_STORE }),
   (plan) => ({ ...plan, stallChance: 0 }),

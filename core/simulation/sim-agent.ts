@@ -15,6 +15,14 @@ export interface SimResource {
   readonly startMs: number;
   readonly stopMs: number;
   readonly monitorMs: number;
+  /** An agent that is not simulated, in the place of what this says. */
+  readonly real?: RealAgent;
+}
+
+/** A production agent with the simulated host behind its doors. */
+export interface RealAgent {
+  readonly definition: AgentDefinition;
+  agent(process: SimProcess): Agent;
 }
 
 export interface Misbehaviour {
@@ -275,9 +283,10 @@ export class SimAgent implements Agent {
 }
 
 /** The definition behind a simulated type: what is on its hard-stop list. */
-export const simDefinition = (kind: SimResource): AgentDefinition => ({
-  summary: 'simulated',
-  options: z.unknown(),
-  hardStop: ({ group, resource }) => hardStopLines(kind.shows, group, resource),
-  agent: () => Promise.reject(new Error('a simulated agent is made for one controller')),
-});
+export const simDefinition = (kind: SimResource): AgentDefinition =>
+  kind.real?.definition ?? {
+    summary: 'simulated',
+    options: z.unknown(),
+    hardStop: ({ group, resource }) => hardStopLines(kind.shows, group, resource),
+    agent: () => Promise.reject(new Error('a simulated agent is made for one controller')),
+  };

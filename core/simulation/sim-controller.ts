@@ -13,7 +13,7 @@ import type { Journal } from '../journal/journal.js';
 import type { LinkNetwork } from '../link/network.js';
 import type { DesiredState } from '../model/desired.js';
 import type { NewEvent } from '../model/event.js';
-import type { AgentDefinition } from '../plugin/contract.js';
+import type { Agent, AgentDefinition } from '../plugin/contract.js';
 import { Cycle, type LastCycle } from '../scheduler/cycle.js';
 import type { HookSource } from '../scheduler/hooks.js';
 import { type Agents, Fence, type Logs } from '../scheduler/ports.js';
@@ -111,10 +111,11 @@ const journalOf = (process: SimProcess, told: SimControllerOptions['journal']): 
 
 const agentsOf = (process: SimProcess, resources: SimResources): Agents => {
   const definitions = new Map<string, AgentDefinition>();
-  const agents = new Map<string, SimAgent>();
+  const agents = new Map<string, Agent>();
   for (const type of resources.types) {
-    definitions.set(type, simDefinition(resources.kind(type)!));
-    agents.set(type, new SimAgent(process, resources, type));
+    const kind = resources.kind(type)!;
+    definitions.set(type, simDefinition(kind));
+    agents.set(type, kind.real?.agent(process) ?? new SimAgent(process, resources, type));
   }
   return {
     definition: (type) => definitions.get(type),

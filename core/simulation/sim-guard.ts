@@ -7,7 +7,7 @@ import { noWatchdog } from '../guard/watchdog.js';
 import type { BeatGroup, Heartbeats, Message } from '../membership/contract.js';
 import { createHeartbeats } from '../membership/heartbeats.js';
 import type { NewEvent } from '../model/event.js';
-import type { NodeId } from '../model/ids.js';
+import type { GroupId, NodeId } from '../model/ids.js';
 import type { ClusterKeys } from '../system/key-file.js';
 import type { Network } from './network.js';
 import type { SimArbiter } from './sim-arbiter.js';
@@ -20,6 +20,7 @@ export interface GuardSurroundings {
   readonly network: Network;
   readonly arbiter: SimArbiter;
   readonly watchdog: boolean;
+  readonly mirrored: readonly GroupId[];
   /** How long the host is off when the guard resets it. */
   readonly resetMs: () => number;
   readonly watcher: GuardWatcher;
@@ -76,6 +77,7 @@ export const startGuard = (process: SimProcess, around: GuardSurroundings): void
       close: () => Promise.resolve(),
     },
     watchdog,
+    mirrored: around.mirrored,
     turned: (_group, before, event) => world.mark(turnMark(before, event)),
     hardStop: node.os.hardStop(process),
     bootOffsetMs: () => node.bootOffsetMs(),

@@ -37,6 +37,8 @@ export class SimNode {
   readonly processes = new Map<string, SimProcess>();
   /** What the supervisor does at each boot, in this order; given once by who builds the world. */
   readonly units: { readonly name: string; readonly start: (process: SimProcess) => void; readonly restartMs: () => number }[] = [];
+  /** What else of this host loses something with the power: after its processes have ended. */
+  readonly onPowerLost: (() => void)[] = [];
   readonly #offTimes: OffTime[] = [];
   readonly #deadFromMs = new Map<string, number>();
   /** Chance that a process is paused at a system call, and for how long at most. */
@@ -119,6 +121,7 @@ export class SimNode {
     this.dog.powerLost();
     this.disk.powerLost();
     this.os.powerLost();
+    for (const lose of this.onPowerLost) lose();
   }
 
   /** Off now, on again after a boot's time. */

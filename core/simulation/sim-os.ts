@@ -31,6 +31,8 @@ export class SimOs {
   readonly #node: SimNode;
   readonly #facts = new Map<string, Fact>();
   listener: OsListener | null = null;
+  /** What ends serving at once, by its line of the hard-stop list (`freeze SOCKET`); gone with the power. */
+  readonly freezers = new Map<string, () => void>();
   /** A hard stop takes most of the time that it has. */
   slowStops = false;
   /** True time until which no process of a group dies of SIGKILL (D state). */
@@ -99,6 +101,7 @@ export class SimOs {
   }
 
   powerLost(): void {
+    this.freezers.clear();
     this.#unkillableUntilMs = Number.NEGATIVE_INFINITY;
     for (const { group, kind, key } of this.facts()) this.end(group, kind, 'the loss of power', key);
   }
@@ -106,6 +109,7 @@ export class SimOs {
   /** What the group's hard-stop list names and can be ended at once is ended, and nothing else. True when nothing is left. */
   stopListed(group: GroupId, by: string): boolean {
     const list = this.#node.disk.peek(hardStopList(this.#node.paths, group))?.split('\n') ?? [];
+    for (const [line, freeze] of this.freezers) if (list.includes(line)) freeze();
     for (const { kind, key } of this.facts(group)) if (isListed(list, group, kind, key)) this.end(group, kind, by, key);
     return this.facts(group).length === 0;
   }

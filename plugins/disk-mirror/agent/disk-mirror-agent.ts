@@ -89,12 +89,12 @@ export class DiskMirrorAgent implements Agent<DiskMirrorOptions> {
     return this.attachment(context).look(this.place(context), context.signal);
   }
 
-  private attachment(context: Monitoring): Attachment {
+  protected attachment(context: Monitoring): Attachment {
     const client = this.client(context);
     return attachmentOf(context.options.attach, { exec: this.exec, clock: this.clock, cgroups: this.cgroups }, kernelAttach(client));
   }
 
-  private client({ group, resource, runDir }: Monitoring): ControlClientOptions {
+  protected client({ group, resource, runDir }: Monitoring): ControlClientOptions {
     return { sockets: SOCKETS, clock: this.clock, path: controlSocket(runDir), volume: exportName(group, resource) };
   }
 

@@ -3,7 +3,7 @@ import { type ProcessContext, UnderstudyError } from 'understudy/plugin';
 import type { DiskMirrorOptions } from '../agent/definition.js';
 import type { LinkPath } from '../link/link-options.js';
 import type { PeerLinkListener } from '../link/peer-link.js';
-import { insecureNetwork, secureNetwork } from '../link/peer-network.js';
+import { insecureNetwork, type PeerNetwork, secureNetwork } from '../link/peer-network.js';
 import { TcpPeerLink } from '../link/tcp-peer-link.js';
 
 type Context = ProcessContext<DiskMirrorOptions>;
@@ -19,7 +19,12 @@ export const pathsTo = (own: Networks, peer: Networks): readonly LinkPath[] =>
   );
 
 /** Not started: who listens must be there first. Throws CONFIG_INVALID without a network in common, REFUSED where it may not be insecure. */
-export const linkToPeer = (context: Context, listener: PeerLinkListener, tell: (kind: string, because: string) => void): TcpPeerLink => {
+export const linkToPeer = (
+  context: Context,
+  listener: PeerLinkListener,
+  tell: (kind: string, because: string) => void,
+  network?: PeerNetwork,
+): TcpPeerLink => {
   const { cluster, group, resource, node, networks, peers, port, keys, clock, random, options } = context;
   const [peer] = peers;
   const paths = peer === undefined ? [] : pathsTo(networks, peer.networks);
@@ -32,7 +37,9 @@ export const linkToPeer = (context: Context, listener: PeerLinkListener, tell: (
       peer: peer.node,
       paths,
       port,
-      network: options.insecure ? insecureNetwork(paths.map(({ localAddress }) => localAddress)) : secureNetwork(keys, self, peer.node),
+      network:
+        network ??
+        (options.insecure ? insecureNetwork(paths.map(({ localAddress }) => localAddress)) : secureNetwork(keys, self, peer.node)),
       clock,
       random,
       // Dead before the engine's own patience ends: the reason is the right one, and there is time left to try the next path.

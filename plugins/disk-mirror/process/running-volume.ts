@@ -4,13 +4,12 @@
 import { hash } from 'node:crypto';
 import { type FreezeDoor, type ProcessContext, type Timer, UnderstudyError } from 'understudy/plugin';
 import type { DiskMirrorOptions } from '../agent/definition.js';
-import { KernelDevice } from '../attach/kernel-device.js';
 import { kernelDoor } from '../attach/kernel-door.js';
 import { SECTOR_BYTES } from '../words.js';
 import { createEngine } from '../engine/engine.js';
 import type { Engine, EnginePorts, EngineView } from '../engine/ports.js';
 import type { TcpPeerLink } from '../link/tcp-peer-link.js';
-import { type NbdServer, startNbdServer } from '../nbd/server.js';
+import type { NbdServer } from '../nbd/server.js';
 import type { NbdExport } from '../nbd/export.js';
 import { transmissionFlags } from '../nbd/option-codec.js';
 import { allZero } from './all-zero.js';
@@ -24,6 +23,7 @@ import { linkToPeer } from './paths-to-peer.js';
 import { exportName, serviceSocket } from './places.js';
 import type { Order, VolumeView } from './protocol.js';
 import { takeUp } from './take-up.js';
+import { HOST_DOORS, type VolumeDoors } from './volume-doors.js';
 
 /** Often enough that a lease that is over ends the answers at once; a look costs a microsecond. */
 const TICK_MS = 20;
@@ -41,7 +41,8 @@ export interface RunningVolumeOptions {
   /** Something that a view shows may have changed. */
   readonly changed: () => void;
   /** Shown that nobody is served, where nobody is. */
-  readonly door: FreezeDoor;
+  readonly door: Pick<FreezeDoor, 'serve' | 'idle'>;
+  readonly doors?: VolumeDoors;
 }
 
 export class RunningVolume {
@@ -49,7 +50,7 @@ export class RunningVolume {
   readonly #engine: Engine;
   readonly #link: TcpPeerLink;
   readonly #export: NbdExport;
-  readonly #kernel: KernelDevice;
+  readonly #kernel: ReturnType<VolumeDoors['kernel']>;
   #ticks: Timer | null = null;
   #service: NbdServer | null = null;
   #client = false;
@@ -59,7 +60,7 @@ export class RunningVolume {
 
   constructor(options: RunningVolumeOptions) {
     this.#o = options;
-    const { context, copy, runDir } = options;
+    const { context, copy, runDir, doors = HOST_DOORS } = options;
     const { group, resource } = context;
     const [peer] = context.peers;
     if (peer === undefined) throw new UnderstudyError('CONFIG_INVALID', `${group}.${resource} has no peer`);
@@ -80,6 +81,7 @@ export class RunningVolume {
         },
       },
       (kind, because) => this.#tell(kind, because),
+      doors.network,
     );
     this.#engine = createEngine({
       ports: this.#ports(peer.node),
@@ -97,7 +99,7 @@ export class RunningVolume {
         options.changed();
       },
     });
-    this.#kernel = new KernelDevice({
+    this.#kernel = doors.kernel({
       runDir,
       wanted: context.options.nbdDevice ?? null,
       backend: exportName(group, resource),
@@ -218,7 +220,7 @@ export class RunningVolume {
   }
 
   async #promote(epoch: number, force: boolean): Promise<void> {
-    const { context, runDir, door } = this.#o;
+    const { context, runDir, door, doors = HOST_DOORS } = this.#o;
     // Before the engine takes a first request, and back where it takes none.
     door.serve();
     try {
@@ -228,7 +230,7 @@ export class RunningVolume {
       throw error;
     }
     if (this.#service !== null) return;
-    this.#service = await startNbdServer({
+    this.#service = await doors.serve({
       exports: [this.#export],
       address: { kind: 'unix', path: serviceSocket(runDir) },
       clock: context.clock,
