@@ -1,10 +1,11 @@
 // What an operator asks of two real mirror processes that were written apart: what they would do and why, what each would lose, kept
 // in a file, given up by name; one process away, its metadata is read instead.
-import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
 import { diskMirrorOptions } from '../../plugins/disk-mirror/agent/definition.js';
 import { mirrorCommand, type Flags, type Volume } from '../../plugins/disk-mirror/commands/mirror-command.js';
+import { SUPERBLOCK_AT } from '../../plugins/disk-mirror/metadata/layout.js';
 import type { OwnChanges } from '../../plugins/disk-mirror/commands/own-changes.js';
 import { MirrorPair, type NodeName, otherOf } from '../support/mirror-pair/mirror-pair.js';
 import { CLUSTER, GROUP, RESOURCE } from '../support/mirror-pair/protocol.js';
@@ -209,4 +210,34 @@ test('resize: the copies grow one after the other under writes, connect again wi
   await t.throwsAsync(mirror(pair, 'b', 'resize', { size: '1GiB' }), { message: /has 136314880 bytes/ });
   truncateSync(pair.place('b').backing, SIZE);
   await t.throwsAsync(mirror(pair, 'b', 'resize'), { message: /has 16777216 bytes, the volume 136314880/ });
+});
+
+test('recover: only what cannot be read is replaced, by its name, kept beside; everything comes from the other copy', async (t) => {
+  t.timeout(120_000);
+  const pair = await MirrorPair.start(t, { sizeBytes: SIZE, options: { peerTimeout: '1s' } });
+  await write(pair, 'a', 9, 4);
+  await t.throwsAsync(mirror(pair, 'b', 'recover', { acceptDataLoss: NAME }), { message: /both copies of its superblock are good/ });
+  await pair.kill('b');
+  await write(pair, 'a', 10, 5);
+  const { metadata, backing } = pair.place('b');
+  const damaged = readFileSync(metadata);
+  for (const at of SUPERBLOCK_AT) damaged.fill(0x5a, at, at + 4096);
+  writeFileSync(metadata, damaged);
+  writeFileSync(backing, Buffer.alloc(SIZE, 0x77));
+  await pair.boot('b');
+  const { because } = await pair.until('it says what to do', 'b', ({ disk }) => disk === 'Diskless');
+  t.regex(because, /understudy mirror recover/);
+  await t.throwsAsync(mirror(pair, 'b', 'recover'), { message: /is overwritten by the copy on a/ });
+  await t.throwsAsync(mirror(pair, 'b', 'recover', { acceptDataLoss: NAME, uuid: 'ff'.repeat(16) }), { message: /was of the volume 0011/ });
+  t.true(readFileSync(metadata).equals(damaged), 'nothing was changed so far');
+  mkdirSync(join(pair.directory, 'b', 'state'), { recursive: true });
+  t.regex((await mirror(pair, 'b', 'recover', { acceptDataLoss: NAME })).out, /Inconsistent, everything comes from the peer/);
+  t.true(readFileSync(join(pair.directory, 'b', 'state', `${GROUP}-${RESOURCE}.metadata.damaged`)).equals(damaged));
+  await pair.whole('a');
+  await pair.equalAtRest('a');
+  const image = readFileSync(backing);
+  t.deepEqual(
+    [8, 9, 10].map((block) => image[block * BLOCK]),
+    [0, 4, 5],
+  );
 });

@@ -36,15 +36,17 @@ export const create = async (volume: Volume, flags: Flags): Promise<number> => {
   process.stdout.write(`${group}.${resource} on ${volume.node}: ${summary}\n`);
   if (flags['uuid'] === undefined)
     process.stdout.write(
-      `On ${volume.peers.join(', ')}: understudy mirror create ${nextFlag(request.initial)} --uuid ${request.identity.volumeUuid} ${group}.${resource}\n`,
+      `On ${volume.peers.join(', ')}: understudy mirror create ${nextFlag(request.initial)} --uuid ${request.identity.volumeUuid}${chunkWords(flags)} ${group}.${resource}\n`,
     );
   return 0;
 };
 
+const chunkWords = (flags: Flags): string => (wordOf(flags, 'chunk') === null ? '' : ` --chunk ${wordOf(flags, 'chunk')}`);
+
 /** What the other node says, after this one. */
 const nextFlag = (initial: InitialCopy): string => (initial === 'both-zero' ? '--both-zero' : initial === 'first' ? '--second' : '--first');
 
-const requestOf = (volume: Volume, flags: Flags): CreateRequest => {
+export const requestOf = (volume: Volume, flags: Flags): CreateRequest => {
   const chosen = INITIAL.filter(([flag]) => flags[flag] === true);
   const [only] = chosen;
   if (chosen.length !== 1 || only === undefined)
@@ -57,7 +59,8 @@ const requestOf = (volume: Volume, flags: Flags): CreateRequest => {
     throw new UnderstudyError('USAGE', `--uuid ${uuid} is not 32 hex digits: take what create has printed on the other node`);
   const [peer] = volume.peers;
   if (peer === undefined) throw new UnderstudyError('USAGE', `${volume.group} has no other node`);
-  const size = sizeOf(wordOf(flags, 'size'));
+  const size = sizeOf('size', wordOf(flags, 'size'));
+  const chunkBytes = sizeOf('chunk', wordOf(flags, 'chunk'));
   return {
     identity: {
       cluster: volume.cluster,
@@ -73,6 +76,7 @@ const requestOf = (volume: Volume, flags: Flags): CreateRequest => {
     allowSparse: volume.options.sparse,
     overwrite: overwriteOf(wordOf(flags, 'overwrite')),
     ...(size === null ? {} : { sizeBytes: size }),
+    ...(chunkBytes === null ? {} : { chunkBytes }),
   };
 };
 
@@ -82,10 +86,10 @@ const wordOf = (flags: Flags, name: string): string | null => {
   return typeof value === 'string' ? value : null;
 };
 
-const sizeOf = (text: string | null): number | null => {
+const sizeOf = (flag: string, text: string | null): number | null => {
   if (text === null) return null;
   const bytes = parseSizeBytes(text);
-  if (bytes === null) throw new UnderstudyError('USAGE', `--size ${text} is not a size: write a number and a unit, e.g. 64GiB`);
+  if (bytes === null) throw new UnderstudyError('USAGE', `--${flag} ${text} is not a size: write a number and a unit, e.g. 64GiB`);
   return bytes;
 };
 

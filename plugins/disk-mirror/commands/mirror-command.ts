@@ -5,6 +5,7 @@ import type { DiskMirrorOptions } from '../agent/definition.js';
 import { connect } from './connect.js';
 import { create } from './create.js';
 import { give, showStatus } from './orders.js';
+import { recover } from './recover.js';
 import { resize } from './resize.js';
 import { resolve } from './resolve.js';
 
@@ -22,19 +23,21 @@ const VERBS: Readonly<Record<string, (volume: Volume, flags: Flags) => Promise<n
   resolve,
   connect,
   resize,
+  recover,
 };
 
 export const mirrorCommand: CommandDefinition = {
-  summary: 'A mirrored volume on this node: create, status, pause, resume, resync, verify, resolve, connect, resize',
+  summary: 'A mirrored volume on this node: create, status, pause, resume, resync, verify, resolve, connect, resize, recover',
   resource: 'disk-mirror',
   arguments: [{ name: 'verb', help: Object.keys(VERBS).join(', ') }],
   options: [
-    { flags: '--first', help: 'create: what is on the backing is the volume, and stays' },
+    { flags: '--first', help: 'create, recover: what is on the backing is the volume, and stays' },
     { flags: '--second', help: 'create: everything comes from the other node' },
     { flags: '--both-zero', help: 'create: both backings are all zero, nothing need be sent' },
     { flags: '--seeded', help: 'create: the backing was copied from the other node; all of it is compared by checksum' },
-    { flags: '--uuid <uuid>', help: 'create: of the volume, as the first node’s create has printed it' },
+    { flags: '--uuid <uuid>', help: 'create, recover: of the volume, as the first node’s create has printed it' },
     { flags: '--size <size>', help: 'create: of a backing file that is to be made, e.g. 64GiB; resize: less than the whole backing' },
+    { flags: '--chunk <size>', help: 'create, recover: bytes of a bit, as status of the other node shows it; of a volume that was grown' },
     { flags: '--overwrite <what>', help: 'create: data, metadata, or data,metadata: what is there may go' },
     { flags: '--dry-run', help: 'create, resize: say what would be done' },
     { flags: '--full', help: 'resync: everything, not only what differs by checksum' },
@@ -43,7 +46,7 @@ export const mirrorCommand: CommandDefinition = {
     { flags: '--list', help: 'resolve: the ranges that this node has written alone; nothing is given up' },
     { flags: '--export <file>', help: 'resolve: keep these bytes in a new file, and where they were in FILE.ranges' },
     { flags: '--against <file>', help: 'resolve: what the other node printed with --list --json; says what both have written' },
-    { flags: '--accept-data-loss <volume>', help: 'resolve: the name once more, where no terminal asks for it' },
+    { flags: '--accept-data-loss <volume>', help: 'resolve, recover: the name once more' },
     { flags: '--what-if', help: 'connect: say what both copies would do, and why; do nothing' },
     { flags: '--peer-metadata <file>', help: 'connect: the other node’s metadata, where its process cannot be asked' },
     { flags: '--json', help: 'status, resolve, connect: for programs' },

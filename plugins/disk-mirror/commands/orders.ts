@@ -58,7 +58,7 @@ export const linesOf = ({ group, resource, node }: Pick<Volume, 'group' | 'resou
         ]),
     `  may differ: ${bytesText(dirtyBytes)}${mode === 'async' ? `; the standby lags by ${bytesText(lagBytes)}, ${(lagMs / 1000).toFixed(1)} s` : ''}`,
     ...(kernelDevice === null ? [] : [`  device: ${kernelDevice}`]),
-    ...(volumeUuid === null ? [] : [`  uuid: ${volumeUuid}`]),
+    ...(volumeUuid === null ? [] : [`  uuid: ${volumeUuid}, ${view.sizeBytes} bytes, chunks of ${bytesText(view.chunkBytes)}`]),
     ...view.alarms.map((alarm) => `  alarm: ${alarm}`),
   ];
 };

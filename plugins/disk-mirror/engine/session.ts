@@ -3,6 +3,7 @@
 // more (a.11): before a new hello all that was begun has ended and the superblock is durable. Epochs: a primary of an older epoch
 // is refused and fences itself; a newer epoch is durable here before anything is answered.
 import { decide, signature, type Verdict } from '../handshake/decide.js';
+import { helloFeatures, helloProblem } from '../handshake/hello.js';
 import { type Frame, PROTOCOL } from '../link/frames.js';
 import type { CopyState } from '../words.js';
 import { carry } from './carry.js';
@@ -177,15 +178,16 @@ export class Session {
     this.#state = 'hello';
     core.applier.begin();
     this.#mine = core.copyState();
-    const epoch = this.#mine.maxEpochSeen;
-    core.ports.send({ t: 'hello', epoch, protocol: PROTOCOL, features: [], session: this.session, answers, copy: this.#mine });
+    const [epoch, features] = [this.#mine.maxEpochSeen, helloFeatures(core.chunkBytes)];
+    core.ports.send({ t: 'hello', epoch, protocol: PROTOCOL, features, session: this.session, answers, copy: this.#mine });
     then();
   }
 
   #hello(hello: Extract<Frame, { t: 'hello' }>): void {
-    if (hello.protocol !== PROTOCOL) {
+    const problem = helloProblem(hello, this.#core.chunkBytes);
+    if (problem !== null) {
       this.#state = 'refused';
-      return this.drop(`the peer speaks version ${hello.protocol} of the protocol, this node ${PROTOCOL}`, true);
+      return this.drop(problem, true);
     }
     if (hello.answers !== 0 && hello.answers !== this.session) return undefined;
     if (this.#state === 'hello') return this.#met(hello.copy);

@@ -33,6 +33,8 @@ export interface CreateRequest {
   /** For a data file that is to be made. */
   readonly sizeBytes?: number;
   readonly slots?: number;
+  /** As the other copy has it, where that is not the usual for this size: a volume that was grown keeps its own. */
+  readonly chunkBytes?: number;
   readonly allowSparse?: boolean;
   /** What a person said may be overwritten. */
   readonly overwrite?: readonly ('data' | 'metadata')[];
@@ -49,9 +51,10 @@ export type CreatePlan =
 /** The whole plan, or everything that stands in its way. */
 export const planCreate = (request: CreateRequest, data: Place, metadata: Place): CreatePlan => {
   const sizeBytes = data.kind === 'missing' ? (request.sizeBytes ?? 0) : data.sizeBytes;
-  const layoutWrong = layoutProblem(sizeBytes, request.slots ?? DEFAULT_SLOTS, SECTOR_BYTES);
+  const layoutWrong = layoutProblem(sizeBytes, request.slots ?? DEFAULT_SLOTS, request.chunkBytes ?? SECTOR_BYTES);
   if (layoutWrong !== null) return { ok: false, problems: [sizeProblem(request, data) ?? `${data.path}: ${layoutWrong}`] };
-  const layout = layoutOf(sizeBytes, request.slots === undefined ? {} : { slots: request.slots });
+  const { slots, chunkBytes } = request;
+  const layout = layoutOf(sizeBytes, { ...(slots === undefined ? {} : { slots }), ...(chunkBytes === undefined ? {} : { chunkBytes }) });
   const problems = [sizeProblem(request, data), ...dataProblems(request, data), ...metadataProblems(request, metadata, layout)].filter(
     (problem) => problem !== null,
   );

@@ -34,7 +34,7 @@ export const readSuperblocks = async (
   if (newest === undefined) {
     const found = copies.map(({ copy, problem }) => `at byte ${SUPERBLOCK_AT[copy]}: ${problem}`).join(', ');
     throw new UnderstudyError('METADATA', `${name}: neither copy of the superblock is good (${found})`, {
-      hint: 'Nothing was made anew. If the data of this copy is sound, or the peer has it: understudy mirror recover VOLUME.',
+      hint: 'Nothing was made anew. If the other copy is whole, on this node: understudy mirror recover GROUP.RESOURCE.',
     });
   }
   if (older !== undefined && older.state.identity.volumeUuid !== newest.state.identity.volumeUuid)

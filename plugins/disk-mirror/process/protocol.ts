@@ -35,6 +35,8 @@ export interface VolumeView extends EngineView {
   readonly mode: string;
   readonly pid: number;
   readonly sizeBytes: number;
+  /** Bytes of one bit of the bitmap. */
+  readonly chunkBytes: number;
   /** The volume's, the same on both copies: what `create` wants where one is made anew. Null = this copy cannot be opened. */
   readonly volumeUuid: string | null;
   /** Over which network the peer is reached, null = it is not. */

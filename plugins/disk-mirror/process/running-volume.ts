@@ -24,6 +24,7 @@ import { exportName, serviceSocket } from './places.js';
 import type { Order, VolumeView } from './protocol.js';
 import { takeUp } from './take-up.js';
 import { HOST_DOORS, type VolumeDoors } from './volume-doors.js';
+import type { Shown } from './volume-view.js';
 
 /** Often enough that a lease that is over ends the answers at once; a look costs a microsecond. */
 const TICK_MS = 20;
@@ -136,12 +137,10 @@ export class RunningVolume {
     return this.#engine.view();
   }
 
-  get sizeBytes(): number {
-    return this.#o.copy.data.sizeBytes;
-  }
-
-  get volumeUuid(): string {
-    return this.#o.copy.attached.superblock.identity.volumeUuid;
+  get copy(): Shown['copy'] {
+    const { data, attached } = this.#o.copy;
+    const { chunkBytes, superblock } = attached;
+    return { sizeBytes: data.sizeBytes, chunkBytes, volumeUuid: superblock.identity.volumeUuid };
   }
 
   get path(): string | null {
@@ -204,7 +203,7 @@ export class RunningVolume {
       case 'look':
         return lookAt(this.#engine, this.#o.copy.attached.bits);
       case 'dirty':
-        return dirtyPart(this.#o.copy.attached.bits, order.from, this.sizeBytes);
+        return dirtyPart(this.#o.copy.attached.bits, order.from, this.copy.sizeBytes);
     }
   }
 

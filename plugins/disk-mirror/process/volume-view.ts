@@ -8,8 +8,7 @@ export type VolumeHost = Pick<VolumeView, 'node' | 'peer' | 'mode' | 'pid'>;
 /** A volume that runs, as far as it is shown. */
 export interface Shown {
   view(): EngineView;
-  readonly sizeBytes: number;
-  readonly volumeUuid: string;
+  readonly copy: { readonly sizeBytes: number; readonly chunkBytes: number; readonly volumeUuid: string };
   readonly path: string | null;
   readonly kernelDevice: string | null;
   readonly client: boolean;
@@ -20,8 +19,7 @@ export const viewOf = (host: VolumeHost, shown: Shown): VolumeView => {
   const view: VolumeView = {
     ...shown.view(),
     ...host,
-    sizeBytes: shown.sizeBytes,
-    volumeUuid: shown.volumeUuid,
+    ...shown.copy,
     path: shown.path,
     kernelDevice: shown.kernelDevice,
     client: shown.client,
@@ -49,6 +47,7 @@ export const closedView = (host: VolumeHost, because: string): VolumeView => ({
   current: NO_GENERATION,
   epoch: 0,
   sizeBytes: 0,
+  chunkBytes: 0,
   volumeUuid: null,
   path: null,
   kernelDevice: null,

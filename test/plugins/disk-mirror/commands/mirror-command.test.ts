@@ -73,6 +73,8 @@ test('status in words: roles, worth, what waits, how far a resync is', (t) => {
       suspended: 'the record is being changed',
       dirtyBytes: 3 * 1024 * 1024,
       kernelDevice: '/dev/nbd0',
+      sizeBytes: 1024 * 1024,
+      chunkBytes: 4096,
       volumeUuid: '00112233445566778899aabbccddeeff',
       resync: { kind: 'bitmap', direction: 'source', doneBytes: 1024, ofBytes: 4096, etaMs: 1500, paused: false },
       alarms: [],
@@ -84,7 +86,7 @@ test('status in words: roles, worth, what waits, how far a resync is', (t) => {
       '  resync (bitmap) as source: 25 % of 4.0 KiB, 2 s left',
       '  may differ: 3.0 MiB',
       '  device: /dev/nbd0',
-      '  uuid: 00112233445566778899aabbccddeeff',
+      '  uuid: 00112233445566778899aabbccddeeff, 1048576 bytes, chunks of 4.0 KiB',
     ],
   );
 });
