@@ -28,6 +28,9 @@ const STARTS: Readonly<Record<DaemonName, (words: readonly string[]) => Promise<
 
 export const isDaemon = (word: string | undefined): word is DaemonName => word !== undefined && Object.hasOwn(STARTS, word);
 
+/** Of a plugin's process, for its file calls: cold reads and O_DIRECT need company (docs/adr/0012). Node's default is 4. */
+const DATA_THREADS = 16;
+
 /** By then the start is over, and what it left behind is garbage. */
 const SETTLED_MS = 10_000;
 
@@ -44,6 +47,8 @@ export const enterDaemon = async (name: DaemonName, all: readonly string[]): Pro
     setFlagsFromString('--no-opt');
     setFlagsFromString('--no-maglev');
   }
+  // And lives from the depth of its file calls. Heard by the pool until its first call: nothing was asked of it so far.
+  else process.env['UV_THREADPOOL_SIZE'] ??= String(DATA_THREADS);
   // All flags before the first line is compiled: compiled code is kept by them. The global `gc` is only in new contexts.
   setFlagsFromString('--expose-gc');
   await runDaemon(name, words, async (options) => {

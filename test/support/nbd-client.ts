@@ -1,4 +1,4 @@
-// A small NBD client for drills: fixed newstyle on a Unix socket, the default export, simple replies, many requests at once.
+// A small NBD client for drills: fixed newstyle on a Unix socket, the default export or a named one, simple replies, many requests at once.
 // What the server says in error becomes an error of the request; a connection that ends fails all that is under way.
 import { connect, type Socket } from 'node:net';
 
@@ -41,14 +41,14 @@ export class NbdClient {
   }
 
   /** Rejects when nobody listens, the handshake fails, or it takes longer than `limitMs`. */
-  static async open(path: string, limitMs = 5_000): Promise<NbdClient> {
+  static async open(path: string, limitMs = 5_000, name = ''): Promise<NbdClient> {
     const socket = connect(path);
     socket.setTimeout(limitMs, () => socket.destroy(new Error(`no handshake within ${limitMs} ms`)));
     const client = new NbdClient(socket);
     const refused = client.#ended.then((because) => {
       throw new Error(because);
     });
-    await Promise.race([client.#handshake(), refused]);
+    await Promise.race([client.#handshake(name), refused]);
     refused.catch(() => undefined);
     socket.setTimeout(0);
     return client;
@@ -84,14 +84,17 @@ export class NbdClient {
     this.#socket.destroy();
   }
 
-  async #handshake(): Promise<void> {
+  async #handshake(name: string): Promise<void> {
     await this.#take(18);
     const flags = Buffer.alloc(4);
     flags.writeUInt32BE(3);
-    const go = Buffer.alloc(16 + 6);
+    const length = Buffer.byteLength(name);
+    const go = Buffer.alloc(16 + 6 + length);
     go.writeBigUInt64BE(OPTION_MAGIC, 0);
     go.writeUInt32BE(GO, 8);
-    go.writeUInt32BE(6, 12);
+    go.writeUInt32BE(6 + length, 12);
+    go.writeUInt32BE(length, 16);
+    go.write(name, 20);
     this.#socket.write(Buffer.concat([flags, go]));
     for (;;) {
       const head = await this.#take(20);

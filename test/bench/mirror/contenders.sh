@@ -54,11 +54,12 @@ volume() { # NODE OPTIONS EXTRA…
   pids+=($!)
 }
 # A process that has ended will not serve: no minute is waited for it.
-serving() { grep -q '^serving' "$WORK/a.log" || ! kill -0 "$PRIMARY_PID" 2>/dev/null; }
+serving() { grep -qs '^serving' "$WORK/a.log" || ! kill -0 "$PRIMARY_PID" 2>/dev/null; }
 ours() {
   local options=$1
   [ -n "${KEEP:-}" ] || rm -rf "$IMAGES/a" "$IMAGES/b"
-  rm -f "$SOCKET"
+  # The last one's word that it serves is not this one's.
+  rm -f "$SOCKET" "$WORK/a.log" "$WORK/b.log"
   volume b "$options"; STANDBY_PID=$!
   volume a "$options" --primary --socket "$SOCKET"; PRIMARY_PID=$!
   { until_true serving && grep -q '^serving' "$WORK/a.log"; } || { tail -n 5 "$WORK/a.log" "$WORK/b.log" >&2; return 1; }

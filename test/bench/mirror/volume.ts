@@ -44,6 +44,9 @@ const { values } = parseArgs({
   },
 });
 
+// As the daemons' entry does it for a plugin's process.
+process.env['UV_THREADPOOL_SIZE'] ??= '16';
+
 const GROUP = 'bench';
 const RESOURCE = 'data';
 const EPOCH = 1;
