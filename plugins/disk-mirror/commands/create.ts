@@ -36,12 +36,14 @@ export const create = async (volume: Volume, flags: Flags): Promise<number> => {
   process.stdout.write(`${group}.${resource} on ${volume.node}: ${summary}\n`);
   if (flags['uuid'] === undefined)
     process.stdout.write(
-      `On ${volume.peers.join(', ')}: understudy mirror create ${nextFlag(request.initial)} --uuid ${request.identity.volumeUuid}${chunkWords(flags)} ${group}.${resource}\n`,
+      `On ${volume.peers.join(', ')}: understudy mirror create ${nextFlag(request.initial)} --uuid ${request.identity.volumeUuid}${sameAgain(flags)} ${group}.${resource}\n`,
     );
   return 0;
 };
 
-const chunkWords = (flags: Flags): string => (wordOf(flags, 'chunk') === null ? '' : ` --chunk ${wordOf(flags, 'chunk')}`);
+/** What was typed here and must be the same there. */
+const sameAgain = (flags: Flags): string =>
+  ['size', 'chunk'].flatMap((name) => (wordOf(flags, name) === null ? [] : [` --${name} ${wordOf(flags, name)}`])).join('');
 
 /** What the other node says, after this one. */
 const nextFlag = (initial: InitialCopy): string => (initial === 'both-zero' ? '--both-zero' : initial === 'first' ? '--second' : '--first');
