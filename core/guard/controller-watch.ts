@@ -2,7 +2,7 @@
 // the lease is kept; after three such ends, or a minute without progress, nobody can act for the groups any more and they
 // are stopped. One that would run and gets no processor is not ended: the next one would get none either, and a plugin that was
 // just running would be blamed. A decision only: who kills and who stops is told by the answer.
-import type { ProcessorTime } from '../system/process.js';
+import type { ProcessorTime } from '../system/processor-time.js';
 
 export interface ControllerIdentity {
   readonly pid: number;

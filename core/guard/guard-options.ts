@@ -13,7 +13,7 @@ import type { Clock } from '../system/clock.js';
 import type { Files } from '../system/files.js';
 import type { LocalSockets } from '../system/framed-socket.js';
 import type { Paths } from '../system/paths.js';
-import type { ProcessorTime } from '../system/process.js';
+import type { ProcessorTime } from '../system/processor-time.js';
 import type { Random } from '../system/random.js';
 import type { ControllerIdentity } from './controller-watch.js';
 import type { HardStop } from './hard-stop.js';

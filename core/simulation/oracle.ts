@@ -6,13 +6,13 @@ import type { BeatGroup, Message } from '../membership/contract.js';
 import type { NewEvent } from '../model/event.js';
 import type { GroupId, NodeId } from '../model/ids.js';
 import { decodePage } from '../ownership/page-codec.js';
-import type { LeasePage } from '../ownership/page.js';
 import { type LeaseRecord, leaseKey } from '../ownership/record.js';
 import type { Versioned } from '../ownership/arbiter.js';
 import { leasePage } from '../system/paths.js';
 import type { Timing } from '../model/timing.js';
 import { judgeAcquisition } from './acquisition-rule.js';
 import { type FenceTarget, type Winner, judgeFence } from './fence-rule.js';
+import { pageOf } from './page-of.js';
 import { isPromised } from './promised.js';
 import { PromiseWatch } from './promise-watch.js';
 import { recordOf } from './record-of.js';
@@ -130,7 +130,7 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
       );
     if (fact.epoch > this.#begun.epoch) this.onMoment?.('begins', node.id);
     if (fact.epoch > this.#begun.epoch) this.#begun = { epoch: fact.epoch, node: node.id };
-    const page = this.#pageOf(node);
+    const page = pageOf(node, fact.group);
     const remainingMs = page === null ? 0 : Number(page.deadlineMonoNs) / 1e6 - node.monoMs(world.nowMs);
     // Who was stopped between its look at the page and its effect, or whose script was on its way, knows nothing of it: that
     // effect may come until the guard says that everything has stopped (I-6), and never beside another node's (I-1).
@@ -151,11 +151,6 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
         'I-4',
         `${node.id} begins ${fact.kind} of epoch ${fact.epoch} with ${Math.round(remainingMs)} ms of lease and no watchdog`,
       );
-  }
-
-  #pageOf(node: SimNode): LeasePage | null {
-    const bytes = node.disk.peekBytes(leasePage(node.paths, this.#o.group));
-    return bytes === null ? null : decodePage(bytes);
   }
 
   ended(): void {
@@ -255,7 +250,7 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     const own = there?.epoch === record.epoch && there.bootId === record.bootId && there.holder === record.holder;
     // An acquisition that lost is no renewal: the same epoch may be tried again on what is there now. That it once won it is no
     // sign where the store has forgotten that; who renews has a page that says so.
-    const renews = this.#winners.get(record.epoch)?.bootId === record.bootId && this.#pageOf(by.node)?.epoch === record.epoch;
+    const renews = this.#winners.get(record.epoch)?.bootId === record.bootId && pageOf(by.node, this.#o.group)?.epoch === record.epoch;
     if (!own && renews) this.#lost.add(`${record.bootId} ${record.epoch}`);
   }
 
@@ -308,10 +303,8 @@ export class Oracle implements OsListener, StoreListener, GuardWatcher {
     this.onMoment?.('stops', process.node.id);
     // Where the page could not be written nobody but this guard knows of it, and nothing is given up before the page has run
     // out: the next guard may take the epoch up again.
-    const path = leasePage(process.node.paths, this.#o.group);
-    const bytes = process.node.disk.peekBytes(path);
-    const page = bytes === null ? null : decodePage(bytes);
-    if (page?.state === 'HELD' && page.epoch === event.epoch && process.node.disk.fails(path))
+    const page = pageOf(process.node, this.#o.group);
+    if (page?.state === 'HELD' && page.epoch === event.epoch && process.node.disk.fails(leasePage(process.node.paths, this.#o.group)))
       world.mark('fencing that could not be written');
     else this.#dead.set(`${process.node.bootId} ${event.epoch}`, world.nowMs);
   }

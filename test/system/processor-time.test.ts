@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
-import { processorTime } from '../../core/system/process.js';
+import { processorTime } from '../../core/system/processor-time.js';
 
 test('processor time: of a process that runs it grows, of none there is none', async (t) => {
   const before = processorTime(process.pid);
