@@ -67,6 +67,8 @@ export interface CopyState {
   readonly mode: Mode;
   /** The boot of the peer with which it last was together; '' = never. The same boot still has what it acknowledged (W6, W7). */
   readonly peerBootId: string;
+  /** As the target of a resync its bytes are mostly the source's already: they are compared by checksum, and what differs is sent. */
+  readonly seeded: boolean;
   /** An operator said that this copy gives up its own changes (SPLIT). Until its next start. */
   readonly victim: boolean;
 }

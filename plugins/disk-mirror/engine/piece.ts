@@ -8,8 +8,8 @@ export interface Piece {
   readonly chunk: number;
   readonly chunks: number;
   readonly range: Request;
-  /** Of the run's; its bytes lie at the front. Null before it is read. */
-  memory: Uint8Array | null;
+  /** Of the run's; its bytes lie at the front. */
+  readonly memory: Uint8Array;
   /** Its hash is asked for: it stands still until the answer. */
   asked: boolean;
   /** Frames that the target has still to answer. */
@@ -37,8 +37,7 @@ export const runsOf = (length: number, chunkBytes: number, allZero: (from: numbe
 
 /** The frames of what was read into `memory`; each is answered under the piece's id. */
 export const framesOf = (
-  { id, range: { begin, end } }: Piece,
-  memory: Uint8Array,
+  { id, memory, range: { begin, end } }: Piece,
   epoch: number,
   chunkBytes: number,
   allZero: (bytes: Uint8Array, from: number, to: number) => boolean,

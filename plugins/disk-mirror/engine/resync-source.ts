@@ -12,9 +12,9 @@ import { Rate } from './rate.js';
 export type ResyncKind = 'bitmap' | 'full' | 'checksum';
 type Step = 'idle' | 'bitmap' | 'alone' | 'paused' | 'preparing' | 'copying' | 'flushing' | 'ending';
 
-/** Read, sent or compared at one time: so many pieces, and of small ones so many. */
-const WINDOW = 32;
-const MOST_SMALL = 128;
+/** Read, sent or compared at one time. */
+const WINDOW = 256;
+const WINDOW_BYTES = 8 * 1024 * 1024;
 /** Neighbours go together: a copy of a whole volume in chunks of 4 KiB would be a million frames for every 4 GiB. */
 const PIECE_BYTES = 256 * 1024;
 const MOST_QUEUED_BYTES = 4 * 1024 * 1024;
@@ -25,9 +25,10 @@ export class ResyncSource {
   readonly stale: ChunkSet;
   readonly #rate: Rate;
   readonly #pieces = new Map<number, Piece>();
-  #memory = new PieceMemory(0);
+  #memory = new PieceMemory();
   #step: Step = 'idle';
   #kind: ResyncKind = 'bitmap';
+  #compares = false;
   #gotBitmap = false;
   #run = 0;
   #nextId = 1;
@@ -68,9 +69,14 @@ export class ResyncSource {
     return null;
   }
 
-  /** Both agreed that this copy is the source. `known`: the target's bitmap is not needed, it is empty. */
-  begin(kind: ResyncKind, known = false): void {
+  /**
+   * Both agreed that this copy is the source. `seeded`: the target's bytes are mostly the same, so they are compared first. `known`:
+   * its bitmap is not needed, it is empty.
+   */
+  begin(how: ResyncKind, seeded = false, known = false): void {
+    const kind = how === 'full' && seeded ? 'checksum' : how;
     this.#kind = kind;
+    this.#compares = seeded || kind === 'checksum';
     this.#step = 'bitmap';
     this.#gotBitmap = known || kind !== 'bitmap';
     this.#run += 1;
@@ -97,7 +103,7 @@ export class ResyncSource {
     else for (let chunk = 0; chunk < bits.chunks; chunk++) this.stale.add(chunk);
     this.#total = this.stale.count;
     this.#cursor = 0;
-    this.#memory = new PieceMemory(this.#mostChunks * this.#core.chunkBytes);
+    this.#memory = new PieceMemory();
     this.#step = 'copying';
     stream.start();
     this.#core.ports.tell({
@@ -115,7 +121,7 @@ export class ResyncSource {
     piece.owed -= 1;
     if (piece.owed > 0) return undefined;
     this.#pieces.delete(id);
-    if (piece.memory !== null) this.#memory.back(piece.memory);
+    this.#memory.back(piece.memory);
     this.#core.rounds.list(piece.chunk, piece.chunks);
     return this.#pump();
   }
@@ -139,7 +145,7 @@ export class ResyncSource {
     standing.saveTogether(session.peer!.bootId, () => {
       if (run !== this.#run) return;
       this.#step = 'idle';
-      this.#memory = new PieceMemory(0);
+      this.#memory = new PieceMemory();
       ports.tell({ kind: 'mirror.resync-end', because: 'both copies are equal', data: { chunks: this.#total } });
       session.mirroring();
       if (role === 'primary') standing.join();
@@ -154,7 +160,7 @@ export class ResyncSource {
     this.#step = 'idle';
     for (const { range } of this.#pieces.values()) if (range.slot >= 0) this.#core.writes.unlock(range);
     this.#pieces.clear();
-    this.#memory = new PieceMemory(0);
+    this.#memory = new PieceMemory();
     this.stale.clear();
   }
 
@@ -207,8 +213,7 @@ export class ResyncSource {
     if (this.#step !== 'copying') return;
     const { ports, writes, chunkBytes } = this.#core;
     this.#rate.sample(writes.underWay);
-    const most = this.#mostChunks === 1 ? MOST_SMALL : WINDOW;
-    while (!this.paused && this.#pieces.size < most && ports.queuedBytes() < MOST_QUEUED_BYTES) {
+    while (!this.paused && this.#pieces.size < WINDOW && this.#memory.outBytes < WINDOW_BYTES && ports.queuedBytes() < MOST_QUEUED_BYTES) {
       const chunk = this.stale.next(this.#cursor);
       if (chunk < 0) break;
       const chunks = this.#neighbours(chunk);
@@ -222,7 +227,7 @@ export class ResyncSource {
 
   /** Of a piece. A hash is of one chunk: what differs is sent, and no more. */
   get #mostChunks(): number {
-    return this.#kind === 'checksum' ? 1 : Math.max(1, Math.floor(PIECE_BYTES / this.#core.chunkBytes));
+    return this.#compares ? 1 : Math.max(1, Math.floor(PIECE_BYTES / this.#core.chunkBytes));
   }
 
   /** How many from this one on go together. */
@@ -240,7 +245,7 @@ export class ResyncSource {
     const range = writes.range(() => this.#read(piece, run));
     range.begin = chunk * chunkBytes;
     range.end = (chunk + chunks - 1) * chunkBytes + this.#core.chunkLength(chunk + chunks - 1);
-    const piece: Piece = { id, chunk, chunks, range, memory: null, asked: false, owed: 0 };
+    const piece: Piece = { id, chunk, chunks, range, memory: this.#memory.take(chunks * chunkBytes), asked: false, owed: 0 };
     this.#pieces.set(id, piece);
     if (writes.lock(range)) this.#read(piece, run);
   }
@@ -249,12 +254,11 @@ export class ResyncSource {
     const { ports, writes } = this.#core;
     const { range } = piece;
     if (run !== this.#run) return writes.unlock(range);
-    piece.memory = this.#memory.take();
     const bytes = piece.memory.subarray(0, range.end - range.begin);
     return ports.data.read(bytes, range.begin, (error) => {
       if (run !== this.#run) return;
       if (error !== null) return this.#core.fail(`the disk cannot read at ${range.begin}: ${error.message}`);
-      if (this.#kind !== 'checksum') return this.#send(piece);
+      if (!this.#compares) return this.#send(piece);
       return ports.hash(bytes, (hash) => {
         if (run !== this.#run) return;
         piece.asked = true;
@@ -266,7 +270,7 @@ export class ResyncSource {
   /** On its way: what is written to it from now on goes behind it. */
   #send(piece: Piece): void {
     const { ports, session, chunkBytes } = this.#core;
-    const frames = framesOf(piece, piece.memory!, session.epoch, chunkBytes, ports.allZero);
+    const frames = framesOf(piece, session.epoch, chunkBytes, ports.allZero);
     piece.owed = frames.length;
     for (const frame of frames) ports.send(frame);
     this.#hasNow(piece);

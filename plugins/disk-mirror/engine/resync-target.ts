@@ -64,7 +64,9 @@ export class ResyncTarget {
     const mark = () => {
       if (run !== this.#run) return;
       const { peer, node } = core.sb;
-      const resync = { source: peer.node, kind } as const;
+      // What was begun by checksum and did not end goes on so.
+      const seeded = kind === 'bitmap' && core.sb.resync?.kind === 'checksum';
+      const resync = { source: peer.node, kind: seeded ? 'checksum' : kind } as const;
       core.save(
         { node, disk: 'Inconsistent', current, resync, fullSyncNeeded: false, peer: { ...peer, bitmapBase: NO_GENERATION } },
         () => {

@@ -244,7 +244,7 @@ export class Session {
         return this.#together(peer);
       case 'sync':
         this.#state = 'bitmap';
-        return verdict.source === 'a' ? core.source.begin(verdict.how) : core.target.sendBitmap(verdict.how);
+        return verdict.source === 'a' ? core.source.begin(verdict.how, peer.seeded) : core.target.sendBitmap(verdict.how);
       case 'split':
         return this.#split(verdict.because);
       case 'refuse':

@@ -88,7 +88,7 @@ export class Verify {
       data: { chunks: bits.chunks, differ: run.differ.slice(0, 100) },
     });
     run.answer(null);
-    if (run.repair && run.differ.length > 0) this.#core.source.begin('bitmap', true);
+    if (run.repair && run.differ.length > 0) this.#core.source.begin('bitmap', false, true);
   }
 
   #ask(run: Run, chunk: number): void {

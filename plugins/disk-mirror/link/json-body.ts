@@ -76,6 +76,7 @@ const copy = members({
   forced: yes,
   mode: oneOf('sync', 'semi-sync', 'async'),
   peerBootId: name,
+  seeded: yes,
   victim: yes,
 });
 

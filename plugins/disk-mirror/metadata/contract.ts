@@ -129,5 +129,6 @@ export const copyStateOf = (superblock: SuperblockState, bootId: string, dirtyCh
   forced: superblock.forced,
   mode: superblock.mode,
   peerBootId: superblock.peer.bootId,
+  seeded: superblock.resync?.kind === 'checksum',
   victim,
 });

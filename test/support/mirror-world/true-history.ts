@@ -94,6 +94,7 @@ export class TrueHistory {
       forced: rest.forced,
       mode: this.#async ? 'async' : 'sync',
       peerBootId: peerBoot,
+      seeded: false,
       victim: false,
     };
   }

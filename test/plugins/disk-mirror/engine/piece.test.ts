@@ -46,7 +46,7 @@ test('a piece of which one chunk is not zero: two frames of zeroes without bytes
   memory[2 * CHUNK] = 7;
   const piece = { id: 5, chunk: 10, chunks: 4, range, memory, asked: false, owed: 0 };
   const of = { epoch: 3, id: 5 };
-  t.deepEqual(framesOf(piece, memory, 3, CHUNK, allZero), [
+  t.deepEqual(framesOf(piece, 3, CHUNK, allZero), [
     { t: 'sync-zero', ...of, offset: 10 * CHUNK, length: 2 * CHUNK },
     { t: 'sync-data', ...of, offset: 12 * CHUNK, bytes: memory.subarray(2 * CHUNK, 3 * CHUNK) },
     { t: 'sync-zero', ...of, offset: 13 * CHUNK, length: CHUNK },

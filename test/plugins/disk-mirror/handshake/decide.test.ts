@@ -45,6 +45,7 @@ const states = (node: string): CopyState[] => {
                 forced: false,
                 mode: 'sync',
                 peerBootId: node === 'a' ? 'b' : 'a',
+                seeded: false,
                 victim: false,
               });
   return all;

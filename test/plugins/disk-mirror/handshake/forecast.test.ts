@@ -20,6 +20,7 @@ const copy = (node: string, change: Partial<CopyState> = {}): CopyState => ({
   forced: false,
   mode: 'sync',
   peerBootId: '',
+  seeded: false,
   victim: false,
   ...change,
 });

@@ -22,6 +22,7 @@ export const COPY: CopyState = {
   forced: false,
   mode: 'sync',
   peerBootId: '',
+  seeded: false,
   victim: false,
 };
 

@@ -66,16 +66,16 @@ export const MIRROR_MUTANTS: readonly MirrorMutant[] = [
     seed: 45,
   },
   {
-    name: 'piece-used-again-before-its-answer',
+    name: 'memory-of-a-piece-used-before-its-answer',
     rule: 'b.6, I-D7',
     edits: [
       {
-        module: `${ENGINE}/resync-source.js`,
-        find: 'for (const frame of frames)\n            ports.send(frame);',
-        put: 'for (const frame of frames) ports.send(frame);\n        this.#memory.back(piece.memory);',
+        module: `${ENGINE}/piece-memory.js`,
+        find: 'return new Uint8Array(length);',
+        put: 'return (this.one ??= new Uint8Array(262144));',
       },
     ],
-    seed: 147,
+    seed: 2,
   },
   {
     name: 'handshake-none-with-bits',
