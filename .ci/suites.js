@@ -36,6 +36,13 @@ const SUITES = [
     limitMin: 25,
   },
   { name: 'simulation, 400 scenes', argv: 'npm run -s simulate -- --scenes --seeds 400 --jobs 2'.split(' '), counts: false, limitMin: 10 },
+  {
+    name: 'simulation with mirrored disks, 150 seeds of 3 minutes',
+    argv: 'npm run -s simulate:mirror -- --seeds 150 --from 1 --jobs 2'.split(' '),
+    counts: false,
+    limitMin: 8,
+  },
+  { name: 'mutants of the mirror in the cluster', argv: ['npm', 'run', '-s', 'mutants:mirror'], counts: false, limitMin: 8 },
   { name: 'fuzz', argv: ['npm', 'run', '-s', 'fuzz', '--', '--inputs', '1000000'], counts: false, limitMin: 12 },
   { name: 'mutants', argv: ['npm', 'run', '-s', 'mutants'], counts: false, limitMin: 10 },
   { name: 'root and third parties', argv: e2e(ALONE), counts: true, limitMin: 26 },

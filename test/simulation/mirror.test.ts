@@ -1,8 +1,11 @@
 // A few seeds of the cluster with mirrored disks, one of each mode and pinned ones: what each found is mended and stays so. More of
 // them: npm run simulate:mirror.
+import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { storyOf } from '../../core/simulation/story.js';
+import { mutatedModule } from '../plugins/disk-mirror/engine/mutants/catalogue.js';
 import { drawMirrorPlan } from './mirror/mirror-plan.js';
+import { CLUSTER_MUTANTS } from './mirror/mutants/catalogue.js';
 import { runMirror } from './mirror/run-mirror.js';
 
 const MINUTES = 3;
@@ -34,3 +37,12 @@ test.serial('the same seed is the same run, another seed is another', async (t) 
   t.is(await hash(1), first);
   t.not(await hash(2), first);
 });
+
+// Whether each is seen, `npm run mutants:mirror` proves.
+for (const mutant of CLUSTER_MUTANTS)
+  test(`applies: ${mutant.name}`, (t) => {
+    for (const module of new Set(mutant.edits.map((edit) => edit.module))) {
+      const source = readFileSync(`dist/${module}`, 'utf8');
+      t.not(mutatedModule({ ...mutant, seed: 0 }, module, source), source);
+    }
+  });

@@ -25,17 +25,18 @@ export interface SimCopy {
   durable: SuperblockState | null;
 }
 
-/** Of the metadata, by node: made before the world begins. */
+/** Of the metadata, by node and by how it was made: before the world begins, or in the place of a copy whose disk failed. */
 export type Images = ReadonlyMap<string, Uint8Array>;
 
 export const newImages = async (config: ClusterConfig, mode: DiskMirrorOptions['mode']): Promise<Images> => {
   const images = new Map<string, Uint8Array>();
   const layout = layoutOf(VOLUME_BYTES, { slots: SLOTS });
-  for (const { id } of config.nodes) {
-    const image = new Uint8Array(layout.metadataBytes);
-    await writeNewMetadata(atOnce(image), layout, firstState(config, id, mode));
-    images.set(id, image);
-  }
+  for (const { id } of config.nodes)
+    for (const made of ['first', 'anew'] as const) {
+      const image = new Uint8Array(layout.metadataBytes);
+      await writeNewMetadata(atOnce(image), layout, firstState(config, id, mode, made));
+      images.set(`${id} ${made}`, image);
+    }
   return images;
 };
 
@@ -44,10 +45,17 @@ export const copyOn = (node: SimNode, images: Images): SimCopy => {
     durable: null,
     node,
     data: new SimVolume(node, VOLUME_BYTES),
-    metadata: new SimMetadata(node, images.get(node.id)!),
+    metadata: new SimMetadata(node, images.get(`${node.id} first`)!),
   };
   node.onPowerLost.push(() => copy.data.powerLost());
   return copy;
+};
+
+/** Another disk in the place of one that failed: nothing on it, everything to come from the peer (`mirror create`). */
+export const replaceDisk = (copy: SimCopy, images: Images): void => {
+  copy.data.replaced();
+  copy.metadata.image.set(images.get(`${copy.node.id} anew`)!);
+  copy.durable = null;
 };
 
 const atOnce = (image: Uint8Array): MetadataDevice => ({
@@ -63,7 +71,7 @@ const atOnce = (image: Uint8Array): MetadataDevice => ({
   close: () => Promise.resolve(),
 });
 
-const firstState = (config: ClusterConfig, node: string, mode: DiskMirrorOptions['mode']): SuperblockState => ({
+const firstState = (config: ClusterConfig, node: string, mode: DiskMirrorOptions['mode'], made: 'first' | 'anew'): SuperblockState => ({
   identity: {
     cluster: config.cluster,
     group: config.groups[0]!.id,
@@ -77,12 +85,12 @@ const firstState = (config: ClusterConfig, node: string, mode: DiskMirrorOptions
   primaryIndicator: false,
   primaryEpoch: 0,
   maxEpochSeen: 0,
-  disk: 'UpToDate',
-  current: FIRST,
+  disk: made === 'first' ? 'UpToDate' : 'Inconsistent',
+  current: made === 'first' ? FIRST : NO_GENERATION,
   history: [],
   peer: { node: config.nodes.find(({ id }) => id !== node)!.id, bootId: '', disk: 'UpToDate', bitmapBase: NO_GENERATION },
   forced: false,
   cleanShutdown: true,
-  fullSyncNeeded: false,
-  resync: null,
+  fullSyncNeeded: made === 'anew',
+  resync: made === 'anew' ? { source: config.nodes.find(({ id }) => id !== node)!.id, kind: 'full' } : null,
 });

@@ -102,6 +102,12 @@ export class Judge {
     this.promises.serves(id, () => this.#cells(id));
   }
 
+  /** I-D3: a bit is durable at the primary, or its extent in the log, before anything changes either copy. */
+  changes({ node, durable }: SimCopy, primary: MirrorLife | undefined): void {
+    if (primary?.store == null || durable?.disk === 'Inconsistent' || primary.store.isActive(0)) return;
+    this.#violate('I-D3', `${node.id} writes what the primary on ${primary.process.node.id} has not noted as changing`);
+  }
+
   /** I-D8: under the epoch of a primary nothing of another one is written. */
   written(life: MirrorLife | undefined, bytes: Buffer): void {
     if (life?.servingEpoch == null) return;
@@ -172,7 +178,11 @@ export class Judge {
   #everywhere(id: NodeId, { stamp, sector, count }: Asked): void {
     const peer = this.#other(id);
     if (this.#mode !== 'sync' || stamp === 0 || !this.counts(peer)) return;
-    const { seen } = this.#copies.get(peer)!.data;
+    const { data, durable } = this.#copies.get(peer)!;
+    const { seen } = data;
+    // I-D8: a newer epoch is durable there before anything is answered under it.
+    if (durable === null || durable.maxEpochSeen < this.#newest.epoch)
+      this.#violate('I-D8', `${peer} answers under epoch ${this.#newest.epoch}, and durable there is ${durable?.maxEpochSeen}`);
     const there = this.#cells(peer).subarray(sector, sector + count);
     if (seen.has(stamp) || there.every((one) => one > stamp || one === 0)) return;
     this.#violate(

@@ -9,7 +9,7 @@ import { guardSocket, leasePage } from '../../../core/system/paths.js';
 import { openPageReader } from '../../../core/system/page-file.js';
 import type { DiskMirrorOptions } from '../../../plugins/disk-mirror/agent/definition.js';
 import { attachMetadata } from '../../../plugins/disk-mirror/metadata/attach.js';
-import type { Attached, SuperblockState } from '../../../plugins/disk-mirror/metadata/contract.js';
+import type { Attached, MetadataStore, SuperblockState } from '../../../plugins/disk-mirror/metadata/contract.js';
 import type { NbdExport } from '../../../plugins/disk-mirror/nbd/export.js';
 import { ControlServer } from '../../../plugins/disk-mirror/process/control-server.js';
 import type { Copy } from '../../../plugins/disk-mirror/process/copy.js';
@@ -52,6 +52,7 @@ export class MirrorLife {
   readonly #control: ControlServer;
   readonly #host;
   attached: Attached | null = null;
+  store: MetadataStore | null = null;
   running: RunningVolume | null = null;
   /** The epoch under which its service is open; null = it is not. */
   servingEpoch: number | null = null;
@@ -120,6 +121,7 @@ export class MirrorLife {
           copy.durable = state;
         },
       });
+      this.store = store;
       const opened: Copy = { data: copy.data.forProcess(this.process), store: watched, attached, close: () => store.close() };
       this.running = new RunningVolume(this.#volumeOptions(opened));
     } catch (error) {

@@ -113,6 +113,16 @@ const DRAW: Readonly<Record<string, Draw>> = {
     const apartMs = chance.happens(0.5) ? 0 : duration(chance, 1, 3_000);
     return NODES.map((node, index) => ({ atMs: index * apartMs, kind: 'power', node, forMs: duration(chance, 500, 20_000) }));
   },
+  disk: (chance) => [
+    {
+      atMs: 0,
+      kind: 'copy',
+      node: chance.pick(NODES),
+      part: chance.pick(['data', 'data', 'metadata']),
+      how: chance.pick(['EIO', 'ENOSPC', 'fsync', 'slow', 'slow']),
+      forMs: duration(chance, 200, 5_000),
+    },
+  ],
   move: (chance) => [{ atMs: 0, kind: 'move', to: chance.pick(NODES) }],
   isolated: (chance) => [{ atMs: 0, kind: 'isolated', node: chance.pick(NODES), store: 'down', forMs: duration(chance, 500, 30_000) }],
   arbiter: (chance) => [{ atMs: 0, kind: 'arbiter', how: 'down', node: chance.pick([null, A, B]), forMs: duration(chance, 500, 20_000) }],

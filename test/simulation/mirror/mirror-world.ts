@@ -6,7 +6,7 @@ import type { Fault } from '../../../core/simulation/fault-plan.js';
 import type { SuperblockState } from '../../../plugins/disk-mirror/metadata/contract.js';
 import type { NbdExport } from '../../../plugins/disk-mirror/nbd/export.js';
 import { Client } from './client.js';
-import { copyOn, type Images, type SimCopy } from './copies.js';
+import { copyOn, type Images, replaceDisk, type SimCopy } from './copies.js';
 import { Judge } from './judge.js';
 import { type LifeWatcher, MirrorLife } from './mirror-life.js';
 import { type MirrorPlan, optionsOf } from './mirror-plan.js';
@@ -19,6 +19,7 @@ const LOOK_MS = 500;
 const QUIET_MS = 12_000;
 const FLUSH_MS = 8_000;
 const RESTART_MS = [150, 1_200] as const;
+const REPAIRS_MS = [1_000, 10_000, 25_000, 40_000] as const;
 
 export class MirrorWorld implements Beside, LifeWatcher {
   readonly judge: Judge;
@@ -28,11 +29,13 @@ export class MirrorWorld implements Beside, LifeWatcher {
   readonly #plan: MirrorPlan;
   readonly #copies: ReadonlyMap<NodeId, SimCopy>;
   readonly #tcp: SimTcp;
+  readonly #images: Images;
 
   constructor(cluster: ClusterWorld, plan: MirrorPlan, images: Images) {
     const { world, nodes, network, config } = cluster;
     this.#cluster = cluster;
     this.#plan = plan;
+    this.#images = images;
     this.#copies = new Map(nodes.map((node) => [node.id, copyOn(node, images)]));
     this.#tcp = new SimTcp(network, config, nodes);
     const options = optionsOf(plan);
@@ -41,7 +44,13 @@ export class MirrorWorld implements Beside, LifeWatcher {
     for (const node of nodes) {
       const copy = this.#copies.get(node.id)!;
       const chance = node.chance.stream('mirror supervisor');
-      copy.data.onWrite = (bytes) => this.judge.written(this.lives.get(node.id), bytes);
+      copy.data.onWrite = (bytes) => {
+        this.judge.written(this.lives.get(node.id), bytes);
+        this.judge.changes(
+          copy,
+          [...this.lives.values()].find(({ servingEpoch }) => servingEpoch !== null),
+        );
+      };
       node.onPowerLost.push(() => this.#powerLost(node.id));
       node.units.push({
         name: 'mirror',
@@ -79,6 +88,27 @@ export class MirrorWorld implements Beside, LifeWatcher {
     for (const { data, metadata } of this.#copies.values()) {
       data.trouble.heal();
       metadata.trouble.heal();
+    }
+    for (const afterMs of REPAIRS_MS) this.#cluster.world.after(afterMs, () => this.#repair());
+  }
+
+  /** An operator switches on what was fenced. And where a disk has failed and the other copy has everything, it is another one now. */
+  #repair(): void {
+    for (const node of this.#cluster.nodes) if (!node.powered) node.powerOn();
+    for (const life of [...this.lives.values()]) {
+      const { id } = life.process.node;
+      const other = [...this.#copies.keys()].find((one) => one !== id)!;
+      if (life.view().disk !== 'Failed') continue;
+      if (this.judge.promises.whole.get(other) !== true) {
+        // Two failures: whoever has to be forced now loses something, and an operator has to say so.
+        this.#cluster.world.mark('a failed disk and no whole second copy: not promised');
+        this.#cluster.world.endBy(this.#cluster.world.nowMs);
+        return;
+      }
+      this.#cluster.world.say('operator', 'replaces a disk', id);
+      this.judge.promises.spoilt(id);
+      life.process.kill();
+      replaceDisk(life.copy, this.#images);
     }
   }
 

@@ -83,6 +83,14 @@ export class SimVolume {
     this.durable.copy(this.cells);
   }
 
+  /** It is another disk. */
+  replaced(): void {
+    this.#forget();
+    this.cells.fill(0);
+    this.durable.fill(0);
+    this.seen.clear();
+  }
+
   #carryOut(owner: SimProcess, what: 'read' | 'write' | 'flush', done: Done, run: () => void): void {
     if (!owner.alive) return;
     const { world } = this.node;

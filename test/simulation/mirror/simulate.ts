@@ -92,7 +92,7 @@ const summaryOf = ({ seeds, events, twice, marks, failed }: MirrorFigures, secon
     `faults: ${of(/^fault /)}`,
     `mirror: ${of(/^mirror\./)}`,
     `judged: ${of(/ (?=judged$)/).replaceAll('judged', ' judged')}; copies compared ${marks.get('copies compared') ?? 0} times`,
-    `not promised: ${of(/^(two active|copy fault left out) /) || 'nothing'}`,
+    `not promised: ${of(/^(?=two active|a failed disk)/) || 'nothing'}`,
     failed.length === 0 ? 'violations: none' : `violations: ${failed.length} seeds`,
   ].join('\n');
 };
