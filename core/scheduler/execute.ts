@@ -63,7 +63,8 @@ export class Executor {
   /** How many actions that change something were begun. */
   begin(plan: Plan, desired: DesiredState): number {
     const left = new Set(plan.actions.map(({ id }) => id));
-    for (const id of this.retry.keys()) if (!left.has(id)) this.retry.delete(id);
+    // Its pause outlives a plan without it: a promotion that is refused is a fault, and with the next look it is none any more.
+    for (const [id, { notBeforeMs }] of this.retry) if (!left.has(id) && notBeforeMs <= this.clock.nowMs()) this.retry.delete(id);
     this.cutShort(plan);
     this.fences.withdraw();
     let begun = 0;

@@ -76,6 +76,17 @@ test('holder whose demote fails: the lease is kept', async (t) => {
   t.is(guard.will('g')?.want, 'hold');
 });
 
+test('holder whose promote is refused at once, while a look finds nothing wrong: asked again after a second, not at once', async (t) => {
+  const { agent, hold, clock } = await begun(t);
+  agent.during = (call) => (call === 'promote data' ? Promise.reject(new Error('it is being promoted already')) : undefined);
+  await hold();
+  const promotions = () => agent.calls.filter((call) => call === 'promote data').length;
+  await clock.advanceAsync(900);
+  t.is(promotions(), 1);
+  await clock.advanceAsync(200);
+  t.is(promotions(), 2);
+});
+
 test('standby whose copy is behind: no wish for the lease, in the agent’s words and the guard’s', async (t) => {
   const { agent, guard, say, clock } = await begun(t);
   agent.state.set('data', { state: 'online', role: 'secondary', blockers: ['data on a is Inconsistent: resync 43 %'], mirror: MIRROR });
