@@ -3,8 +3,8 @@
 // more (a.11): before a new hello all that was begun has ended and the superblock is durable. Epochs: a primary of an older epoch
 // is refused and fences itself; a newer epoch is durable here before anything is answered.
 import { decide, signature, type Verdict } from '../handshake/decide.js';
-import { helloFeatures, helloProblem } from '../handshake/hello.js';
-import { type Frame, PROTOCOL } from '../link/frames.js';
+import { helloOf, helloProblem } from '../handshake/hello.js';
+import type { Frame } from '../link/frames.js';
 import type { CopyState } from '../words.js';
 import { carry } from './carry.js';
 import type { Core } from './core.js';
@@ -178,8 +178,7 @@ export class Session {
     this.#state = 'hello';
     core.applier.begin();
     this.#mine = core.copyState();
-    const [epoch, features] = [this.#mine.maxEpochSeen, helloFeatures(core.chunkBytes)];
-    core.ports.send({ t: 'hello', epoch, protocol: PROTOCOL, features, session: this.session, answers, copy: this.#mine });
+    core.ports.send(helloOf(this.#mine, this.session, answers, core.chunkBytes));
     then();
   }
 
@@ -190,7 +189,11 @@ export class Session {
       return this.drop(problem, true);
     }
     if (hello.answers !== 0 && hello.answers !== this.session) return undefined;
-    if (this.#state === 'hello') return this.#met(hello.copy);
+    if (this.#state === 'hello') {
+      // Ours crossed it, and the peer may have heard ours while it was beginning anew: then it waits for this.
+      if (hello.answers === 0) this.#core.ports.send(helloOf(this.#mine!, this.session, hello.session, this.#core.chunkBytes));
+      return this.#met(hello.copy);
+    }
     // It answers what we have given up meanwhile, or opens while ours is still on its way: ours says all.
     if (hello.answers !== 0) return undefined;
     if (this.#state !== 'waiting') this.#end('the peer begins anew');

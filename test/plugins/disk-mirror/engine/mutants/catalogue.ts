@@ -51,7 +51,7 @@ export const MIRROR_MUTANTS: readonly MirrorMutant[] = [
         put: 'if (request.peerHas) this.#core.bits.clear(this.#core.chunkOf(request.begin));\n        if (request.fua)\n',
       },
     ],
-    seed: 0,
+    seed: 8,
   },
   {
     name: 'resync-answer-clears-newer-bit',
@@ -63,7 +63,7 @@ export const MIRROR_MUTANTS: readonly MirrorMutant[] = [
         put: 'for (let c = piece.chunk; c < piece.chunk + piece.chunks; c++) this.#core.bits.clear(c);',
       },
     ],
-    seed: 45,
+    seed: 56,
   },
   {
     name: 'memory-of-a-piece-used-before-its-answer',
