@@ -95,7 +95,7 @@ export class MirrorWorld implements Beside, LifeWatcher {
   /** An operator switches on what was fenced. And where a disk has failed and the other copy has everything, it is another one now. */
   #repair(): void {
     for (const node of this.#cluster.nodes) if (!node.powered) node.powerOn();
-    for (const life of [...this.lives.values()]) {
+    for (const life of this.lives.values()) {
       const { id } = life.process.node;
       const other = [...this.#copies.keys()].find((one) => one !== id)!;
       if (life.view().disk !== 'Failed') continue;
