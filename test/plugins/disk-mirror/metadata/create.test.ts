@@ -9,9 +9,9 @@ import { type CreateRequest, type Place, planCreate } from '../../../../plugins/
 import { openFileDevice } from '../../../../plugins/disk-mirror/metadata/file-device.js';
 import { contentOf, PROBE_BYTES } from '../../../../plugins/disk-mirror/metadata/signatures.js';
 import { expectedOf } from '../../../support/mirror/metadata-copy.js';
+import { onLinux } from '../../../support/on-linux.js';
 import { superblockState, VOLUME_UUID } from '../../../support/mirror/superblock-state.js';
 
-const onLinux = process.platform === 'linux' ? test : test.skip;
 const MIB = 1024 * 1024;
 const { sizeBytes: _, ...identity } = superblockState().identity;
 const REQUEST: CreateRequest = { identity, node: 'a', peer: 'b', mode: 'sync', initial: 'second' };

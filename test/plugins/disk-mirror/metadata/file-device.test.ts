@@ -8,8 +8,8 @@ import { readBlocks, writeBlocks } from '../../../../plugins/disk-mirror/metadat
 import { openFileDevice } from '../../../../plugins/disk-mirror/metadata/file-device.js';
 import { parseHolder, recordOf } from '../../../../plugins/disk-mirror/metadata/lock-alone.js';
 import { deviceNumbers } from '../../../../plugins/disk-mirror/metadata/opened-size.js';
+import { onLinux } from '../../../support/on-linux.js';
 
-const onLinux = process.platform === 'linux' ? test : test.skip;
 const fileOf = async (t: ExecutionContext, bytes = 1024 * 1024): Promise<string> => {
   const directory = await mkdtemp(join(tmpdir(), 'understudy-metadata-'));
   t.teardown(() => rm(directory, { recursive: true, force: true }));
