@@ -8,7 +8,7 @@ import { coverageOf } from './coverage.js';
 import { type Outcome, runPlan } from './run-plan.js';
 import { shrink } from './shrink.js';
 import { pinnedOf, storyOf } from './story.js';
-import { type SwarmFigures, type Worlds, runSwarm, worldOf } from './swarm.js';
+import { type SwarmFigures, type Worlds, failedLine, runSwarm, worldOf } from './swarm.js';
 import { lineOf } from './trace.js';
 import { drawWorld } from './whole.js';
 
@@ -64,7 +64,8 @@ const main = async (): Promise<number> => {
     worlds,
     maxFailed: Math.max(1, keepGoing),
     progress: (soFar) => {
-      for (; failed < soFar.failed.length; failed += 1) print(lineFor(soFar.failed[failed]));
+      for (const result of soFar.failed.slice(failed)) print(failedLine(result));
+      failed = soFar.failed.length;
       if (performance.now() - told < 10_000) return;
       told = performance.now();
       process.stderr.write(`${soFar.seeds} of ${seeds} seeds, ${soFar.events} events, ${soFar.failed.length} failed\n`);
@@ -78,11 +79,6 @@ const main = async (): Promise<number> => {
   if (!values.gate || blind.length === 0) return 0;
   print(`the swarm has become blind, or core/simulation/coverage.ts is wrong: ${blind.join(', ')}`);
   return 1;
-};
-
-const lineFor = (failed: SwarmFigures['failed'][number] | undefined): string => {
-  const [first] = failed?.violations ?? [];
-  return first === undefined ? '' : `seed ${failed?.seed}: ${first.invariant} at ${(first.atMs / 1_000).toFixed(3)} s: ${first.sentence}`;
 };
 
 const one = async (drawn: Drawn, trace: boolean): Promise<number> => {

@@ -1,7 +1,8 @@
 // Many seeds, on several threads: each runs on its own, one in a hundred twice to prove that it is the same run. What is
 // told of a seed is small; its plan can be drawn again from its number.
 import { Worker } from 'node:worker_threads';
-import { runPlan } from './run-plan.js';
+import type { Plan } from './fault-plan.js';
+import { type Outcome, runPlan } from './run-plan.js';
 import { drawWorld, type WorldKind } from './whole.js';
 import type { Violation } from './world.js';
 
@@ -55,11 +56,15 @@ export const worldOf = (seed: number, { wholeEvery, scenesEvery }: Worlds): Worl
   return scenesEvery > 0 && seed % scenesEvery === 0 ? 'scene' : 'guard';
 };
 
-export const runSeed = async (seed: number, minutes: number, worlds: Worlds): Promise<SeedResult> => {
-  const plan = drawWorld({ seed, minutes, world: worldOf(seed, worlds) });
-  const { violations, events, hash, marks } = await runPlan(plan);
+export const runSeed = (seed: number, minutes: number, worlds: Worlds): Promise<SeedResult> =>
+  seedResult(drawWorld({ seed, minutes, world: worldOf(seed, worlds) }), runPlan);
+
+/** One seed, and one in a hundred once more: the same seed must give the same trace. */
+export const seedResult = async <P extends Plan>(plan: P, run: (plan: P) => Promise<Outcome>): Promise<SeedResult> => {
+  const { seed } = plan;
+  const { violations, events, hash, marks } = await run(plan);
   const twice = seed % TWICE_EVERY === 0;
-  const again = twice ? await runPlan(plan) : null;
+  const again = twice ? await run(plan) : null;
   const other: readonly Violation[] =
     again === null || again.hash === hash
       ? []
@@ -67,9 +72,23 @@ export const runSeed = async (seed: number, minutes: number, worlds: Worlds): Pr
   return { seed, violations: [...violations, ...other], events, marks: [...marks], twice };
 };
 
-export const runSwarm = async ({ from, seeds, jobs, minutes, worlds, maxFailed, progress }: SwarmOptions): Promise<SwarmFigures> => {
+export const runSwarm = ({ from, seeds, jobs, minutes, worlds, maxFailed, progress }: SwarmOptions): Promise<SwarmFigures> =>
+  runThreads({
+    worker: new URL('./swarm-worker.js', import.meta.url),
+    shares: Array.from({ length: jobs }, (_, index): SwarmShare => ({ from: from + index, to: from + seeds, step: jobs, minutes, worlds })),
+    maxFailed,
+    progress,
+  });
+
+/** One thread for each share; each sends its seeds' results and then `done`. */
+export const runThreads = async (options: {
+  readonly worker: URL;
+  readonly shares: readonly object[];
+  readonly maxFailed: number;
+  readonly progress: (figures: SwarmFigures) => void;
+}): Promise<SwarmFigures> => {
+  const { worker: file, shares, maxFailed, progress } = options;
   const figures: SwarmFigures = { seeds: 0, events: 0, twice: 0, marks: new Map(), failed: [] };
-  const workers: Worker[] = [];
   const take = (result: SeedResult) => {
     figures.seeds += 1;
     figures.events += result.events;
@@ -78,11 +97,9 @@ export const runSwarm = async ({ from, seeds, jobs, minutes, worlds, maxFailed, 
     if (result.violations.length > 0) figures.failed.push(result);
     progress(figures);
   };
-  const run = (index: number) =>
+  const run = (workerData: object) =>
     new Promise<void>((resolve, reject) => {
-      const share: SwarmShare = { from: from + index, to: from + seeds, step: jobs, minutes, worlds };
-      const worker = new Worker(new URL('./swarm-worker.js', import.meta.url), { workerData: share });
-      workers.push(worker);
+      const worker = new Worker(file, { workerData });
       worker.on('message', (message: SeedResult | 'done') => {
         if (message !== 'done') take(message);
         if (message === 'done' || figures.failed.length >= maxFailed) void worker.terminate();
@@ -90,6 +107,10 @@ export const runSwarm = async ({ from, seeds, jobs, minutes, worlds, maxFailed, 
       worker.on('error', reject);
       worker.on('exit', () => resolve());
     });
-  await Promise.all(Array.from({ length: jobs }, (_, index) => run(index)));
+  await Promise.all(shares.map(run));
   return figures;
 };
+
+/** What a failing seed violated first, in a line. */
+export const failedLine = ({ seed, violations: [first] }: SeedResult): string =>
+  first === undefined ? '' : `seed ${seed}: ${first.invariant} at ${(first.atMs / 1_000).toFixed(3)} s: ${first.sentence}`;

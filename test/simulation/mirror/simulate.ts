@@ -3,10 +3,11 @@
 import { parseArgs } from 'node:util';
 import { shrink } from '../../../core/simulation/shrink.js';
 import { storyOf } from '../../../core/simulation/story.js';
+import { failedLine, type SwarmFigures } from '../../../core/simulation/swarm.js';
 import { lineOf } from '../../../core/simulation/trace.js';
 import { drawMirrorPlan, type MirrorDraw, type MirrorPlan } from './mirror-plan.js';
 import { runMirror } from './run-mirror.js';
-import { type MirrorFigures, runMirrorSwarm } from './swarm.js';
+import { runMirrorSwarm } from './swarm.js';
 
 const USAGE = `usage: simulate:mirror --seeds N [--from S] [--jobs J] [--minutes M] [--mode sync|semi-sync|async] [--keep-going K]
        simulate:mirror --seed S [--minutes M] [--mode MODE] [--trace]`;
@@ -45,7 +46,8 @@ const main = async (): Promise<number> => {
     jobs: Math.max(1, Math.min(jobs, seeds)),
     maxFailed: Math.max(1, keepGoing),
     progress: (soFar) => {
-      for (; failed < soFar.failed.length; failed += 1) print(lineFor(soFar.failed[failed]));
+      for (const result of soFar.failed.slice(failed)) print(failedLine(result));
+      failed = soFar.failed.length;
       if (performance.now() - told < 10_000) return;
       told = performance.now();
       process.stderr.write(`${soFar.seeds} of ${seeds} seeds, ${soFar.events} events, ${soFar.failed.length} failed\n`);
@@ -54,11 +56,6 @@ const main = async (): Promise<number> => {
   print(summaryOf(figures, (performance.now() - started) / 1_000, minutes));
   const [worst] = figures.failed;
   return worst === undefined ? 0 : explain(drawMirrorPlan({ seed: worst.seed, ...draw }));
-};
-
-const lineFor = (failed: MirrorFigures['failed'][number] | undefined): string => {
-  const [first] = failed?.violations ?? [];
-  return first === undefined ? '' : `seed ${failed?.seed}: ${first.invariant} at ${(first.atMs / 1_000).toFixed(3)} s: ${first.sentence}`;
 };
 
 const one = async (draw: MirrorDraw, trace: boolean): Promise<number> => {
@@ -80,7 +77,7 @@ const explain = async (plan: MirrorPlan): Promise<number> => {
   return 1;
 };
 
-const summaryOf = ({ seeds, events, twice, marks, failed }: MirrorFigures, seconds: number, minutes: number): string => {
+const summaryOf = ({ seeds, events, twice, marks, failed }: SwarmFigures, seconds: number, minutes: number): string => {
   const of = (pattern: RegExp) =>
     [...marks]
       .filter(([mark]) => pattern.test(mark))
